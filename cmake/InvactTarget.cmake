@@ -1,0 +1,38 @@
+# Compile settings shared by every target of invact, and the two helpers the folders use.
+
+add_library(invact_compile_options INTERFACE)
+target_compile_options(invact_compile_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${INVACT_WERROR}>>:-Werror>)
+target_include_directories(invact_compile_options INTERFACE ${PROJECT_SOURCE_DIR})
+if(INVACT_SANITIZE)
+  target_compile_options(invact_compile_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${INVACT_SANITIZE} -fno-omit-frame-pointer>)
+  target_link_options(invact_compile_options INTERFACE -fsanitize=${INVACT_SANITIZE})
+endif()
+
+find_program(INVACT_CCACHE ccache)
+if(INVACT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # ccache must be told that a precompiled header's time stamp does not matter (its manual, "precompiled headers").
+  set(invact_launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+    ${INVACT_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${invact_launcher})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${INVACT_CCACHE})
+endif()
+
+# invact_add_test(NAME <name> SOURCES <file>... LIBRARIES <target>... [LABELS <label>...] [PCH <target>])
+# One GoogleTest executable; every TEST becomes one ctest entry under the given labels (default: unit).
+function(invact_add_test)
+  cmake_parse_arguments(ARG "" "NAME;PCH" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  add_executable(${ARG_NAME} ${ARG_SOURCES})
+  target_link_libraries(${ARG_NAME} PRIVATE invact_compile_options ${ARG_LIBRARIES} GTest::gmock GTest::gtest_main)
+  if(ARG_PCH)
+    target_precompile_headers(${ARG_NAME} REUSE_FROM ${ARG_PCH})
+  endif()
+  include(GoogleTest)
+  # PRE_TEST: listing the tests loads LibTorch, which takes a second that an unrelated build need not pay.
+  gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+endfunction()
