@@ -1,0 +1,44 @@
+# The front door. `make demo` and `make test` work on a fresh clone; `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help setup configure build demo test bench gpu-check format clean
+
+JOBS ?= $(shell nproc)
+BIN := .venv/bin
+
+help:
+	@echo 'make demo       set up, build the tool, make a real model, analyze, rewrite and verify it'
+	@echo 'make test       set up, build everything, run every test that needs no GPU'
+	@echo 'make build      set up and build everything'
+	@echo 'make bench      build everything, run the benchmarks of bench/'
+	@echo 'make gpu-check  on a machine with a GPU: its tests, compute-sanitizer, the kernel bench'
+	@echo 'make format     clang-format over every C++ and CUDA file'
+	@echo 'make clean      remove the build folders (the environment that .venv links to stays)'
+	@echo 'JOBS=N sets how many compilers run at once (now $(JOBS)).'
+
+setup:
+	@scripts/setup.sh
+
+configure: setup
+	@scripts/configure.sh cuda
+
+build: configure
+	@$(BIN)/cmake --build --preset cuda -j $(JOBS)
+
+demo: configure
+	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact
+	@scripts/demo.sh
+
+test: build
+	@$(BIN)/ctest --preset cuda -j $(JOBS)
+
+bench: build
+	@set -e; for program in build/bin/*_bench; do $$program; done
+
+gpu-check:
+	@scripts/gpu_check.sh
+
+format:
+	@git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
+
+clean:
+	rm -rf build build-*
