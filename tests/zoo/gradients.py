@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import saved_bytes
 
@@ -34,15 +36,26 @@ def _flatten(value: Any) -> list[Tensor]:
 def run_step(path: pathlib.Path, inputs: tuple[Tensor, ...], seed: int, dtype: torch.dtype) -> Step:
     """Loads the file, converts it to `dtype`, and differentiates sum_i <output_i, r_i>, r_i ~ N(0, 1) / sqrt(numel)."""
     module = saved_bytes.load_for_training(path).to(dtype)
+    converted = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in inputs]
     # Both sides of a comparison draw the same dropout masks.
     torch.manual_seed(seed)
-    outputs = _flatten(module(*(tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in inputs)))
+    with _attention(dtype):
+        outputs = _flatten(module(*converted))
     generator = torch.Generator().manual_seed(seed)
     differentiated = [output for output in outputs if output.is_floating_point() and output.requires_grad]
     scalar = sum((output * _direction(output, generator)).sum() for output in differentiated)
     scalar.backward()
     return Step([output.detach() for output in outputs],
                 {name: parameter.grad for name, parameter in module.named_parameters()})
+
+
+def _attention(dtype: torch.dtype) -> contextlib.AbstractContextManager[None]:
+    """The attention kernel of a run; a float64 reference must not take the flash kernel.
+
+    A trace bakes its mask's dtype in, and LibTorch's CPU flash kernel reads a float32 mask beside float64 queries as if
+    it were float64: garbage, silently.
+    """
+    return sdpa_kernel(SDPBackend.MATH) if dtype == torch.float64 else contextlib.nullcontext()
 
 
 def _direction(output: Tensor, generator: torch.Generator) -> Tensor:
