@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import jsonschema
+import jsonschema.exceptions
 import referencing
 
 SCHEMAS = pathlib.Path(__file__).resolve().parent.parent.parent / "schemas"
@@ -48,7 +49,9 @@ def _sum_faults(document: dict[str, Any]) -> list[str]:
 
 def faults(schema: str, document: Any) -> list[str]:
     """What is wrong with the document, a sentence each; empty: nothing."""
-    found = [f"at {error.json_path}: {error.message}" for error in _validator(schema).iter_errors(document)]
+    # best_match: of an `anyOf` that failed, the alternative that came closest.
+    errors = (jsonschema.exceptions.best_match([error]) for error in _validator(schema).iter_errors(document))
+    found = [f"at {error.json_path}: {error.message}" for error in errors]
     if not found and schema == "analyze":
         found = _sum_faults(document)
     return found
