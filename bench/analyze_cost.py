@@ -88,7 +88,7 @@ def main() -> None:
         load = wall_seconds([*analyze, "--input", "no_such_argument=1"], USAGE_ERROR)
         rows.append((whole, load, step_seconds(step)))
     print(f"{options.file}, {options.pairs} interleaved pairs, {options.threads} threads")
-    for name, column in zip(("analyze", "load and hash", "forward+backward"), zip(*rows)):
+    for name, column in zip(("analyze", "load and hash", "forward+backward"), zip(*rows, strict=True), strict=True):
         print(f"  {name:18} {describe(column, ' s')}")
     print(f"  {'ratio':18} {describe([(whole - load) / step for whole, load, step in rows], '')}")
 

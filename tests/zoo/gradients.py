@@ -1,4 +1,4 @@
-"""How far two models' gradients lie apart, computed here from the definition alone: the tool's own figure is not used."""
+"""How far two models' gradients lie apart, from the definition alone: the tool's own figure is not used."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ def run_step(path: pathlib.Path, inputs: tuple[Tensor, ...], seed: int, dtype: t
         outputs = _flatten(module(*converted))
     generator = torch.Generator().manual_seed(seed)
     differentiated = [output for output in outputs if output.is_floating_point() and output.requires_grad]
-    scalar = sum((output * _direction(output, generator)).sum() for output in differentiated)
-    scalar.backward()
-    return Step([output.detach() for output in outputs],
-                {name: parameter.grad for name, parameter in module.named_parameters()})
+    terms = [(output * _direction(output, generator)).sum() for output in differentiated]
+    torch.stack(terms).sum().backward()
+    return Step(
+        [output.detach() for output in outputs], {name: parameter.grad for name, parameter in module.named_parameters()}
+    )
 
 
 def _attention(dtype: torch.dtype) -> contextlib.AbstractContextManager[None]:
@@ -69,8 +70,10 @@ def distance(original: Gradients, other: Gradients) -> tuple[float, str]:
         return math.inf, missing[0]
     norms = {name: float(gradient.double().norm()) for name, gradient in original.items() if gradient is not None}
     floor = max(norms.values()) / 1000
-    ratios = {name: float((original[name].double() - other[name].double()).norm()) / max(norm, floor)
-              for name, norm in norms.items()}
+    ratios = {
+        name: float((original[name].double() - other[name].double()).norm()) / max(norm, floor)
+        for name, norm in norms.items()
+    }
     # NaN compares false with everything: without this, a NaN would pass as the smallest.
     worst = max(ratios, key=lambda name: math.inf if math.isnan(ratios[name]) else ratios[name])
     return ratios[worst], worst

@@ -81,8 +81,14 @@ def _bert(dropout: float) -> nn.Module:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
-        num_hidden_layers=LAYERS, hidden_size=HIDDEN, num_attention_heads=HEADS, intermediate_size=4 * HIDDEN,
-        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, attn_implementation="sdpa")
+        num_hidden_layers=LAYERS,
+        hidden_size=HIDDEN,
+        num_attention_heads=HEADS,
+        intermediate_size=4 * HIDDEN,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        attn_implementation="sdpa",
+    )
     # The pooler reads the first token alone; without it the hidden states are the output.
     return Tokens(BertModel(config, add_pooling_layer=False), causal=False)
 
@@ -91,8 +97,14 @@ def _gpt2(dropout: float) -> nn.Module:
     from transformers import GPT2Config, GPT2Model
 
     config = GPT2Config(
-        n_layer=LAYERS, n_embd=HIDDEN, n_head=HEADS, resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout,
-        attn_implementation="sdpa")
+        n_layer=LAYERS,
+        n_embd=HIDDEN,
+        n_head=HEADS,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
+        attn_implementation="sdpa",
+    )
     return Tokens(GPT2Model(config), causal=True)
 
 
@@ -100,8 +112,12 @@ def _llama() -> nn.Module:
     from transformers import LlamaConfig, LlamaModel
 
     config = LlamaConfig(
-        num_hidden_layers=LAYERS, hidden_size=HIDDEN, num_attention_heads=HEADS, intermediate_size=688,
-        attn_implementation="sdpa")
+        num_hidden_layers=LAYERS,
+        hidden_size=HIDDEN,
+        num_attention_heads=HEADS,
+        intermediate_size=688,
+        attn_implementation="sdpa",
+    )
     return Tokens(LlamaModel(config), causal=True)
 
 

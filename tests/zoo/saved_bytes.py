@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what a TorchScript file keeps for backward, with Python's own hooks: the reference for `invact analyze`.
 
-    saved_bytes.py FILE.pt SHAPE[:i64] ...      for example: saved_bytes.py bert.pt 4x128:i64
+saved_bytes.py FILE.pt SHAPE[:i64] ...      for example: saved_bytes.py bert.pt 4x128:i64
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Saved:
 class Packed:
     """What a saved tensor becomes in the graph; it dies with the node that holds it."""
 
-    __slots__ = ("tensor", "__weakref__")
+    __slots__ = ("__weakref__", "tensor")
 
     def __init__(self, tensor: Tensor) -> None:
         # detach: a saved output that held its own node would be a cycle, and never die.

@@ -30,7 +30,7 @@ def main() -> None:
         loss = module(example).square().mean()
         loss.backward()
         optimizer.step()
-        moved = sum(not torch.equal(old, new) for old, new in zip(before, module.parameters()))
+        moved = sum(not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True))
         if not torch.isfinite(loss) or moved == 0:
             sys.exit(f"step {step}: loss {loss.item()}, {moved} parameters moved")
 

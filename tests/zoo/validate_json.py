@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks documents against a schema of schemas/, and that an analyze document's rows add up to its totals.
 
-    validate_json.py analyze FILE.json ...      also rewrite, verify, ops
+validate_json.py analyze FILE.json ...      also rewrite, verify, ops
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SCHEMAS = pathlib.Path(__file__).resolve().parent.parent.parent / "schemas"
 def _validator(schema: str) -> jsonschema.Draft202012Validator:
     documents = {path.name: json.loads(path.read_text()) for path in SCHEMAS.glob("*.schema.json")}
     registry = referencing.Registry().with_resources(
-        (name, referencing.Resource.from_contents(document)) for name, document in documents.items())
+        (name, referencing.Resource.from_contents(document)) for name, document in documents.items()
+    )
     chosen = documents[f"{schema}.schema.json"]
     jsonschema.Draft202012Validator.check_schema(chosen)
     return jsonschema.Draft202012Validator(chosen, registry=registry)
@@ -41,7 +42,9 @@ def _sum_faults(document: dict[str, Any]) -> list[str]:
     if by_storage != saved:
         faults.append(f"storages sum to {by_storage}, totals.saved_bytes is {saved}")
     if len(document["storages"]) != totals["saved_storages"]:
-        faults.append(f"{len(document['storages'])} storages listed, totals.saved_storages is {totals['saved_storages']}")
+        faults.append(
+            f"{len(document['storages'])} storages listed, totals.saved_storages is {totals['saved_storages']}"
+        )
     if reclaimable != totals["reclaimable_bytes"]:
         faults.append(f"accepted sites free {reclaimable}, totals.reclaimable_bytes is {totals['reclaimable_bytes']}")
     return faults
@@ -62,8 +65,9 @@ def main() -> int:
     parser.add_argument("schema", choices=sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json")))
     parser.add_argument("files", nargs="+", type=pathlib.Path)
     options = parser.parse_args()
-    found = [f"{path}: {fault}" for path in options.files
-             for fault in faults(options.schema, json.loads(path.read_text()))]
+    found = [
+        f"{path}: {fault}" for path in options.files for fault in faults(options.schema, json.loads(path.read_text()))
+    ]
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     return 1 if found else 0
 

@@ -60,11 +60,24 @@ class Zoo:
     def run(self, label: str, command: str, *arguments: str | pathlib.Path) -> dict[str, Any]:
         """Runs a subcommand, checks its exit code and its document, and returns the document."""
         document = self.work / f"{label}.json"
-        argv = [self.invact, command, *arguments, *self.input_flags, "--seed", SEED, "--threads", saved_bytes.THREADS,
-                "--json", document]
+        argv = [
+            self.invact,
+            command,
+            *arguments,
+            *self.input_flags,
+            "--seed",
+            SEED,
+            "--threads",
+            saved_bytes.THREADS,
+            "--json",
+            document,
+        ]
         done = subprocess.run([str(argument) for argument in argv], capture_output=True, text=True)
-        self.check(f"{label}: exit 0", done.returncode == 0,
-                   "" if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.strip()}")
+        self.check(
+            f"{label}: exit 0",
+            done.returncode == 0,
+            "" if done.returncode == 0 else f"exit {done.returncode}: {done.stderr.strip()}",
+        )
         if not document.exists():
             raise SystemExit(f"{label}: no document written; the remaining checks need it")
         content = json.loads(document.read_text())
@@ -85,8 +98,11 @@ def sha256(path: pathlib.Path) -> str:
 def code_in(path: pathlib.Path) -> dict[str, bytes]:
     """The TorchScript sources in an archive, by path below its top folder."""
     with zipfile.ZipFile(path) as archive:
-        return {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()
-                if "/code/" in name and name.endswith(".py")}
+        return {
+            name.split("/", 1)[1]: archive.read(name)
+            for name in archive.namelist()
+            if "/code/" in name and name.endswith(".py")
+        }
 
 
 def accepted(sites: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -105,14 +121,23 @@ def check_analysis(zoo: Zoo, model: pathlib.Path, counted: saved_bytes.Saved) ->
     return report
 
 
-def check_rewrite(zoo: Zoo, name: str, form: str, model: pathlib.Path, rewritten: pathlib.Path,
-                  before: saved_bytes.Saved, example: torch.Tensor) -> None:
+def check_rewrite(
+    zoo: Zoo,
+    name: str,
+    form: str,
+    model: pathlib.Path,
+    rewritten: pathlib.Path,
+    before: saved_bytes.Saved,
+    example: torch.Tensor,
+) -> None:
     result = zoo.run("rewrite", "rewrite", model, "-o", rewritten)
     predicted = result["prediction"]
     verified = zoo.run("verify", "verify", model, rewritten)
     after = count_in_python(rewritten, example)
     zoo.equal("rewrite: bytes before are Python's", predicted["saved_bytes_before"], before.bytes)
-    zoo.equal("rewrite: prediction is what verify measures", predicted["saved_bytes_after"], verified["saved_bytes_after"])
+    zoo.equal(
+        "rewrite: prediction is what verify measures", predicted["saved_bytes_after"], verified["saved_bytes_after"]
+    )
     zoo.equal("rewrite: prediction is what Python counts", predicted["saved_bytes_after"], after.bytes)
     zoo.check("verify: passed", verified["passed"])
     zoo.equal("rewrite: digest of the written file", result["output"]["sha256"], sha256(rewritten))
@@ -120,12 +145,18 @@ def check_rewrite(zoo: Zoo, name: str, form: str, model: pathlib.Path, rewritten
         zoo.equal("rewrite: nothing to gain, nothing accepted", len(accepted(result["plan"])), 0)
         zoo.equal("rewrite: keeps what the original keeps", after.bytes, before.bytes)
     elif form == "traced":
-        zoo.check("rewrite: keeps less", after.bytes < before.bytes,
-                  f"{before.bytes / MIB:.1f} -> {after.bytes / MIB:.1f} MiB, {len(accepted(result['plan']))} sites")
+        zoo.check(
+            "rewrite: keeps less",
+            after.bytes < before.bytes,
+            f"{before.bytes / MIB:.1f} -> {after.bytes / MIB:.1f} MiB, {len(accepted(result['plan']))} sites",
+        )
     if name in KEPT_LIMIT_MIB and form == "traced":
         limit = KEPT_LIMIT_MIB[name] + KEPT_SLACK_MIB
-        zoo.check("rewrite: as much as the paper's method", after.bytes <= limit * MIB,
-                  f"{after.bytes / MIB:.2f} MiB, limit {limit:.1f}")
+        zoo.check(
+            "rewrite: as much as the paper's method",
+            after.bytes <= limit * MIB,
+            f"{after.bytes / MIB:.2f} MiB, limit {limit:.1f}",
+        )
 
 
 def check_twice(zoo: Zoo, rewritten: pathlib.Path) -> None:
@@ -135,23 +166,34 @@ def check_twice(zoo: Zoo, rewritten: pathlib.Path) -> None:
     zoo.check("rewrite again: same code", code_in(twice) == code_in(rewritten))
 
 
+def check_state(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
+    states = [saved_bytes.load_for_training(path).state_dict() for path in (model, rewritten)]
+    zoo.check("state_dict: same keys in the same order", list(states[0]) == list(states[1]))
+    zoo.check("state_dict: same values", all(map(torch.equal, states[0].values(), states[1].values())))
+
+
 def check_gradients(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path, example: torch.Tensor) -> None:
     original = gradients.run_step(model, (example,), SEED, torch.float32)
     other = gradients.run_step(rewritten, (example,), SEED, torch.float32)
     zoo.equal("forward: number of outputs", len(other.outputs), len(original.outputs))
     zoo.check("forward: bit-identical", all(map(torch.equal, original.outputs, other.outputs)))
-    zoo.equal("state_dict: same keys", list(other.gradients), list(original.gradients))
+    check_state(zoo, model, rewritten)
     reference = gradients.run_step(model, (example,), SEED, torch.float64)
     found, worst = gradients.distance(original.gradients, other.gradients)
     own, _ = gradients.distance(reference.gradients, original.gradients)
-    zoo.check("gradients: distance", found <= max(GRADIENT_LIMIT, 2 * own),
-              f"{found:.2e} at {worst}; the original's own from float64: {own:.2e}")
+    zoo.check(
+        "gradients: distance",
+        found <= max(GRADIENT_LIMIT, 2 * own),
+        f"{found:.2e} at {worst}; the original's own from float64: {own:.2e}",
+    )
 
 
 def check_default_executor(zoo: Zoo, name: str, rewritten: pathlib.Path) -> None:
     script = pathlib.Path(__file__).with_name("train_two_steps.py")
     done = subprocess.run([sys.executable, script, zoo.library, rewritten, name], capture_output=True, text=True)
-    zoo.check("default executor: trains two steps", done.returncode == 0, done.stderr.strip() if done.returncode else "")
+    zoo.check(
+        "default executor: trains two steps", done.returncode == 0, done.stderr.strip() if done.returncode else ""
+    )
 
 
 def main() -> int:
