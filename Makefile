@@ -25,7 +25,7 @@ build: configure
 	@$(BIN)/cmake --build --preset cuda -j $(JOBS)
 
 demo: configure
-	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact
+	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact invact_kernels
 	@scripts/demo.sh
 
 test: build
