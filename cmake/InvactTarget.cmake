@@ -21,7 +21,8 @@ if(INVACT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # invact_add_test(NAME <name> SOURCES <file>... LIBRARIES <target>... [LABELS <label>...] [PCH <target>])
-# One GoogleTest executable; every TEST becomes one ctest entry under the given labels (default: unit).
+# One GoogleTest executable under the given labels (default: unit). It is one ctest entry: loading LibTorch costs a second
+# per process, which an entry per TEST would pay every time.
 function(invact_add_test)
   cmake_parse_arguments(ARG "" "NAME;PCH" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
@@ -32,7 +33,6 @@ function(invact_add_test)
   if(ARG_PCH)
     target_precompile_headers(${ARG_NAME} REUSE_FROM ${ARG_PCH})
   endif()
-  include(GoogleTest)
-  # PRE_TEST: listing the tests loads LibTorch, which takes a second that an unrelated build need not pay.
-  gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
+  add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME})
+  set_tests_properties(${ARG_NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
