@@ -42,8 +42,8 @@ bool is_activation(std::string_view aten_op);
 int64_t branch_bytes(const Activation& activation, int64_t element_count);
 
 /// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul, convolution, attention,
-/// recurrent cells, embedding and indexing, pooling with indices, sorting, FFT). Operators outside `aten::` and
-/// `prim::` are custom and heavy; unknown ATen operators are not.
+/// recurrent cells, embedding and indexing, pooling with indices, sorting, FFT, unknown and custom operators). Pointwise
+/// functions, norms, dropout, reductions, views, copies and casts do not. The list is in heavy_operators.cpp.
 bool is_heavy(std::string_view op);
 
 }  // namespace invact::kernels

@@ -1,0 +1,129 @@
+#include "analyzer/report.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "kernels/catalog.h"
+
+namespace invact {
+namespace {
+
+void keep_activations(const Trace& trace, Report& report) {
+  for (const SavedTensor& saved : trace.saved) {
+    if (trace.storages.at(saved.storage.value).role == StorageRole::kActivation) {
+      report.saved.push_back(saved);
+    }
+  }
+}
+
+void add_storage_rows(const Trace& trace, Report& report) {
+  std::map<StorageId, StorageRow> rows;
+  for (const SavedTensor& saved : report.saved) {
+    auto [found, fresh] = rows.try_emplace(saved.storage);
+    StorageRow& row = found->second;
+    if (fresh) {
+      row.id = saved.storage;
+      row.bytes = trace.storages.at(saved.storage.value).bytes;
+      row.tensor = saved.tensor;
+      row.first_call = saved.call;
+    }
+    row.savers.push_back(saved.call);
+    row.in_floor |= kernels::is_heavy(report.call(saved.call).op);
+  }
+  for (auto& [id, row] : rows) report.storages.push_back(std::move(row));
+  std::sort(report.storages.begin(), report.storages.end(), [](const auto& a, const auto& b) {
+    return a.bytes != b.bytes ? a.bytes > b.bytes : a.id < b.id;
+  });
+}
+
+void add_module_rows(const Trace& trace, Report& report) {
+  std::map<std::string, ModuleRow> rows;
+  for (const StorageRow& storage : report.storages) {
+    const OperatorCall& call = report.call(storage.first_call);
+    if (!call.attributed) {
+      report.totals.unattributed_bytes += storage.bytes;
+      continue;
+    }
+    ModuleRow& row = rows[call.module_path];
+    row.path = call.module_path;
+    row.type = call.module_type;
+    row.saved_bytes += storage.bytes;
+  }
+  for (const ModuleRecord& module : trace.modules) {
+    if (const auto found = rows.find(module.path); found != rows.end()) {
+      found->second.type = module.type;
+    }
+  }
+  for (auto& [path, row] : rows) report.modules.push_back(std::move(row));
+  std::stable_sort(report.modules.begin(), report.modules.end(), [](const auto& a, const auto& b) {
+    return a.saved_bytes > b.saved_bytes;
+  });
+}
+
+/// The input that an activation saved, while somebody else saved its output. A saved view of a larger storage (a gate
+/// and its partner in one projection) is no duplicate: the output carries a part of that storage only.
+void add_activation_duplicates(const Trace& trace, Report& report) {
+  std::unordered_map<int64_t, std::vector<CallId>> savers_by_storage;
+  for (const SavedTensor& saved : report.saved) {
+    savers_by_storage[saved.storage.value].push_back(saved.call);
+  }
+  std::map<StorageId, Duplicate> duplicates;
+  for (const SavedTensor& saved : report.saved) {
+    const OperatorCall& call = report.call(saved.call);
+    const bool whole = saved.tensor.bytes == trace.storages.at(saved.storage.value).bytes;
+    if (!call.output || !whole || saved.storage == *call.output ||
+        !kernels::is_activation(call.op)) {
+      continue;
+    }
+    const auto savers = savers_by_storage.find(call.output->value);
+    if (savers == savers_by_storage.end()) continue;
+    duplicates.try_emplace(saved.storage, Duplicate{DuplicateKind::kActivation, saved.storage,
+                                                    *call.output, call.id, saved.tensor.bytes});
+  }
+  for (auto& [id, duplicate] : duplicates) report.duplicates.push_back(duplicate);
+  std::stable_sort(report.duplicates.begin(), report.duplicates.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+}
+
+void add_totals(Report& report) {
+  Totals& totals = report.totals;
+  totals.saved_tensors = static_cast<int64_t>(report.saved.size());
+  totals.saved_storages = static_cast<int64_t>(report.storages.size());
+  for (const StorageRow& row : report.storages) {
+    totals.saved_bytes += row.bytes;
+    if (row.in_floor) totals.floor_bytes += row.bytes;
+  }
+  for (const Duplicate& duplicate : report.duplicates) totals.duplicate_bytes += duplicate.bytes;
+}
+
+}  // namespace
+
+Report build_report(const Trace& trace) {
+  Report report;
+  report.model = trace.model;
+  report.run = trace.run;
+  report.inputs = trace.inputs;
+  report.notes = trace.notes;
+  report.calls = trace.calls;
+  report.seen_storages = trace.storages;
+  keep_activations(trace, report);
+  add_storage_rows(trace, report);
+  add_module_rows(trace, report);
+  add_activation_duplicates(trace, report);
+  add_totals(report);
+  if (!report.model.requires_grad) {
+    report.notes.push_back("No parameter of this model requires gradients: training keeps nothing.");
+  }
+  return report;
+}
+
+std::string duplicate_kind_name(DuplicateKind kind) {
+  switch (kind) {
+    case DuplicateKind::kActivation:
+      return "activation";
+  }
+  return "";
+}
+
+}  // namespace invact

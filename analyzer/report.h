@@ -1,0 +1,78 @@
+// Report: what a Trace means. Bytes by storage, by module and by operator, the floor, and what is kept twice.
+// Pure data and one pure function; knows no torch and no sites (those are the rewriter's).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "analyzer/trace.h"
+
+namespace invact {
+
+/// One distinct storage that autograd keeps, parameters and buffers left out.
+struct StorageRow {
+  StorageId id;
+  int64_t bytes = 0;
+  TensorFacts tensor;          ///< As its first saver saw it.
+  CallId first_call;           ///< Its first saver in forward order: module, operator and source of the row.
+  std::vector<CallId> savers;  ///< One per saved tensor, in forward order.
+  bool in_floor = false;       ///< A heavy operator is among the savers.
+  bool operator==(const StorageRow&) const = default;
+};
+
+struct ModuleRow {
+  std::string path;
+  std::string type;
+  int64_t saved_bytes = 0;  ///< Its own, without its children's.
+  bool operator==(const ModuleRow&) const = default;
+};
+
+enum class DuplicateKind {
+  kActivation,  ///< The input of an invertible function, while its output is saved too.
+};
+
+/// A saved storage whose content can be had from another saved storage.
+struct Duplicate {
+  DuplicateKind kind = DuplicateKind::kActivation;
+  StorageId storage;  ///< Kept twice.
+  StorageId kept;     ///< The storage that carries the same information.
+  CallId call;        ///< The operator between the two.
+  int64_t bytes = 0;
+  bool operator==(const Duplicate&) const = default;
+};
+
+struct Totals {
+  int64_t saved_tensors = 0;
+  int64_t saved_storages = 0;
+  int64_t saved_bytes = 0;
+  int64_t duplicate_bytes = 0;
+  int64_t floor_bytes = 0;
+  int64_t unattributed_bytes = 0;
+  bool operator==(const Totals&) const = default;
+};
+
+struct Report {
+  ModelRecord model;
+  RunRecord run;
+  std::vector<InputRecord> inputs;
+  std::vector<std::string> notes;
+  Totals totals;
+  std::vector<ModuleRow> modules;      ///< Those that keep something, bytes descending, then path.
+  std::vector<StorageRow> storages;    ///< Bytes descending, then id.
+  std::vector<Duplicate> duplicates;   ///< Bytes descending, then storage id.
+  std::vector<OperatorCall> calls;     ///< As in the Trace; index = id.
+  std::vector<SavedTensor> saved;      ///< As in the Trace, parameters and buffers left out.
+  std::vector<Storage> seen_storages;  ///< As in the Trace, kept or not; index = id.
+  bool operator==(const Report&) const = default;
+
+  const OperatorCall& call(CallId id) const { return calls.at(id.value); }
+  const Storage& storage(StorageId id) const { return seen_storages.at(id.value); }
+};
+
+/// The sum of modules' bytes and `unattributed_bytes` is `saved_bytes`, and so is the sum of storages' bytes.
+Report build_report(const Trace& trace);
+
+/// "activation".
+std::string duplicate_kind_name(DuplicateKind kind);
+
+}  // namespace invact

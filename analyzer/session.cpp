@@ -1,0 +1,208 @@
+#include "analyzer/session.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/ops/randn.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/grad_mode.h>
+#include <torch/csrc/jit/python/update_graph_executor_opt.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/runtime/jit_exception.h>
+
+#include <cmath>
+#include <functional>
+
+#include "analyzer/error.h"
+#include "analyzer/saved_tensors.h"
+
+namespace invact {
+namespace {
+
+bool is_out_of_memory(const std::string& message) {
+  return message.find("not enough memory") != std::string::npos ||
+         message.find("can't allocate memory") != std::string::npos ||
+         message.find("out of memory") != std::string::npos;
+}
+
+/// TorchScript puts the cause last, behind the serialized and the original traceback.
+std::string cause_of(const std::string& message) {
+  const size_t marker = message.rfind("RuntimeError: ");
+  return first_sentence(marker == std::string::npos ? message
+                                                    : message.substr(marker + 14));
+}
+
+/// Errors are caught at the call that runs the model, so that they are not taken for ours.
+template <typename Run>
+auto run_model(const Model& model, const char* what, Run run) {
+  std::string message;
+  try {
+    return run();
+  } catch (const c10::Error& error) {
+    message = error.what_without_backtrace();
+  } catch (const torch::jit::JITException& error) {
+    message = error.what();
+  } catch (const std::bad_alloc&) {
+    message = "out of memory";
+  } catch (const std::runtime_error& error) {
+    message = error.what();
+  }
+  if (is_out_of_memory(message)) {
+    throw_environment_error(fmt::format(
+        "Out of memory during {} of '{}': {}. Give smaller inputs with --input.", what,
+        model.record.path, cause_of(message)));
+  }
+  throw_model_error(
+      fmt::format("'{}' threw during {}: {}.", model.record.path, what, cause_of(message)));
+}
+
+void seed_random_numbers(uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(c10::kCPU);
+  generator.set_current_seed(seed);
+}
+
+void set_mode(Model& model, bool train) {
+  if (model.module.hasattr("training")) model.module.train(train);
+}
+
+/// Batch norm and the like change buffers as they run; puts them back, so that every run of a model is its first.
+class BufferGuard {
+ public:
+  explicit BufferGuard(const Model& model) {
+    for (const at::Tensor& buffer : model.module.buffers()) {
+      if (buffer.defined()) saved_.emplace_back(buffer, buffer.clone());
+    }
+  }
+  ~BufferGuard() {
+    const at::NoGradGuard no_grad;
+    for (auto& [buffer, before] : saved_) buffer.copy_(before);
+  }
+  BufferGuard(const BufferGuard&) = delete;
+  BufferGuard& operator=(const BufferGuard&) = delete;
+
+ private:
+  std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
+};
+
+c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  set_mode(model, settings.train);
+  seed_random_numbers(settings.seed);
+  return run_model(model, "forward", [&] {
+    return model.module.get_method("forward")(inputs.values);
+  });
+}
+
+/// Floating tensors in `value`, nested ones flattened in order.
+void flatten(const c10::IValue& value, const std::string& name,
+             std::vector<StepResult::Named>& tensors) {
+  const auto child = [&](size_t index) { return fmt::format("{}.{}", name, index); };
+  if (value.isTensor()) {
+    if (value.toTensor().defined() && value.toTensor().is_floating_point()) {
+      tensors.push_back({name, value.toTensor()});
+    }
+  } else if (value.isTuple()) {
+    const auto& elements = value.toTupleRef().elements();
+    for (size_t i = 0; i < elements.size(); ++i) flatten(elements[i], child(i), tensors);
+  } else if (value.isList()) {
+    const auto list = value.toList();
+    for (size_t i = 0; i < list.size(); ++i) flatten(list.get(i), child(i), tensors);
+  } else if (value.isGenericDict()) {
+    for (const auto& entry : value.toGenericDict()) {
+      const std::string key = entry.key().isString() ? entry.key().toStringRef() : "?";
+      flatten(entry.value(), name + "." + key, tensors);
+    }
+  } else if (value.isObject()) {
+    const auto object = value.toObject();
+    for (size_t i = 0; i < object->slots().size(); ++i) {
+      flatten(object->getSlot(i), name + "." + object->type()->getAttributeName(i), tensors);
+    }
+  }
+}
+
+void run_backward(const Model& model, const std::vector<StepResult::Named>& outputs,
+                  uint64_t seed) {
+  auto generator = at::detail::createCPUGenerator(seed + 1);
+  std::vector<at::Tensor> roots, cotangents;
+  for (const auto& [name, output] : outputs) {
+    if (!output.requires_grad()) continue;
+    const double scale = 1 / std::sqrt(std::max<double>(1, static_cast<double>(output.numel())));
+    roots.push_back(output);
+    cotangents.push_back(at::randn(output.sizes(), generator, at::TensorOptions().dtype(at::kFloat))
+                             .mul(scale)
+                             .to(output.options()));
+  }
+  if (roots.empty()) return;
+  run_model(model, "backward", [&] { torch::autograd::backward(roots, cotangents); });
+}
+
+}  // namespace
+
+c10::Device parse_device(const std::string& text) {
+  try {
+    const c10::Device device(text);
+    if (device.is_cpu() || device.is_cuda()) return device;
+  } catch (const c10::Error&) {
+  }
+  throw_usage_error(fmt::format("--device '{}': give cpu, cuda or cuda:N.", text));
+}
+
+void prepare_process(const RunSettings& settings) {
+  if (settings.threads > 0) at::set_num_threads(static_cast<int>(settings.threads));
+  // Optimization is per thread, profiling per process: both off, so that forked tasks do not differ.
+  torch::jit::setGraphExecutorOptimize(false);
+  torch::jit::getProfilingMode() = false;
+  if (!settings.device.is_cuda()) return;
+  // The CUDA half of LibTorch takes a second to load: only who asks for a GPU pays.
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
+    throw_environment_error(fmt::format("--device {}: this LibTorch has no CUDA part ({}).",
+                                        settings.device.str(), dlerror()));
+  }
+  int64_t count = 0;
+  try {
+    count = at::globalContext().hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0;
+  } catch (const c10::Error&) {
+  }
+  const int64_t wanted = settings.device.has_index() ? settings.device.index() : 0;
+  if (wanted >= count) {
+    throw_environment_error(fmt::format("--device {}: {}.", settings.device.str(),
+                                        count == 0 ? "no CUDA device found"
+                                                   : fmt::format("only {} CUDA devices", count)));
+  }
+}
+
+Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  Trace trace;
+  trace.model = model.record;
+  trace.inputs = inputs.records;
+  trace.modules = module_records(model.module);
+  trace.run = {settings.device.str(), settings.train ? "train" : "eval", "eager", settings.seed,
+               at::get_num_threads()};
+  const BufferGuard buffers(model);
+  const SavedTensorRecorder recorder(model.module);
+  const c10::IValue output = run_forward(model, inputs, settings);
+  recorder.write_held(trace);
+  return trace;
+}
+
+StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  for (const auto& parameter : model.module.parameters()) parameter.mutable_grad().reset();
+  const BufferGuard buffers(model);
+  StepResult result;
+  {
+    const c10::IValue output = run_forward(model, inputs, settings);
+    flatten(output, "output", result.outputs);
+  }
+  run_backward(model, result.outputs, settings.seed);
+  for (auto& output : result.outputs) output.value = output.value.detach();
+  for (const auto& parameter : model.module.named_parameters()) {
+    if (!parameter.value.requires_grad()) continue;
+    result.gradients.push_back({parameter.name, parameter.value.grad()});
+    parameter.value.mutable_grad().reset();
+  }
+  return result;
+}
+
+}  // namespace invact

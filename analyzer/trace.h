@@ -1,0 +1,132 @@
+// Trace: what one observed training step kept for backward, as plain records. Written by session.cpp, read by
+// report.cpp. No torch type, no judgement: which bytes are duplicates or could be freed is decided downstream.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace invact {
+
+struct StorageId {
+  int64_t value = -1;
+  auto operator<=>(const StorageId&) const = default;
+};
+
+struct CallId {
+  int64_t value = -1;
+  auto operator<=>(const CallId&) const = default;
+};
+
+/// dtype ("float32") and sizes of a tensor; its own bytes, not those of its storage.
+struct TensorFacts {
+  std::string dtype;
+  std::vector<int64_t> shape;
+  int64_t element_count = 0;
+  int64_t bytes = 0;
+  bool operator==(const TensorFacts&) const = default;
+};
+
+/// A place in the user's Python source; line 0: unknown.
+struct SourceLocation {
+  std::string file;
+  int64_t line = 0;
+  bool operator==(const SourceLocation&) const = default;
+};
+
+/// Bytes [begin, end) of a file of serialized TorchScript inside the archive: identifies a graph node.
+struct CodeRange {
+  std::string file;
+  int64_t begin = 0;
+  int64_t end = 0;
+  auto operator<=>(const CodeRange&) const = default;
+};
+
+enum class StorageRole {
+  kActivation,  ///< Made by the step, or one of its inputs.
+  kParameter,
+  kBuffer,
+};
+
+/// The memory under one or more tensors.
+struct Storage {
+  StorageId id;
+  int64_t bytes = 0;
+  StorageRole role = StorageRole::kActivation;
+  bool operator==(const Storage&) const = default;
+};
+
+/// One execution of an operator that the model's code calls (the outermost one: `aten::linear`, not `aten::addmm`).
+struct OperatorCall {
+  CallId id;
+  std::string op;           ///< "aten::gelu".
+  std::string variant;      ///< Its `approximate` argument where it has one.
+  std::string module_path;  ///< "features.1.0.block.3"; empty: the top module.
+  std::string module_type;  ///< Qualified name of the module's class.
+  std::string method;       ///< Method of that module whose code runs: "forward".
+  /// Where each frame stands in the serialized code, the operator's own node first. Empty: the code could not be told.
+  std::vector<CodeRange> frames;
+  bool in_function = false;  ///< The node stands in a free function (`F.silu`) that the method called.
+  bool attributed = false;   ///< `module_path` was found; otherwise the bytes count as unattributed.
+  SourceLocation source;
+  std::optional<StorageId> input;   ///< For known activations: the storage of `self` when called.
+  std::optional<StorageId> output;  ///< For known activations: the storage of the result.
+  TensorFacts output_tensor;        ///< For known activations.
+  bool input_is_view = false;       ///< For known activations: `self` is a view in autograd's sense.
+  bool operator==(const OperatorCall&) const = default;
+};
+
+/// One tensor that an autograd node held when forward had ended.
+struct SavedTensor {
+  StorageId storage;
+  CallId call;
+  TensorFacts tensor;
+  bool operator==(const SavedTensor&) const = default;
+};
+
+struct ModuleRecord {
+  std::string path;
+  std::string type;
+  bool operator==(const ModuleRecord&) const = default;
+};
+
+struct InputRecord {
+  std::string name;
+  TensorFacts tensor;
+  std::string fill;  ///< "randn", "0..2", "file"; see input_spec.h.
+  bool operator==(const InputRecord&) const = default;
+};
+
+struct ModelRecord {
+  std::string path;
+  std::string sha256;
+  int64_t parameter_bytes = 0;
+  int64_t buffer_bytes = 0;
+  bool requires_grad = false;  ///< Some parameter does.
+  bool operator==(const ModelRecord&) const = default;
+};
+
+struct RunRecord {
+  std::string device;
+  std::string mode;
+  std::string executor;
+  uint64_t seed = 0;
+  int64_t threads = 0;
+  bool operator==(const RunRecord&) const = default;
+};
+
+struct Trace {
+  ModelRecord model;
+  RunRecord run;
+  std::vector<InputRecord> inputs;
+  std::vector<ModuleRecord> modules;  ///< Every module of the model, parents first.
+  std::vector<Storage> storages;      ///< Index = id.
+  std::vector<OperatorCall> calls;    ///< Index = id; in forward order.
+  std::vector<SavedTensor> saved;     ///< In the order of saving.
+  std::vector<std::string> notes;     ///< Sentences for the user.
+  bool operator==(const Trace&) const = default;
+};
+
+}  // namespace invact

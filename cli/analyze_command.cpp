@@ -1,0 +1,63 @@
+#include "cli/analyze_command.h"
+
+#include "analyzer/json.h"
+#include "cli/exit_code.h"
+#include "cli/observation.h"
+#include "cli/output_file.h"
+#include "cli/render.h"
+#include "rewriter/json.h"
+
+namespace invact {
+namespace {
+
+/// The analyze document is Report and Plan together: only here are both known.
+nlohmann::ordered_json analyze_document(const Observation& observation) {
+  auto document = document_head(current_environment());
+  document.update(to_json(observation.report));
+  document["totals"]["reclaimable_bytes"] =
+      observation.plan.saved_bytes_before - observation.plan.saved_bytes_after;
+  document["sites"] = sites_json(observation.plan);
+  document["prediction"] = prediction_json(observation.plan);
+  return document;
+}
+
+}  // namespace
+
+CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
+  CLI::App* const command =
+      app.add_subcommand("analyze", "Say what training this model keeps, where, and how much of it twice");
+  command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
+  command->add_option("--json", options.json, "Write the report as JSON; - for stdout (instead of the table)")
+      ->group("Output")
+      ->type_name("FILE");
+  command->add_option("--top", options.top, "Rows per table")
+      ->group("Output")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  add_run_options(*command, options.run);
+  command->footer(
+      "Examples:\n"
+      "  invact analyze traced.pt\n"
+      "  invact analyze scripted.pt --input tokens=8x128:i64:0..30522 --json report.json");
+  return command;
+}
+
+int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
+  Observation observation;
+  {
+    Progress progress(global);
+    observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
+  }
+  strip_source_prefix(global.strip_prefix, observation);
+  if (!options.json.empty()) {
+    write_text(options.json, analyze_document(observation).dump(2) + "\n");
+  }
+  if (options.json != "-") {
+    write_text("-", render_report(observation.report, observation.plan,
+                                  {stdout_style(global), options.top, global.verbosity > 0}));
+  }
+  return kExitDone;
+}
+
+}  // namespace invact

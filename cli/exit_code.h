@@ -1,0 +1,17 @@
+// The process's exit codes; part of the command line's contract (README, "Exit codes").
+#pragma once
+
+namespace invact {
+
+enum ExitCode : int {
+  kExitDone = 0,
+  kExitGateFailed = 1,
+  kExitUsage = 2,
+  kExitModel = 3,
+  kExitVerificationFailed = 4,
+  kExitEnvironment = 5,
+  kExitInternal = 70,
+  kExitInterrupted = 130,
+};
+
+}  // namespace invact

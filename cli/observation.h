@@ -1,0 +1,32 @@
+// The steps that analyze and rewrite share: load a model, observe one step, report, plan.
+#pragma once
+
+#include <string>
+
+#include "analyzer/inputs.h"
+#include "analyzer/model.h"
+#include "analyzer/report.h"
+#include "analyzer/session.h"
+#include "cli/run_options.h"
+#include "cli/terminal.h"
+#include "rewriter/plan.h"
+
+namespace invact {
+
+struct Observation {
+  Model model;
+  ModelInputs inputs;
+  RunSettings settings;
+  Report report;
+  Plan plan;
+};
+
+/// Loads and observes `path`; `check_backward` runs a plain step as well, which finds what hooks hide: an in-place write
+/// to a saved tensor. @throws Error.
+Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
+                          bool check_backward, Progress& progress);
+
+/// Drops `prefix` from every source path, for reports that leave the machine.
+void strip_source_prefix(const std::string& prefix, Observation& observation);
+
+}  // namespace invact

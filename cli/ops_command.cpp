@@ -1,0 +1,46 @@
+#include "cli/ops_command.h"
+
+#include "analyzer/json.h"
+#include "cli/exit_code.h"
+#include "cli/output_file.h"
+#include "cli/render.h"
+#include "kernels/catalog.h"
+
+namespace invact {
+namespace {
+
+nlohmann::ordered_json operators_document() {
+  auto document = document_head(current_environment());
+  document["operators"] = nlohmann::ordered_json::array();
+  for (const auto& row : kernels::activations()) {
+    document["operators"].push_back({{"op", row.aten_op},
+                                     {"variant", row.variant},
+                                     {"replacement", row.invact_op},
+                                     {"in_place", row.in_place},
+                                     {"strategy", row.strategy},
+                                     {"branch_bits_per_element", row.branch_bits_per_element},
+                                     {"max_derivative_error",
+                                      {{"float64", row.error_bound.float64},
+                                       {"float32", row.error_bound.float32},
+                                       {"bfloat16", row.error_bound.bfloat16},
+                                       {"float16", row.error_bound.float16}}}});
+  }
+  return document;
+}
+
+}  // namespace
+
+CLI::App* add_ops_command(CLI::App& app, OpsOptions& options) {
+  CLI::App* const command =
+      app.add_subcommand("ops", "List the operators that a rewrite replaces, and their error bounds");
+  command->add_flag("--json", options.json, "As JSON");
+  return command;
+}
+
+int run_ops(const OpsOptions& options, const GlobalOptions& global) {
+  write_text("-", options.json ? operators_document().dump(2) + "\n"
+                               : render_operators({stdout_style(global), 0, false}));
+  return kExitDone;
+}
+
+}  // namespace invact

@@ -1,0 +1,165 @@
+#include "cli/rewrite_command.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "analyzer/error.h"
+#include "analyzer/json.h"
+#include "analyzer/sha256.h"
+#include "cli/exit_code.h"
+#include "cli/observation.h"
+#include "cli/output_file.h"
+#include "cli/render.h"
+#include "rewriter/apply.h"
+#include "rewriter/json.h"
+#include "rewriter/verify.h"
+
+namespace invact {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string output_path(const RewriteOptions& options) {
+  if (!options.output.empty()) return options.output;
+  fs::path path = options.model;
+  return path.replace_extension(".invact.pt").string();
+}
+
+void check_output_path(const std::string& model, const std::string& output, bool force) {
+  std::error_code ignored;
+  if (fs::equivalent(model, output, ignored)) {
+    throw_usage_error(fmt::format("-o '{}' is the model itself; name another file.", output));
+  }
+  if (fs::exists(output) && !force) {
+    throw_usage_error(fmt::format("'{}' exists; give --force to replace it, or -o another file.", output));
+  }
+}
+
+/// What the rewritten archive says of its making (extra/invact.json). No paths: the file may travel.
+std::string provenance(const Observation& observation) {
+  auto record = document_head(current_environment());
+  record["original"] = {{"sha256", observation.model.record.sha256}};
+  record["sites"] = nlohmann::ordered_json::array();
+  for (const Site& site : observation.plan.sites) {
+    if (!site.accepted) continue;
+    record["sites"].push_back({{"id", site.id}, {"op", site.op}, {"replacement", site.replacement}});
+  }
+  record["prediction"] = prediction_json(observation.plan);
+  const auto& extra = observation.model.extra_files;
+  if (const auto earlier = extra.find(kProvenanceFile); earlier != extra.end()) {
+    record["earlier"] = nlohmann::ordered_json::parse(earlier->second, nullptr, /*allow_exceptions=*/false);
+  }
+  return record.dump(2);
+}
+
+void copy_model(const std::string& from, const std::string& to) {
+  std::error_code code;
+  fs::copy_file(from, to, fs::copy_options::overwrite_existing, code);
+  if (code) throw_environment_error(fmt::format("Cannot write '{}': {}.", to, code.message()));
+}
+
+nlohmann::ordered_json rewrite_document(const Observation& observation,
+                                        const std::optional<Verification>& verification,
+                                        const std::string& output, const std::string& sha256) {
+  auto document = document_head(current_environment());
+  document["model"] = {{"path", observation.model.record.path},
+                       {"sha256", observation.model.record.sha256}};
+  document["plan"] = sites_json(observation.plan);
+  document["prediction"] = prediction_json(observation.plan);
+  document["verification"] =
+      verification ? to_json(*verification) : nlohmann::ordered_json(nullptr);
+  document["output"] = sha256.empty() ? nlohmann::ordered_json(nullptr)
+                                      : nlohmann::ordered_json{{"path", output}, {"sha256", sha256}};
+  return document;
+}
+
+Verification verify_written(Observation& observation, const std::string& path) {
+  Model rewritten = load_model(path, observation.settings.device);
+  return verify_rewrite(observation.model, rewritten, observation.inputs, observation.settings,
+                        observation.plan.saved_bytes_before, observation.plan.saved_bytes_after);
+}
+
+}  // namespace
+
+CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
+  CLI::App* const command = app.add_subcommand(
+      "rewrite", "Write the same model keeping one tensor per boundary; verified before it is written");
+  command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
+  command->add_option("-o,--output", options.output, "File to write [MODEL.invact.pt beside the model]")
+      ->group("Output")
+      ->type_name("OUT");
+  command->add_flag("--force", options.force, "Replace OUT if it exists")->group("Output");
+  command->add_option("--json", options.json, "Write plan, prediction and verification as JSON; - for stdout")
+      ->group("Output")
+      ->type_name("FILE");
+  command->add_option("--only", options.only, "Consider these operators alone (silu,gelu)")
+      ->group("Plan")
+      ->type_name("OPS")
+      ->delimiter(',');
+  command->add_option("--skip", options.skip, "Leave these operators alone")
+      ->group("Plan")
+      ->type_name("OPS")
+      ->delimiter(',');
+  command->add_flag("--no-verify", options.no_verify, "Write without running the rewritten model")
+      ->group("Plan");
+  add_run_options(*command, options.run);
+  command->footer(
+      "Examples:\n"
+      "  invact rewrite traced.pt\n"
+      "  invact rewrite scripted.pt -o smaller.pt --input 8x3x224x224 --skip silu");
+  return command;
+}
+
+int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
+  const std::string output = output_path(options);
+  check_output_path(options.model, output, options.force);
+  Observation observation;
+  std::optional<Verification> verification;
+  std::string sha256;
+  {
+    Progress progress(global);
+    // verify_rewrite runs backward without hooks; the planner needs forward alone.
+    observation = observe_model(options.model, options.run, {options.only, options.skip},
+                                /*check_backward=*/false, progress);
+    OutputFile file(output);
+    if (observation.plan.accepted_count() == 0) {
+      copy_model(options.model, file.temporary_path());
+    } else {
+      progress.step("Rewriting");
+      save_module(apply_plan(observation.model, observation.plan), observation.model,
+                  provenance(observation), file.temporary_path());
+      if (!options.no_verify) {
+        progress.step("Verifying");
+        verification = verify_written(observation, file.temporary_path());
+      }
+    }
+    if (!verification || verification->passed) {
+      sha256 = sha256_of_file(file.temporary_path());
+      file.commit();
+    }
+  }
+  strip_source_prefix(global.strip_prefix, observation);
+  if (!options.json.empty()) {
+    write_text(options.json,
+               rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
+  }
+  if (options.json != "-") {
+    const RenderOptions render{stdout_style(global), 10, global.verbosity > 0};
+    write_text("-", render_sites(observation.plan, render) +
+                        (verification ? render_verification(*verification, render) : ""));
+  }
+  if (verification && !verification->passed) {
+    say(global, fmt::format("the rewritten model failed verification; '{}' was not written.", output));
+    return kExitVerificationFailed;
+  }
+  if (observation.plan.accepted_count() == 0) {
+    say(global, fmt::format("nothing to rewrite; '{}' is an equal copy of the model.", output));
+  } else {
+    say(global, fmt::format("wrote '{}'{}.", output, verification ? "" : ", not verified"));
+  }
+  return kExitDone;
+}
+
+}  // namespace invact

@@ -1,0 +1,28 @@
+// `invact rewrite`: the same model, keeping one tensor per boundary; checked before it is written.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/run_options.h"
+
+namespace invact {
+
+struct RewriteOptions {
+  std::string model;
+  std::string output;
+  RunOptions run;
+  std::vector<std::string> only;
+  std::vector<std::string> skip;
+  bool no_verify = false;
+  bool force = false;
+  std::string json;
+};
+
+CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options);
+
+/// @returns the exit code.
+int run_rewrite(const RewriteOptions& options, const GlobalOptions& global);
+
+}  // namespace invact

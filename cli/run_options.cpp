@@ -1,0 +1,69 @@
+#include "cli/run_options.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include "analyzer/error.h"
+#include "analyzer/input_spec.h"
+#include "analyzer/session.h"
+
+namespace invact {
+
+void add_run_options(CLI::App& command, RunOptions& options) {
+  command
+      .add_option("--input", options.inputs,
+                  fmt::format("An argument of forward, by NAME or by position; repeatable. A traced "
+                              "model needs none.\n{}",
+                              kInputGrammar))
+      ->group("Inputs")
+      ->type_name("SPEC")
+      ->take_all();
+  command.add_option("--device", options.device, "cpu, cuda or cuda:N")
+      ->group("Run")
+      ->type_name("DEVICE")
+      ->capture_default_str();
+  command.add_option("--mode", options.mode, "train or eval")
+      ->group("Run")
+      ->type_name("MODE")
+      ->check(CLI::IsMember({"train", "eval"}))
+      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Of the model's random numbers and of the inputs")
+      ->group("Run")
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--threads", options.threads, "CPU threads; 0: LibTorch's default")
+      ->group("Run")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--ops-library", options.ops_libraries,
+                  "Shared library with other operators that the model uses; repeatable")
+      ->group("Run")
+      ->type_name("FILE.so");
+}
+
+RunSettings start_run(const RunOptions& options) {
+  RunSettings settings;
+  settings.device = parse_device(options.device);
+  settings.train = options.mode == "train";
+  settings.seed = options.seed;
+  settings.threads = options.threads;
+  for (const std::string& library : options.ops_libraries) {
+    // A bare name would be searched in the system's folders; the user means the file.
+    const std::string path = library.find('/') == std::string::npos ? "./" + library : library;
+    if (!dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) {
+      throw_environment_error(fmt::format("--ops-library '{}' cannot be loaded: {}.", library, dlerror()));
+    }
+  }
+  prepare_process(settings);
+  return settings;
+}
+
+std::vector<InputSpec> input_specs(const RunOptions& options) {
+  std::vector<InputSpec> specs;
+  for (const std::string& text : options.inputs) specs.push_back(parse_input_spec(text));
+  return specs;
+}
+
+}  // namespace invact

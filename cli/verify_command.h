@@ -1,0 +1,23 @@
+// `invact verify`: does a rewritten model compute what the original does, and keep less?
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "cli/run_options.h"
+
+namespace invact {
+
+struct VerifyOptions {
+  std::string model;
+  std::string rewritten;
+  RunOptions run;
+  std::string json;
+};
+
+CLI::App* add_verify_command(CLI::App& app, VerifyOptions& options);
+
+/// @returns the exit code.
+int run_verify(const VerifyOptions& options, const GlobalOptions& global);
+
+}  // namespace invact

@@ -1,0 +1,85 @@
+#include "rewriter/json.h"
+
+#include <cmath>
+
+#include "analyzer/json.h"
+
+namespace invact {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// JSON has no infinity; a reader must not take it for zero.
+Json number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+Json comparison_json(const TensorComparison& comparison) {
+  return {{"name", comparison.name},
+          {"max_abs_error", number(comparison.max_abs_error)},
+          {"max_rel_error", number(comparison.max_rel_error)},
+          {"cosine", number(comparison.cosine)},
+          {"distance", number(comparison.distance)},
+          {"tolerance", number(comparison.tolerance)},
+          {"worst",
+           {{"index", comparison.worst_index},
+            {"original", number(comparison.worst_original)},
+            {"rewritten", number(comparison.worst_rewritten)}}}};
+}
+
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+}  // namespace
+
+Json sites_json(const Plan& plan) {
+  Json array = Json::array();
+  for (const Site& site : plan.sites) {
+    array.push_back({{"id", site.id},
+                     {"module", site.location.module_path},
+                     {"op", site.op},
+                     {"replacement", site.replacement},
+                     {"source", to_json(site.source)},
+                     {"strategy", site.strategy},
+                     {"decision", site.accepted ? "accepted" : "rejected"},
+                     {"reason_code", site.reason_code},
+                     {"reason", site.reason},
+                     {"saved_bytes_delta", site.saved_bytes_delta}});
+  }
+  return array;
+}
+
+Json prediction_json(const Plan& plan) {
+  return {{"saved_bytes_before", plan.saved_bytes_before},
+          {"saved_bytes_after", plan.saved_bytes_after}};
+}
+
+Json to_json(const Verification& verification) {
+  Json document;
+  document["passed"] = verification.passed;
+  document["failures"] = verification.failures;
+  document["notes"] = verification.notes;
+  document["seed"] = verification.seed;
+  document["saved_bytes_before"] = verification.saved_bytes_before;
+  document["saved_bytes_after"] = verification.saved_bytes_after;
+  document["predicted_bytes"] = or_null(verification.predicted_bytes);
+  document["gradient_distance"] = number(verification.gradient_distance);
+  document["gradient_tolerance"] = number(verification.gradient_tolerance);
+  document["reference_distance"] = verification.reference_distance
+                                       ? number(*verification.reference_distance)
+                                       : Json(nullptr);
+  document["outputs"] = Json::array();
+  for (const auto& output : verification.outputs) {
+    document["outputs"].push_back(comparison_json(output));
+  }
+  document["gradients"] = Json::array();
+  for (const auto& gradient : verification.gradients) {
+    document["gradients"].push_back(comparison_json(gradient));
+  }
+  return document;
+}
+
+}  // namespace invact

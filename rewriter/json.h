@@ -1,0 +1,18 @@
+// Plan and Verification -> JSON (schemas/rewrite.schema.json, schemas/verify.schema.json).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "rewriter/plan.h"
+#include "rewriter/verification.h"
+
+namespace invact {
+
+/// The array `sites` of an analyze document and `plan` of a rewrite document.
+nlohmann::ordered_json sites_json(const Plan& plan);
+
+nlohmann::ordered_json prediction_json(const Plan& plan);
+
+nlohmann::ordered_json to_json(const Verification& verification);
+
+}  // namespace invact

@@ -1,0 +1,253 @@
+#include "rewriter/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "analyzer/error.h"
+#include "analyzer/model.h"
+#include "rewriter/graph_sites.h"
+#include "rewriter/legality.h"
+#include "rewriter/prediction.h"
+
+namespace invact {
+namespace {
+
+/// A site while it is being decided.
+struct Candidate {
+  GraphSite graph_site;
+  Site site;
+  std::vector<CallId> calls;  ///< Its executions in the observed step that saved something.
+  bool executed = false;
+  bool open = false;  ///< Not rejected yet.
+
+  void reject(const Rejection& rejection) {
+    open = false;
+    site.reason_code = rejection.code;
+    site.reason = rejection.reason;
+  }
+};
+
+std::string qualified(const std::string& op) {
+  return op.find("::") == std::string::npos ? "aten::" + op : op;
+}
+
+void check_operator_names(const std::vector<std::string>& ops, const char* flag) {
+  for (const std::string& op : ops) {
+    if (!kernels::is_activation(qualified(op))) {
+      throw_usage_error(fmt::format("{} '{}': no such operator; `invact ops` lists them.", flag, op));
+    }
+  }
+}
+
+bool names_operator(const std::vector<std::string>& ops, const std::string& op) {
+  return std::any_of(ops.begin(), ops.end(),
+                     [&](const std::string& name) { return qualified(name) == op; });
+}
+
+Candidate make_candidate(GraphSite graph_site) {
+  Candidate candidate;
+  Site& site = candidate.site;
+  site.location = graph_site.location;
+  site.op = graph_site.match.op;
+  site.id = fmt::format("{}/{}{}#{}", site.location.module_path, site.location.method,
+                        graph_site.in_function.empty() ? "" : ">" + graph_site.in_function,
+                        site.location.node_index);
+  if (const auto* const activation = graph_site.match.activation) {
+    site.replacement = activation->invact_op;
+    site.strategy = activation->strategy;
+  }
+  candidate.graph_site = std::move(graph_site);
+  candidate.open = true;
+  return candidate;
+}
+
+class Planner {
+ public:
+  Planner(const Report& report, const Model& model, const PlanOptions& options)
+      : report_(report), options_(options), prediction_(report), aliases_(model.module) {
+    for (GraphSite& site : find_graph_sites(model.module)) {
+      candidates_.push_back(make_candidate(std::move(site)));
+    }
+  }
+
+  Plan make() {
+    find_calls();
+    for (Candidate& candidate : candidates_) reject_unsafe(candidate);
+    reject_partly_shared();
+    drop_gainless();
+    return finish();
+  }
+
+ private:
+  /// Joins each site with its executions: same module instance, method and serialized code.
+  void find_calls() {
+    std::map<std::tuple<std::string, std::string, CodeRange>, std::vector<const OperatorCall*>> calls;
+    for (const OperatorCall& call : report_.calls) {
+      if (call.frames.empty() || !kernels::is_activation(call.op)) continue;
+      calls[{call.module_path, call.method, call.frames.front()}].push_back(&call);
+    }
+    for (Candidate& candidate : candidates_) {
+      const SiteLocation& location = candidate.site.location;
+      const auto found =
+          calls.find({location.module_path, location.method, candidate.graph_site.code});
+      if (found == calls.end()) continue;
+      for (const OperatorCall* call : found->second) {
+        if (call->op != candidate.site.op) continue;
+        if (!candidate.executed) candidate.site.source = call->source;
+        candidate.executed = true;
+        if (prediction_.saves(call->id)) candidate.calls.push_back(call->id);
+      }
+    }
+  }
+
+  void reject_unsafe(Candidate& candidate) const {
+    const GraphSite& site = candidate.graph_site;
+    if (names_operator(options_.skip, site.match.op) ||
+        (!options_.only.empty() && !names_operator(options_.only, site.match.op))) {
+      return candidate.reject({"excluded", "excluded by --only or --skip"});
+    }
+    for (const auto& rejection : {check_variant(site), check_function(site), check_control_flow(site),
+                                  aliases_.check_output_written(site)}) {
+      if (rejection) return candidate.reject(*rejection);
+    }
+    if (!candidate.executed) {
+      return candidate.reject({"not_executed", "did not run in the observed step"});
+    }
+    if (candidate.calls.empty()) {
+      return candidate.reject({"saves_nothing", "keeps nothing: its input needs no gradient"});
+    }
+    for (const CallId call : candidate.calls) {
+      if (site.match.activation->in_place && report_.call(call).input_is_view) {
+        return candidate.reject({"writes_view",
+                                 "writes a view of another tensor in place, whose storage cannot "
+                                 "be kept as the output"});
+      }
+    }
+  }
+
+  /// Instances of one class share their code. Where one of them was rejected, the others cannot be rewritten alone.
+  /// Instances that did not run do not matter: the code is right for them as well.
+  void reject_partly_shared() {
+    bool changed = true;
+    while (changed) {
+      changed = false;
+      for (const Candidate& rejected : candidates_) {
+        if (rejected.open || rejected.site.reason_code == "not_executed" ||
+            rejected.site.reason_code == "saves_nothing") {
+          continue;
+        }
+        for (Candidate& candidate : candidates_) {
+          if (!candidate.open || !same_code(candidate, rejected)) continue;
+          candidate.reject(
+              {"shared_code",
+               fmt::format("shares its class with '{}', which cannot be rewritten ({})",
+                           rejected.site.location.module_path, rejected.site.reason_code)});
+          changed = true;
+        }
+      }
+    }
+  }
+
+  static bool same_code(const Candidate& a, const Candidate& b) {
+    return a.graph_site.match.node == b.graph_site.match.node;
+  }
+
+  std::unordered_set<int64_t> open_calls(const Candidate* without = nullptr,
+                                         const Candidate* with = nullptr) const {
+    std::unordered_set<int64_t> calls;
+    for (const Candidate& candidate : candidates_) {
+      const bool counts = (candidate.open && &candidate != without) || &candidate == with;
+      if (!counts) continue;
+      for (const CallId call : candidate.calls) calls.insert(call.value);
+    }
+    return calls;
+  }
+
+  /// What this site adds to the open ones: negative frees bytes.
+  int64_t delta(const Candidate& candidate) const {
+    return prediction_.saved_bytes(open_calls(nullptr, &candidate)) -
+           prediction_.saved_bytes(open_calls(&candidate));
+  }
+
+  /// Starts from all open sites, since two that share an input only gain together, and drops the worst until every
+  /// remaining one frees bytes.
+  void drop_gainless() {
+    while (true) {
+      Candidate* worst = nullptr;
+      int64_t worst_delta = 0;
+      for (Candidate& candidate : candidates_) {
+        if (!candidate.open) continue;
+        const int64_t bytes = delta(candidate);
+        if (bytes >= 0 && (!worst || bytes > worst_delta)) {
+          worst = &candidate;
+          worst_delta = bytes;
+        }
+      }
+      if (!worst) return;
+      worst->reject(explain_no_gain(*worst));
+      reject_partly_shared();
+    }
+  }
+
+  Rejection explain_no_gain(const Candidate& candidate) const {
+    for (const CallId id : candidate.calls) {
+      const OperatorCall& call = report_.call(id);
+      if (!call.output || prediction_.other_savers(*call.output, id).empty()) {
+        return {"output_not_kept",
+                fmt::format("nobody else keeps its output (read by {}), so keeping it instead of "
+                            "the input frees nothing",
+                            fmt::join(aliases_.consumers(candidate.graph_site), ", "))};
+      }
+      for (const StorageId storage : prediction_.kept_by(id)) {
+        const auto savers = prediction_.other_savers(storage, id);
+        if (savers.empty()) continue;
+        const OperatorCall& other = report_.call(savers.front());
+        return {"input_kept_elsewhere",
+                fmt::format("its input's storage is also kept by {} in '{}'", other.op,
+                            other.module_path)};
+      }
+    }
+    return {"no_gain", "the branch bits would cost as much as the input frees"};
+  }
+
+  Plan finish() {
+    Plan plan;
+    plan.saved_bytes_before = report_.totals.saved_bytes;
+    plan.saved_bytes_after = prediction_.saved_bytes(open_calls());
+    for (Candidate& candidate : candidates_) {
+      Site& site = candidate.site;
+      site.accepted = candidate.open;
+      site.saved_bytes_delta = candidate.calls.empty() ? 0 : delta(candidate);
+      if (candidate.open) {
+        site.reason_code = "accepted";
+        site.reason = "keeps its output, which is kept anyway, and branch bits instead of its input";
+      }
+      plan.sites.push_back(std::move(site));
+    }
+    return plan;
+  }
+
+  const Report& report_;
+  const PlanOptions& options_;
+  Prediction prediction_;
+  WholeModelAliases aliases_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace
+
+int64_t Plan::accepted_count() const {
+  return std::count_if(sites.begin(), sites.end(), [](const Site& site) { return site.accepted; });
+}
+
+Plan make_plan(const Report& report, const Model& model, const PlanOptions& options) {
+  check_operator_names(options.only, "--only");
+  check_operator_names(options.skip, "--skip");
+  return Planner(report, model, options).make();
+}
+
+}  // namespace invact
