@@ -8,6 +8,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <span>
 
 #include "analyzer/call_sites.h"
 #include "analyzer/error.h"
@@ -28,6 +29,11 @@ thread_local RunningOperator running;
 /// Our own detach() would otherwise be seen as an operator of the model.
 thread_local bool muted = false;
 
+/// TorchScript hands an observer its whole stack; the operator's own values are the last ones.
+std::span<const c10::IValue> last(std::span<const c10::IValue> values, size_t count) {
+  return values.size() < count ? values : values.last(count);
+}
+
 struct Save {
   SavedTensor record;
   std::atomic<bool> held{true};
@@ -44,7 +50,7 @@ class SavedTensorRecorder::State {
     running.op = function.name();
     running.call = {};
     if (!kernels::is_activation(running.op)) return;
-    const auto inputs = function.inputs();
+    const auto inputs = last({function.inputs().data(), function.inputs().size()}, function.num_inputs());
     if (inputs.empty() || !inputs[0].isTensor() || !inputs[0].toTensor().defined()) return;
     const std::lock_guard lock(mutex_);
     OperatorCall& call = begin_call();
@@ -56,7 +62,7 @@ class SavedTensorRecorder::State {
   void end_operator(const at::RecordFunction& function) {
     if (--running.depth > 0) return;
     if (running.call.value >= 0 && kernels::is_activation(running.op)) {
-      const auto outputs = function.outputs();
+      const auto outputs = last(function.outputs(), function.num_outputs());
       if (!outputs.empty() && outputs[0].isTensor() && outputs[0].toTensor().defined()) {
         const std::lock_guard lock(mutex_);
         OperatorCall& call = calls_[running.call.value];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
+#include <algorithm>
 #include <set>
 
 #include "analyzer/source_lines.h"
@@ -14,6 +15,22 @@ using torch::jit::Node;
 
 std::pair<std::string, CodeRange> code_key(const Node& node) {
   return {node.kind().toQualString(), code_range(node.sourceRange())};
+}
+
+bool can_be_inlined(Node* node) {
+  const bool is_call = node->kind() == torch::jit::prim::CallMethod ||
+                       node->kind() == torch::jit::prim::CallFunction;
+  return is_call && torch::jit::tryToGraphFunction(node);
+}
+
+/// Inline() takes a callee's optimized graph for flat already; with the executor's optimization off it is not, and each
+/// pass opens one level. Calls of interfaces stay.
+void inline_every_call(torch::jit::Graph& graph) {
+  const auto calls_remain = [&graph] {
+    const auto nodes = nodes_in_order(graph);
+    return std::any_of(nodes.begin(), nodes.end(), can_be_inlined);
+  };
+  while (calls_remain()) torch::jit::Inline(graph);
 }
 
 }  // namespace
@@ -41,7 +58,7 @@ std::optional<Rejection> check_control_flow(const GraphSite& site) {
 
 WholeModelAliases::WholeModelAliases(const torch::jit::Module& top)
     : graph_(top.get_method("forward").graph()->copy()) {
-  torch::jit::Inline(*graph_);
+  inline_every_call(*graph_);
   nodes_ = nodes_in_order(*graph_);
   for (Node* node : nodes_) nodes_by_code_[code_key(*node)].push_back(node);
   aliases_ = std::make_unique<torch::jit::AliasDb>(graph_, /*isFrozen=*/false,
