@@ -73,21 +73,21 @@ struct GeluCoefficients {
   struct Float16 {
     static constexpr float kRightOrigin = -1.6994019e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{1.1594497e-03f, 9.0208745e-01f, 3.1847718e+00f, -4.108736e+00f, 1.2793841e+00f,
-               5.1566754e-02f}};
+      return {{1.0978378e-03f, 9.057789e-01f, 2.527931e+00f, -3.623732e+00f, 1.3149682e+00f,
+               -3.8248982e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 1.8348231e+00f, -3.5949595e+00f, 3.2570446e+00f, -1.7843888e+00f,
-               4.9985018e-01f}};
+      return {{1.0e+00f, 1.1898363e+00f, -2.639222e+00f, 2.3658009e+00f, -1.2571219e+00f,
+               3.4724393e-01f}};
     }
     static constexpr float kLeftOrigin = -1.6994019e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
-      return {{-7.6102326e-04f, -9.195783e-01f, 4.325264e+00f, -5.0701156e+00f}};
+      return {{-7.610238e-04f, -9.195783e-01f, 4.3252635e+00f, -5.0701146e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -3.3618743e+00f, 2.28716e+00f, 2.8995258e-01f}};
+      return {{1.0e+00f, -3.3618743e+00f, 2.2871614e+00f, 2.8995007e-01f}};
     }
-    static constexpr float kRightEnd = 2.2033765e+00f;
+    static constexpr float kRightEnd = 2.1287456e+00f;
   };
 };
 
@@ -156,21 +156,21 @@ struct GeluTanhCoefficients {
   struct Float16 {
     static constexpr float kRightOrigin = -1.7006226e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{-6.668511e-04f, 9.340653e-01f, 1.471577e+00f, -2.51298e+00f, 9.9462867e-01f,
-               -5.2461326e-02f}};
+      return {{-7.0441363e-04f, 9.365297e-01f, 1.1110022e+00f, -2.2364194e+00f, 9.996924e-01f,
+               -9.521779e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 2.9090938e-01f, -1.2692002e+00f, 1.2405744e+00f, -6.9623977e-01f,
-               2.060613e-01f}};
+      return {{1.0e+00f, -5.958679e-02f, -7.496879e-01f, 7.6284397e-01f, -4.20451e-01f,
+               1.2857227e-01f}};
     }
     static constexpr float kLeftOrigin = -1.7006226e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
-      return {{9.6662506e-04f, -9.565975e-01f, 4.501698e+00f, -5.3050323e+00f}};
+      return {{9.666226e-04f, -9.565973e-01f, 4.501697e+00f, -5.30503e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -3.2140107e+00f, 1.4392116e+00f, 1.3888413e+00f}};
+      return {{1.0e+00f, -3.2140112e+00f, 1.4392177e+00f, 1.388831e+00f}};
     }
-    static constexpr float kRightEnd = 2.1592944e+00f;
+    static constexpr float kRightEnd = 2.0949533e+00f;
   };
 };
 

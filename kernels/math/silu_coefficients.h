@@ -73,21 +73,21 @@ struct SiluCoefficients {
   struct Float16 {
     static constexpr float kRightOrigin = -2.7838135e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{1.852622e-03f, 6.265479e-01f, 3.304992e+00f, -1.2818799e+00f, -4.0312326e-01f,
-               3.3015174e-01f}};
+      return {{1.7960458e-03f, 6.291843e-01f, 2.6993072e+00f, -1.2609432e+00f, -1.7202654e-01f,
+               2.2550656e-01f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 3.2205758e+00f, -3.4901547e+00f, 3.1983726e+00f, -1.5795429e+00f,
-               4.3979377e-01f}};
+      return {{1.0e+00f, 2.361069e+00f, -2.6160448e+00f, 2.3906147e+00f, -1.1597818e+00f,
+               3.2022223e-01f}};
     }
     static constexpr float kLeftOrigin = -2.7838135e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
-      return {{-1.7032959e-03f, -6.2521017e-01f, 1.8586522e+00f, -1.265373e+00f}};
+      return {{-1.7032962e-03f, -6.2521017e-01f, 1.8586503e+00f, -1.2653695e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -1.8606858e+00f, 1.7929211e+00f, -1.3956064e+00f}};
+      return {{1.0e+00f, -1.8606834e+00f, 1.7929212e+00f, -1.3956081e+00f}};
     }
-    static constexpr float kRightEnd = 3.6262486e+00f;
+    static constexpr float kRightEnd = 3.4095984e+00f;
   };
 };
 

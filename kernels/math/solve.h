@@ -11,6 +11,9 @@
 
 namespace invact::kernels::math {
 
+/// Newton's error squares with each step: the one after a step this small would be below rounding.
+constexpr double kLastStep = 1e-9;
+
 /// x on the right branch. Newton from above: f is convex up to its inflection and nearly linear
 /// after it; a step that leaves the bracket is replaced by a bisection, so the loop ends whatever
 /// the function does.
@@ -20,15 +23,12 @@ INVACT_HOST_DEVICE double solve_right(const Function& f, double y) {
   double high = y - C::kMinimumYHigh;  // x - f(x) = -f(-x) <= -y* for every x of this branch
   double x = high;
   constexpr int kMaxSteps = 64;
-  for (int step = 0; step < kMaxSteps; ++step) {
+  for (int i = 0; i < kMaxSteps; ++i) {
     const double residual = f.value(x) - y;
     (residual > 0 ? high : low) = x;
-    double next = x - residual / f.slope(x);
-    next = next > low && next < high ? next : 0.5 * (low + high);
-    const double moved = fabs(next - x);
-    x = next;
-    // Quadratic convergence: the step after this one would be below rounding.
-    if (moved <= 1e-9) break;
+    const double step = -residual / f.slope(x);
+    if (fabs(step) <= kLastStep) return x + step;
+    x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
   return x;
 }
@@ -44,14 +44,12 @@ INVACT_HOST_DEVICE double solve_left(const Function& f, double y) {
   double x = high - sqrt(-2.0 * C::kMinimumYHigh * log_ratio / C::kCurvature);
   x = at_least(x, 0.5 * (low + high));
   constexpr int kMaxSteps = 128;
-  for (int step = 0; step < kMaxSteps; ++step) {
+  for (int i = 0; i < kMaxSteps; ++i) {
     const double value = f.value(x);
     (value < y ? high : low) = x;
-    double next = x - value * log(value / y) / f.slope(x);
-    next = next > low && next < high ? next : 0.5 * (low + high);
-    const double moved = fabs(next - x);
-    x = next;
-    if (moved <= 1e-9) break;
+    const double step = -value * log(value / y) / f.slope(x);
+    if (fabs(step) <= kLastStep) return x + step;
+    x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
   return x;
 }

@@ -22,6 +22,7 @@ BFLOAT16_DEGREES = (9, 5)
 FLOAT16_DEGREES = (5, 3)
 SERIES_RADIUS = 0.09
 SERIES_DEGREE = 16
+ONE_WITHIN = 2.0**-12  # the 16-bit forms give 1 from where f' is within half of this of 1
 MIXTURE_SIGMAS = (0.25, 0.5, 1, 1, 2, 4, 8)
 
 
@@ -106,8 +107,7 @@ def fit_sixteen_bit(name, fmt, side, degree, rational):
     y, mean, weight = y[chosen], mean[chosen], np.sqrt(mass[chosen])
     y_min = float(minimum(name).y)
     ulp = 2.0 ** (np.frexp(-y_min)[1] - FORMATS[fmt].precision)
-    tolerance = 2.0**-12 if fmt == "bfloat16" else 2.0**-14
-    right_end = branch_grid(name, "right", tolerance, 50)[2].max()
+    right_end = branch_grid(name, "right", ONE_WITHIN, 50)[2].max()
     offsets = np.linspace(-0.75, 0.85, 33)[:: 3 if rational else 1]
     start, best = None, (np.inf,)
     for offset in offsets:
@@ -116,7 +116,7 @@ def fit_sixteen_bit(name, fmt, side, degree, rational):
         high = right_end if side == "right" else np.sqrt(-y0)
         basis = chebyshev_basis(s, 0, high, degree)
         if rational:
-            start = rational_start(name, side, tolerance, high, degree) if start is None else start
+            start = rational_start(name, side, high, degree) if start is None else start
             cost, p, q = fit_rational(basis, mean, weight, start, high)
         else:
             cost, p = fit_polynomial(basis * (y[:, None] if side == "left" else 1), mean, weight, high)
@@ -131,8 +131,8 @@ def fit_polynomial(basis, target, weight, high):
     return ((weight * (basis @ c - target)) ** 2).sum(), to_monomials(c, 0, high)
 
 
-def rational_start(name, side, tolerance, high, degree):
-    _, slope, s = branch_grid(name, side, tolerance, 500)
+def rational_start(name, side, high, degree):
+    _, slope, s = branch_grid(name, side, ONE_WITHIN, 500)
     _, p, q = minimax_rational(s, slope, np.ones_like(slope), high, degree, degree, rounds=8)
     return np.append(p, q[1:])
 

@@ -1,0 +1,46 @@
+// The catalog's rows and the registered operators say the same.
+#include "kernels/catalog.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "kernels/register.h"
+
+namespace invact::testing {
+namespace {
+
+TEST(CatalogTest, EveryRowsOperatorExistsWithAtensSchema) {
+  kernels::ensure_registered();
+  for (const kernels::Activation& row : kernels::activations()) {
+    const auto ours = c10::Dispatcher::singleton().findSchema({std::string(row.invact_op), ""});
+    const auto atens = c10::Dispatcher::singleton().findSchema({std::string(row.aten_op), ""});
+    ASSERT_TRUE(ours.has_value()) << row.invact_op;
+    ASSERT_TRUE(atens.has_value()) << row.aten_op;
+    EXPECT_EQ(ours->schema().arguments(), atens->schema().arguments()) << row.invact_op;
+    EXPECT_EQ(ours->schema().returns(), atens->schema().returns()) << row.invact_op;
+    EXPECT_EQ(ours->schema().is_mutable(), row.in_place) << row.invact_op;
+  }
+}
+
+TEST(CatalogTest, FindsRowsByOperatorAndVariant) {
+  ASSERT_NE(kernels::find_activation("aten::gelu", "tanh"), nullptr);
+  EXPECT_EQ(kernels::find_activation("aten::gelu", "tanh")->variant, "tanh");
+  EXPECT_EQ(kernels::find_activation("aten::gelu", ""), nullptr);
+  EXPECT_EQ(kernels::find_activation("aten::relu", ""), nullptr);
+  EXPECT_TRUE(kernels::is_activation("aten::silu_"));
+  EXPECT_FALSE(kernels::is_activation("aten::relu"));
+}
+
+TEST(CatalogTest, BranchBytesRoundUp) {
+  const kernels::Activation& row = *kernels::find_activation("aten::silu", "");
+  EXPECT_EQ(kernels::branch_bytes(row, 0), 0);
+  EXPECT_EQ(kernels::branch_bytes(row, 1), 1);
+  EXPECT_EQ(kernels::branch_bytes(row, 8), 1);
+  EXPECT_EQ(kernels::branch_bytes(row, 9), 2);
+  EXPECT_EQ(kernels::branch_bytes(row, int64_t{1} << 40), int64_t{1} << 37);
+}
+
+}  // namespace
+}  // namespace invact::testing

@@ -1,0 +1,155 @@
+// The flat loops of both instruction sets: packing, conversions, tails, and agreement with the
+// derivative of forms.h.
+#include "kernels/cpu/loops.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "tests/kernels/forms.h"
+#include "tests/kernels/reference.h"
+
+namespace invact::testing {
+namespace {
+
+using kernels::cpu::BackwardArrays;
+using kernels::math::Gelu;
+
+struct Loops {
+  const char* name;
+  kernels::cpu::PackLoop<Gelu> pack;
+  kernels::cpu::BackwardLoop<Gelu> backward;
+  decltype(&baseline::derivative) derivative;
+};
+
+std::vector<Loops> runnable_loops() {
+  std::vector<Loops> loops = {{"baseline", &kernels::cpu::baseline::pack<Gelu>,
+                               &kernels::cpu::baseline::backward<Gelu>, &baseline::derivative}};
+  if (kernels::cpu::has_avx2()) {
+    loops.push_back({"avx2", &kernels::cpu::avx2::pack<Gelu>, &kernels::cpu::avx2::backward<Gelu>,
+                     &avx2::derivative});
+  }
+  return loops;
+}
+
+/// Values of a 16-bit format by code.
+double decode(Storage storage, uint16_t code) {
+  if (storage == Storage::kBFloat16)
+    return __builtin_bit_cast(float, static_cast<uint32_t>(code) << 16);
+  const int exponent = code >> 10 & 31;
+  const double mantissa = code & 1023;
+  if (exponent == 31) return mantissa == 0 ? std::copysign(INFINITY, code >> 15 ? -1.0 : 1.0) : NAN;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(mantissa + 1024, exponent - 25);
+  return code >> 15 ? -magnitude : magnitude;
+}
+
+TEST(LoopsTest, PacksEveryCountLeastSignificantBitFirst) {
+  const double minimum = static_cast<double>(references()[0].minimum_x);
+  std::mt19937 random(1);
+  for (const Loops& loops : runnable_loops()) {
+    for (const int64_t count : {1, 7, 8, 9, 255, 256, 257, 263, 1000}) {
+      std::vector<float> x(static_cast<size_t>(count));
+      for (float& v : x) v = std::normal_distribution<float>(0, 2)(random);
+      std::vector<uint8_t> bits(static_cast<size_t>((count + 7) / 8) + 1, 0xab);
+      loops.pack(Gelu{}, Storage::kFloat32, x.data(), count, bits.data());
+      EXPECT_EQ(bits.back(), 0xab) << loops.name << " wrote past the end, count " << count;
+      for (int64_t i = 0; i < 8 * ((count + 7) / 8); ++i) {
+        const bool bit = bits[static_cast<size_t>(i / 8)] >> i % 8 & 1;
+        EXPECT_EQ(bit, i < count && x[static_cast<size_t>(i)] < minimum)
+            << loops.name << ", element " << i;
+      }
+    }
+  }
+}
+
+TEST(LoopsTest, PacksTheBranchOfEverySixteenBitCode) {
+  std::vector<uint16_t> codes(1 << 16);
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint16_t>(i);
+  for (const Loops& loops : runnable_loops()) {
+    for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+      std::vector<uint8_t> bits(codes.size() / 8);
+      loops.pack(Gelu{}, storage, codes.data(), static_cast<int64_t>(codes.size()), bits.data());
+      for (size_t i = 0; i < codes.size(); ++i) {
+        const bool expected =
+            decode(storage, codes[i]) < static_cast<double>(references()[0].minimum_x);
+        ASSERT_EQ(bits[i / 8] >> i % 8 & 1, expected) << loops.name << ", code " << i;
+      }
+    }
+  }
+}
+
+/// Every output code on both branches with random gradients: covers loading, the derivative and
+/// rounding to the format.
+TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
+  std::mt19937 random(2);
+  for (const Loops& loops : runnable_loops()) {
+    for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+      for (const uint8_t byte : {0x00, 0xff}) {
+        std::vector<uint16_t> y(1 << 16), g(1 << 16), result(1 << 16);
+        StoredOutputs outputs;
+        for (size_t i = 0; i < y.size(); ++i) {
+          y[i] = static_cast<uint16_t>(i);
+          g[i] = static_cast<uint16_t>(random());
+          outputs.y.push_back(decode(storage, y[i]));
+          outputs.left.push_back(byte != 0);
+        }
+        const std::vector<uint8_t> bits(y.size() / 8, byte);
+        loops.backward(Gelu{}, storage, {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
+        const std::vector<double> derivative =
+            loops.derivative(kernels::math::Gelu{}, storage, outputs);
+        for (size_t i = 0; i < y.size(); ++i) {
+          const float product =
+              static_cast<float>(decode(storage, g[i])) * static_cast<float>(derivative[i]);
+          const double expected = round_to(product, format_of(storage));
+          const double found = decode(storage, result[i]);
+          if (std::isinf(expected)) {
+            ASSERT_EQ(found, expected) << loops.name << ", code " << i;
+            continue;
+          }
+          if (std::isnan(expected)) {
+            ASSERT_TRUE(std::isnan(found)) << loops.name << ", code " << i;
+            continue;
+          }
+          // The scalar build of the form may contract differently from the vector one: neighbours
+          // at most.
+          const double spacing =
+              std::abs(round_to(expected * 1.01L, format_of(storage)) - expected);
+          ASSERT_LE(std::abs(found - expected), expected == found ? 0 : spacing)
+              << loops.name << ", code " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
+  std::mt19937 random(3);
+  for (const Loops& loops : runnable_loops()) {
+    for (const int64_t count : {1, 7, 8, 9, 255, 256, 257, 1000}) {
+      std::vector<float> y(static_cast<size_t>(count)), g(y.size()), result(y.size() + 1, -7.0f);
+      std::vector<uint8_t> bits((y.size() + 7) / 8);
+      StoredOutputs outputs;
+      for (size_t i = 0; i < y.size(); ++i) {
+        y[i] = std::uniform_real_distribution<float>(-0.16f, 3.0f)(random);
+        g[i] = std::normal_distribution<float>()(random);
+        const bool left = y[i] < 0 && random() % 2 == 0;
+        if (left) bits[i / 8] |= static_cast<uint8_t>(1 << i % 8);
+        outputs.y.push_back(y[i]);
+        outputs.left.push_back(left);
+      }
+      loops.backward(Gelu{}, Storage::kFloat32,
+                     {g.data(), y.data(), bits.data(), result.data(), count});
+      EXPECT_EQ(result.back(), -7.0f);
+      const std::vector<double> derivative =
+          loops.derivative(kernels::math::Gelu{}, Storage::kFloat32, outputs);
+      for (size_t i = 0; i < y.size(); ++i)
+        EXPECT_NEAR(result[i], g[i] * derivative[i], 1e-6) << loops.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace invact::testing

@@ -1,0 +1,50 @@
+// The operators under test beside ATen's, and the tensors they are tried on.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace invact::testing {
+
+struct OpCase {
+  std::string name;     ///< As in references(): "Gelu", "GeluTanh", "Silu".
+  std::string aten_op;  ///< Catalog's key.
+  std::string variant;
+  std::function<at::Tensor(const at::Tensor&)> invact;
+  std::function<at::Tensor(const at::Tensor&)> aten;
+  std::function<at::Tensor&(at::Tensor&)> invact_in_place;
+  std::function<at::Tensor&(at::Tensor&)> aten_in_place;
+};
+
+const std::vector<OpCase>& op_cases();
+
+inline const std::vector<at::ScalarType> kDtypes = {at::kDouble, at::kFloat, at::kBFloat16,
+                                                    at::kHalf};
+
+/// A tensor of every layout that matters, with a name for messages: odd, empty, 0-d, strided,
+/// transposed, expanded, channels-last, and large enough for threads.
+struct LayoutCase {
+  std::string name;
+  at::Tensor tensor;
+};
+std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device);
+
+/// Normal numbers times 2 from a fixed seed.
+at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
+
+/// Bitwise equality, NaN payloads included; false on different sizes or dtypes.
+bool same_bits(const at::Tensor& a, const at::Tensor& b);
+
+/// Gradient of <output, grad_output> with respect to `input`; the graph is kept.
+at::Tensor gradient(const at::Tensor& output, const at::Tensor& input,
+                    const at::Tensor& grad_output);
+
+/// Largest error of a gradient g f' against ATen's that the catalog's bound allows for: the bound
+/// itself times |g|, the rounding of ATen's own result, and that ATen's y is not always the
+/// correctly rounded one (tolerances.h).
+double gradient_tolerance(const OpCase& op, at::ScalarType dtype, double largest_grad_output);
+
+}  // namespace invact::testing

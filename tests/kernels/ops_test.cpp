@@ -1,0 +1,179 @@
+// The operators against ATen's: forward bit for bit, layouts, gradients, errors.
+#include "kernels/ops.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/kernels/op_cases.h"
+
+namespace invact::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class OpTest : public ::testing::TestWithParam<size_t> {
+ protected:
+  const OpCase& op() const { return op_cases()[GetParam()]; }
+};
+
+at::Tensor with_gradient(const at::Tensor& tensor) {
+  return tensor.detach().requires_grad_();
+}
+
+std::string error_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  }
+  return "no error";
+}
+
+TEST_P(OpTest, ForwardEqualsAtenBitForBitInEveryLayout) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const LayoutCase& layout : layout_cases(dtype, at::kCPU)) {
+      SCOPED_TRACE(layout.name + ", " + c10::toString(dtype));
+      const at::Tensor expected = op().aten(layout.tensor);
+      for (const bool needs_gradient : {false, true}) {
+        const at::Tensor input = needs_gradient ? with_gradient(layout.tensor) : layout.tensor;
+        const at::Tensor output = op().invact(input);
+        EXPECT_TRUE(same_bits(output, expected));
+        EXPECT_EQ(output.strides(), expected.strides());
+        EXPECT_EQ(output.requires_grad(), needs_gradient);
+      }
+    }
+  }
+}
+
+TEST_P(OpTest, ForwardEqualsAtenOnEverySixteenBitCode) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor codes = at::arange(-32768, 32768, at::kInt).to(at::kShort).view(dtype);
+    EXPECT_TRUE(same_bits(op().invact(with_gradient(codes)), op().aten(codes))) << dtype;
+  }
+}
+
+TEST_P(OpTest, GradientEqualsAtensWithinTheBoundInEveryLayout) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const LayoutCase& layout : layout_cases(dtype, at::kCPU)) {
+      SCOPED_TRACE(layout.name + ", " + c10::toString(dtype));
+      const at::Tensor input = with_gradient(layout.tensor);
+      const at::Tensor output = op().invact(input);
+      const at::Tensor grad_output = normal(output.sizes(), dtype).flip({0}).view(output.sizes());
+      const at::Tensor found = gradient(output, input, grad_output);
+      const at::Tensor expected = gradient(op().aten(input), input, grad_output);
+      ASSERT_EQ(found.sizes(), expected.sizes());
+      EXPECT_EQ(found.scalar_type(), dtype);
+      if (found.numel() == 0) continue;
+      const double largest = grad_output.abs().max().item<double>();
+      const double error =
+          (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+      EXPECT_LE(error, gradient_tolerance(op(), dtype, largest));
+    }
+  }
+}
+
+TEST_P(OpTest, AcceptsGradientsOfAnyStrides) {
+  const at::Tensor input = with_gradient(normal({6, 10}, at::kFloat));
+  const at::Tensor grad_output = normal({6, 10}, at::kFloat);
+  const at::Tensor expected = gradient(op().invact(input), input, grad_output);
+  const at::Tensor transposed = grad_output.t().contiguous().t();
+  const at::Tensor spaced = at::stack({grad_output, grad_output}, 2).select(2, 0);
+  EXPECT_TRUE(same_bits(gradient(op().invact(input), input, transposed), expected));
+  EXPECT_TRUE(same_bits(gradient(op().invact(input), input, spaced), expected));
+
+  const at::Tensor ones = at::ones({6, 10});
+  const at::Tensor expanded = at::ones({}).expand({6, 10});
+  EXPECT_TRUE(same_bits(gradient(op().invact(input), input, expanded),
+                        gradient(op().invact(input), input, ones)));
+}
+
+TEST_P(OpTest, GradientAgreesWithNumericDifferencesInDouble) {
+  constexpr double kStep = 1e-5;
+  const at::Tensor input = at::linspace(-6, 6, 1001, at::kDouble);
+  const at::Tensor tracked = with_gradient(input);
+  const at::Tensor found = gradient(op().invact(tracked), tracked, at::ones_like(input));
+  const at::Tensor numeric = (op().aten(input + kStep) - op().aten(input - kStep)) / (2 * kStep);
+  EXPECT_LE((found - numeric).abs().max().item<double>(),
+            1e-9);  // third derivative times step^2 / 6, and rounding / step
+}
+
+TEST_P(OpTest, InPlaceEqualsAtenInEveryLayout) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const LayoutCase& layout : layout_cases(dtype, at::kCPU)) {
+      if (layout.name.find("expanded") != std::string::npos)
+        continue;  // refused by ATen too, below
+      SCOPED_TRACE(layout.name + ", " + c10::toString(dtype));
+      at::Tensor expected = layout.tensor.clone();  // a clone is dense: ATen may take another path
+      op().aten_in_place(expected);
+      at::Tensor plain = layout.tensor.clone();
+      EXPECT_EQ(&op().invact_in_place(plain), &plain);
+      EXPECT_TRUE(same_bits(plain, expected));
+
+      const at::Tensor leaf = with_gradient(layout.tensor);
+      at::Tensor tracked = leaf.clone();
+      op().invact_in_place(tracked);
+      EXPECT_TRUE(same_bits(tracked, expected));
+      if (expected.numel() == 0) continue;
+      const at::Tensor grad_output = normal(expected.sizes(), dtype);
+      const at::Tensor found = gradient(tracked, leaf, grad_output);
+      const at::Tensor atens = gradient(op().aten(leaf), leaf, grad_output);
+      EXPECT_LE((found - atens).abs().max().item<double>(),
+                gradient_tolerance(op(), dtype, grad_output.abs().max().item<double>()));
+    }
+  }
+}
+
+TEST_P(OpTest, InPlaceOnAnExpandedTensorRaisesAtensError) {
+  at::Tensor ours = normal({5, 1}, at::kFloat).expand({5, 9});
+  at::Tensor atens = ours;
+  EXPECT_EQ(error_of([&] { op().invact_in_place(ours); }),
+            error_of([&] { op().aten_in_place(atens); }));
+}
+
+TEST_P(OpTest, OtherDtypesRaiseAtensError) {
+  const at::Tensor integers = at::arange(4, at::kInt);
+  const std::string expected = error_of([&] { op().aten(integers); });
+  ASSERT_NE(expected, "no error");
+  EXPECT_EQ(error_of([&] { op().invact(integers); }), expected);
+}
+
+TEST_P(OpTest, SpecialInputsGiveFiniteGradientsExceptForNaN) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const at::ScalarType dtype : kDtypes) {
+    const at::Tensor values =
+        at::tensor({0.0, -0.0, 1e-40, -1e-40, 50.0, -50.0, 3e4, -3e4, kInfinity, std::nan("")},
+                   at::kDouble)
+            .to(dtype);
+    const at::Tensor input = with_gradient(values);
+    const at::Tensor found =
+        gradient(op().invact(input), input, at::ones_like(values)).to(at::kDouble);
+    EXPECT_TRUE(found.slice(0, 0, 9).isfinite().all().item<bool>()) << dtype;
+    EXPECT_EQ(found[8].item<double>(), 1.0) << dtype;
+    EXPECT_TRUE(found[9].isnan().item<bool>()) << dtype;
+  }
+}
+
+TEST_P(OpTest, InferenceModeEqualsAten) {
+  const c10::InferenceMode guard;
+  const at::Tensor input = normal({33}, at::kFloat);
+  EXPECT_TRUE(same_bits(op().invact(input), op().aten(input)));
+  at::Tensor overwritten = input.clone();
+  op().invact_in_place(overwritten);
+  EXPECT_TRUE(same_bits(overwritten, op().aten(input)));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OpTest, ::testing::Range(size_t{0}, op_cases().size()),
+                         [](const auto& info) { return op_cases()[info.param].name; });
+
+TEST(GeluTest, UnknownApproximationRaisesAtensError) {
+  const at::Tensor input = normal({3}, at::kFloat);
+  EXPECT_EQ(error_of([&] { invact::gelu(input, "exact"); }),
+            error_of([&] { at::gelu(input, "exact"); }));
+}
+
+}  // namespace
+}  // namespace invact::testing

@@ -1,0 +1,171 @@
+"""The operators from Python: loading, torch.compile's tools (FakeTensor, AOT autograd), autocast, functorch, TorchScript.
+
+Run: python python_ops_test.py <libinvact_kernels.so>
+"""
+
+import io
+import subprocess
+import sys
+import unittest
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+LIBRARY = sys.argv.pop() if len(sys.argv) > 1 and sys.argv[-1].endswith(".so") else None
+
+CASES = {
+    "gelu": (lambda x: torch.ops.invact.gelu(x), lambda x: torch.ops.aten.gelu(x)),
+    "gelu_tanh": (
+        lambda x: torch.ops.invact.gelu(x, approximate="tanh"),
+        lambda x: torch.ops.aten.gelu(x, approximate="tanh"),
+    ),
+    "silu": (lambda x: torch.ops.invact.silu(x), lambda x: torch.ops.aten.silu(x)),
+}
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+class OperatorTest(unittest.TestCase):
+    def test_fake_tensors_have_atens_metadata(self):
+        inputs = [
+            lambda d: torch.empty(3, 5, dtype=d),
+            lambda d: torch.empty(2, 4, 3, 3, dtype=d).to(memory_format=torch.channels_last),
+            lambda d: torch.empty(6, 4, dtype=d).t(),
+            lambda d: torch.empty(0, 4, dtype=d),
+            lambda d: torch.empty(5, 1, dtype=d).expand(5, 3),
+        ]
+        for ours, atens in CASES.values():
+            for make in inputs:
+                for dtype in DTYPES:
+                    with FakeTensorMode():
+                        x = make(dtype)
+                        found, expected = ours(x), atens(x)
+                        tracked = ours(x.detach().requires_grad_())
+                        for y in (found, tracked):
+                            self.assertEqual((y.shape, y.stride(), y.dtype), (expected.shape, expected.stride(), dtype))
+                        leaf = x.detach().requires_grad_()
+                        (grad,) = torch.autograd.grad(ours(leaf), leaf, torch.empty_like(expected))
+                        self.assertEqual((grad.shape, grad.dtype), (x.shape, dtype))
+
+    def test_internal_operators_have_fake_kernels(self):
+        for op in ("gelu", "silu"):
+            with FakeTensorMode():
+                x = torch.empty(3, 7)
+                output, branch = getattr(torch.ops.invact, f"_{op}_forward")(x)
+                self.assertEqual((output.shape, branch.shape, branch.dtype), (x.shape, (3,), torch.uint8))
+                grad = getattr(torch.ops.invact, f"_{op}_backward")(x, output, branch, [7, 1])
+                self.assertEqual((grad.shape, grad.stride()), (x.shape, (7, 1)))
+
+    def test_compiles_with_symbolic_sizes(self):
+        for ours, _ in CASES.values():
+
+            def step(x):
+                return ours(x * 2).sum()
+
+            compiled = torch.compile(step, backend="aot_eager", dynamic=True, fullgraph=True)
+            for rows in (3, 5, 8):
+                x = torch.randn(rows, 7, requires_grad=True)
+                y = x.detach().clone().requires_grad_()
+                compiled(x).backward()
+                step(y).backward()
+                self.assertTrue(torch.equal(x.grad, y.grad))
+
+    def test_in_place_compiles(self):
+        def step(x):
+            return torch.ops.invact.gelu_(x * 2).sum()
+
+        compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+        x = torch.randn(4, 7, requires_grad=True)
+        y = x.detach().clone().requires_grad_()
+        compiled(x).backward()
+        step(y).backward()
+        self.assertTrue(torch.equal(x.grad, y.grad))
+        z = torch.randn(4, 7)
+        self.assertTrue(torch.equal(compiled(z), step(z)))
+
+    def test_autocast_is_as_atens(self):
+        for ours, atens in CASES.values():
+            for dtype in (torch.float32, torch.bfloat16):
+                x = torch.randn(64, 33).to(dtype)
+                with torch.autocast("cpu", dtype=torch.bfloat16):
+                    found, expected = ours(x), atens(x)
+                    tracked = ours(x.clone().requires_grad_())
+                self.assertEqual(found.dtype, expected.dtype)
+                self.assertTrue(torch.equal(found, expected))
+                self.assertTrue(torch.equal(tracked, expected))
+
+    def test_gradcheck(self):
+        for ours, _ in CASES.values():
+            # Not at the minimum, where the output determines the derivative to 1e-9 only.
+            x = torch.linspace(-5.05, 5, 40, dtype=torch.float64, requires_grad=True)
+            self.assertTrue(torch.autograd.gradcheck(ours, (x,), eps=1e-6, atol=1e-7))
+
+    def test_forward_mode_raises_by_name(self):
+        for ours, _ in CASES.values():
+            x, t = torch.randn(4), torch.randn(4)
+            with self.assertRaisesRegex(NotImplementedError, r"invact::\w+: forward-mode AD"):
+                torch.func.jvp(ours, (x,), (t,))
+            with torch.autograd.forward_ad.dual_level():
+                dual = torch.autograd.forward_ad.make_dual(x, t)
+                with self.assertRaisesRegex(NotImplementedError, r"invact::\w+: forward-mode AD"):
+                    ours(dual)
+
+    def test_vmap_raises_by_name(self):
+        for ours, _ in CASES.values():
+            with self.assertRaisesRegex(NotImplementedError, r"invact::\w+: vmap"):
+                torch.func.vmap(ours)(torch.randn(3, 4))
+
+    def test_functional_transforms_of_the_gradient_are_refused(self):
+        # LibTorch refuses every C++ autograd function there; what matters is that nothing wrong comes out.
+        for ours, _ in CASES.values():
+            gradient = torch.func.grad(lambda x: ours(x).sum())
+            for transformed in (gradient, torch.func.vmap(gradient)):
+                with self.assertRaisesRegex(RuntimeError, "functorch transforms"):
+                    transformed(torch.randn(3, 4))
+
+    def test_double_backward_raises_by_name(self):
+        for ours, _ in CASES.values():
+            x = torch.randn(9, requires_grad=True)
+            (first,) = torch.autograd.grad(ours(x).sum() + (x**3).sum(), x, create_graph=True)
+            with self.assertRaisesRegex(NotImplementedError, r"invact::\w+: double backward"):
+                first.sum().backward()
+
+    def test_python_saved_tensor_hooks(self):
+        for ours, _ in CASES.values():
+            x = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last).requires_grad_()
+            g = torch.randn(2, 3, 4, 5)
+            (expected,) = torch.autograd.grad(ours(x), x, g)
+            with torch.autograd.graph.saved_tensors_hooks(lambda t: t.numpy(), lambda a: torch.from_numpy(a.copy())):
+                y = ours(x)
+            self.assertTrue(torch.equal(torch.autograd.grad(y, x, g)[0], expected))
+
+    def test_scripted_module_survives_saving(self):
+        scripted = torch.jit.script(Scripted())
+        buffer = io.BytesIO()
+        torch.jit.save(scripted, buffer)
+        buffer.seek(0)
+        loaded = torch.jit.load(buffer)
+        x = torch.randn(5, 6)
+        self.assertTrue(torch.equal(loaded(x), torch.nn.functional.silu(torch.nn.functional.gelu(x, approximate="tanh"))))
+
+    def test_ops_check(self):
+        x = torch.randn(3, 4, requires_grad=True)
+        for op, kwargs in (("gelu", {"approximate": "tanh"}), ("silu", {})):
+            torch.library.opcheck(getattr(torch.ops.invact, op).default, (x,), kwargs)
+
+    def test_needs_no_libpython_and_no_torch_cuda(self):
+        needed = subprocess.run(["readelf", "-d", LIBRARY], check=True, capture_output=True, text=True).stdout
+        for name in ("libpython", "libtorch_python", "libtorch_cuda.so"):
+            self.assertNotIn(name, needed)
+
+
+class Scripted(torch.nn.Module):
+    def forward(self, x):
+        return torch.ops.invact.silu(torch.ops.invact.gelu(x, approximate="tanh"))
+
+
+if __name__ == "__main__":
+    if LIBRARY is None:
+        sys.exit(__doc__)
+    torch.manual_seed(0)
+    torch.ops.load_library(LIBRARY)
+    unittest.main(verbosity=2)
