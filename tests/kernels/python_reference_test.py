@@ -1,4 +1,4 @@
-"""The reference of the C++ tests against 50-digit arithmetic: f to 1e-17 relative, f' to 1e-18 absolute, x* to all its digits.
+"""The reference of the C++ tests against 50-digit arithmetic: f to 1e-16 relative, f' to 1e-18 absolute, x* to all its digits.
 
 Run: python python_reference_test.py <invact_reference_dump>
 """
@@ -15,7 +15,8 @@ FUNCTIONS = {
     "GeluTanh": lambda x: x / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))),
     "Silu": lambda x: x / (1 + mpmath.exp(-x)),
 }
-VALUE_TOLERANCE = mpmath.mpf("1e-17")  # relative; long double carries 1e-19, erfc and exp lose a little of it
+# Relative. Long double carries 1e-19; far out on the left f is exp(-x^2 / 2), which multiplies it by x^2.
+VALUE_TOLERANCE = mpmath.mpf("1e-16")
 SLOPE_TOLERANCE = mpmath.mpf("1e-18")  # absolute; the measured errors of f' start at 1e-9
 MINIMUM_TOLERANCE = mpmath.mpf("1e-17")
 
