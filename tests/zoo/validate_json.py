@@ -60,11 +60,9 @@ def faults(schema: str, document: Any) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("schema", choices=sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json")))
-    parser.add_argument("files", nargs="+", type=pathlib.Path)
+    parser.add_argument("files", nargs="+", type=argparse.FileType(), help="- for stdin")
     options = parser.parse_args()
-    found = [
-        f"{path}: {fault}" for path in options.files for fault in faults(options.schema, json.loads(path.read_text()))
-    ]
+    found = [f"{file.name}: {fault}" for file in options.files for fault in faults(options.schema, json.load(file))]
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     return 1 if found else 0
 
