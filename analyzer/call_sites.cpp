@@ -68,7 +68,8 @@ const torch::jit::Node* CallSiteResolver::find_call(const torch::jit::Graph& gra
   return node == found->second.end() ? nullptr : node->second;
 }
 
-/// Walks from the top module's forward to the innermost frame; false where a frame has no call node.
+/// Walks from the top module's forward to the innermost frame; false where a frame has no call
+/// node.
 bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall& call) {
   torch::jit::Module module = top_;
   std::shared_ptr<torch::jit::Graph> graph = module.get_method("forward").graph();

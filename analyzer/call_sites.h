@@ -1,5 +1,6 @@
-// Tells which module's code an operator runs for, by walking the model's own graphs along the interpreter's call stack:
-// each frame's source range names the call node, and that node's GetAttr chain names the submodule.
+// Tells which module's code an operator runs for, by walking the model's own graphs along the
+// interpreter's call stack: each frame's source range names the call node, and that node's GetAttr
+// chain names the submodule.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -15,11 +16,13 @@
 
 namespace invact {
 
-/// The attribute path from a method's `self` to `value` ("block.0"); none where `value` is no submodule of it.
+/// The attribute path from a method's `self` to `value` ("block.0"); none where `value` is no
+/// submodule of it.
 std::optional<std::string> submodule_path(const torch::jit::Graph& graph,
                                           const torch::jit::Value* value);
 
-/// The graph of the free function or method that a prim::CallFunction node calls; null where it is no TorchScript.
+/// The graph of the free function or method that a prim::CallFunction node calls; null where it is
+/// no TorchScript.
 std::shared_ptr<torch::jit::Graph> called_function_graph(const torch::jit::Node& call);
 
 /// The submodule at a dotted path; none where there is no such module.
@@ -33,9 +36,10 @@ class CallSiteResolver {
  public:
   explicit CallSiteResolver(torch::jit::Module top) : top_(std::move(top)) {}
 
-  /// Fills module_path, module_type, method, frames, in_function, attributed and source of an OperatorCall.
-  /// `callstack`: innermost entry first, as torch::jit::currentCallstack() gives it. Where a frame cannot be followed
-  /// (code that LibTorch made at run time), the deepest module known is named and `frames` stays empty.
+  /// Fills module_path, module_type, method, frames, in_function, attributed and source of an
+  /// OperatorCall. `callstack`: innermost entry first, as torch::jit::currentCallstack() gives it.
+  /// Where a frame cannot be followed (code that LibTorch made at run time), the deepest module
+  /// known is named and `frames` stays empty.
   void resolve(const std::vector<torch::jit::StackEntry>& callstack, OperatorCall& call);
 
  private:

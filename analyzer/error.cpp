@@ -2,8 +2,12 @@
 
 namespace invact {
 
-void throw_usage_error(const std::string& message) { throw Error(ErrorKind::kUsage, message); }
-void throw_model_error(const std::string& message) { throw Error(ErrorKind::kModel, message); }
+void throw_usage_error(const std::string& message) {
+  throw Error(ErrorKind::kUsage, message);
+}
+void throw_model_error(const std::string& message) {
+  throw Error(ErrorKind::kModel, message);
+}
 void throw_environment_error(const std::string& message) {
   throw Error(ErrorKind::kEnvironment, message);
 }

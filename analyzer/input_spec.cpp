@@ -13,8 +13,10 @@
 namespace invact {
 
 const char* const kInputGrammar =
-    "[NAME=]8x128[:DTYPE[:FILL]] | [NAME=]scalar[:DTYPE[:FILL]] | [NAME=]@FILE.pt|.npy; DTYPE: f64 f32 "
-    "(default) bf16 f16 i64 i32 i16 i8 u8 bool; FILL: randn (default), zeros, ones, LO..HI (HI excluded)";
+    "[NAME=]8x128[:DTYPE[:FILL]] | [NAME=]scalar[:DTYPE[:FILL]] | [NAME=]@FILE.pt|.npy; DTYPE: f64 "
+    "f32 "
+    "(default) bf16 f16 i64 i32 i16 i8 u8 bool; FILL: randn (default), zeros, ones, LO..HI (HI "
+    "excluded)";
 
 namespace {
 

@@ -1,4 +1,5 @@
-// InputSpec: one `--input` of the command line as plain data. Parsing only; tensors are made in inputs.cpp.
+// InputSpec: one `--input` of the command line as plain data. Parsing only; tensors are made in
+// inputs.cpp.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ struct InputSpec {
 /// The grammar of `--input`, for help and error messages.
 extern const char* const kInputGrammar;
 
-/// Parses one `--input` argument. @throws Error(kUsage) that names the faulty part and shows the accepted forms.
+/// Parses one `--input` argument. @throws Error(kUsage) that names the faulty part and shows the
+/// accepted forms.
 InputSpec parse_input_spec(const std::string& text);
 
 /// Full dtype name of a short or full one ("i64", "int64"); none if unknown.

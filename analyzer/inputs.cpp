@@ -76,7 +76,8 @@ class InputMaker {
     return made.to(device_);
   }
 
-  /// The same structure as `example` (tensors, tuples, lists, dicts, plain values), with fresh tensors.
+  /// The same structure as `example` (tensors, tuples, lists, dicts, plain values), with fresh
+  /// tensors.
   c10::IValue like(const std::string& name, const c10::IValue& example) {
     if (example.isTensor()) return tensor(name, spec_like(example.toTensor()));
     if (example.isTuple()) {
@@ -98,8 +99,7 @@ class InputMaker {
       const auto source = example.toGenericDict();
       c10::impl::GenericDict made(source.keyType(), source.valueType());
       for (const auto& entry : source) {
-        made.insert(entry.key(),
-                    like(fmt::format("{}.{}", name, made.size()), entry.value()));
+        made.insert(entry.key(), like(fmt::format("{}.{}", name, made.size()), entry.value()));
       }
       return made;
     }
@@ -113,23 +113,26 @@ class InputMaker {
   c10::Device device_;
 };
 
-/// Which spec belongs to which argument. Named ones first, the others fill the free places in order.
+/// Which spec belongs to which argument. Named ones first, the others fill the free places in
+/// order.
 std::vector<const InputSpec*> assign_specs(const c10::FunctionSchema& schema,
                                            const std::vector<InputSpec>& specs) {
   std::vector<const InputSpec*> assigned(schema.arguments().size(), nullptr);
   const auto names = [&] {
     std::vector<std::string> list;
-    for (size_t i = 1; i < schema.arguments().size(); ++i) list.push_back(schema.arguments()[i].name());
+    for (size_t i = 1; i < schema.arguments().size(); ++i)
+      list.push_back(schema.arguments()[i].name());
     return fmt::format("{}", fmt::join(list, ", "));
   };
   for (const InputSpec& spec : specs) {
     if (spec.name.empty()) continue;
     const auto index = schema.argumentIndexWithName(spec.name);
     if (!index || *index == 0) {
-      throw_usage_error(fmt::format("--input: forward has no argument '{}'; it has: {}.", spec.name,
-                                    names()));
+      throw_usage_error(
+          fmt::format("--input: forward has no argument '{}'; it has: {}.", spec.name, names()));
     }
-    if (assigned[*index]) throw_usage_error(fmt::format("--input: '{}' is given twice.", spec.name));
+    if (assigned[*index])
+      throw_usage_error(fmt::format("--input: '{}' is given twice.", spec.name));
     assigned[*index] = &spec;
   }
   size_t next = 1;
@@ -137,7 +140,8 @@ std::vector<const InputSpec*> assign_specs(const c10::FunctionSchema& schema,
     if (!spec.name.empty()) continue;
     while (next < assigned.size() && assigned[next]) ++next;
     if (next == assigned.size()) {
-      throw_usage_error(fmt::format("--input: more inputs than arguments; forward has: {}.", names()));
+      throw_usage_error(
+          fmt::format("--input: more inputs than arguments; forward has: {}.", names()));
     }
     assigned[next] = &spec;
   }

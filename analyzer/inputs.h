@@ -1,4 +1,5 @@
-// Makes the arguments of `forward`: from the user's `--input`, else from the shapes that a traced archive carries.
+// Makes the arguments of `forward`: from the user's `--input`, else from the shapes that a traced
+// archive carries.
 #pragma once
 
 #include <ATen/core/ivalue.h>
@@ -14,12 +15,13 @@
 namespace invact {
 
 struct ModelInputs {
-  std::vector<c10::IValue> values;    ///< One per argument of `forward` after self.
-  std::vector<InputRecord> records;   ///< One per tensor, nested ones flattened in order.
+  std::vector<c10::IValue> values;   ///< One per argument of `forward` after self.
+  std::vector<InputRecord> records;  ///< One per tensor, nested ones flattened in order.
 };
 
-/// Values come from a generator of their own, seeded with `seed`: the same on every call. Floating tensors do not
-/// require gradients. @throws Error(kUsage) where an input is missing, unknown, given twice or of another type.
+/// Values come from a generator of their own, seeded with `seed`: the same on every call. Floating
+/// tensors do not require gradients. @throws Error(kUsage) where an input is missing, unknown,
+/// given twice or of another type.
 ModelInputs make_inputs(const Model& model, const std::vector<InputSpec>& specs, uint64_t seed,
                         c10::Device device);
 

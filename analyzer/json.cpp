@@ -31,9 +31,8 @@ Json storages_json(const Report& report) {
     Json savers = Json::array();
     for (const CallId id : row.savers) {
       const OperatorCall& saver = report.call(id);
-      savers.push_back({{"module", module_or_null(saver)},
-                        {"op", saver.op},
-                        {"source", to_json(saver.source)}});
+      savers.push_back(
+          {{"module", module_or_null(saver)}, {"op", saver.op}, {"source", to_json(saver.source)}});
     }
     array.push_back({{"id", row.id.value},
                      {"bytes", row.bytes},
@@ -74,12 +73,12 @@ Json document_head(const Environment& environment) {
   Json head;
   head["schema_version"] = kSchemaVersion;
   head["tool"] = {{"name", "invact"}, {"version", environment.invact_version}};
-  head["environment"] = {{"libtorch", environment.libtorch_version},
-                         {"cpu_capability", environment.cpu_capability},
-                         {"cuda_build", environment.cuda_build},
-                         {"cupti_api_version", environment.cupti_api_version
-                                                   ? Json(*environment.cupti_api_version)
-                                                   : Json(nullptr)}};
+  head["environment"] = {
+      {"libtorch", environment.libtorch_version},
+      {"cpu_capability", environment.cpu_capability},
+      {"cuda_build", environment.cuda_build},
+      {"cupti_api_version",
+       environment.cupti_api_version ? Json(*environment.cupti_api_version) : Json(nullptr)}};
   return head;
 }
 

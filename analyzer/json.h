@@ -1,4 +1,5 @@
-// Report <-> JSON, schema_version "1.0" (schemas/analyze.schema.json). JSON is known only here and at the edges.
+// Report <-> JSON, schema_version "1.0" (schemas/analyze.schema.json). JSON is known only here and
+// at the edges.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -14,7 +15,8 @@ inline constexpr const char* kSchemaVersion = "1.0";
 /// schema_version, tool and environment: how every document begins.
 nlohmann::ordered_json document_head(const Environment& environment);
 
-/// model, inputs, run, totals (without reclaimable_bytes, which only a plan knows), modules, storages, duplicates, notes.
+/// model, inputs, run, totals (without reclaimable_bytes, which only a plan knows), modules,
+/// storages, duplicates, notes.
 nlohmann::ordered_json to_json(const Report& report);
 
 /// {"file": ..., "line": ...}; null where the source is unknown.

@@ -98,8 +98,7 @@ std::unordered_map<std::string, std::string> read_extra_files(PyTorchStreamReade
         "--ops-library.",
         path, op));
   }
-  throw_model_error(
-      fmt::format("LibTorch cannot load '{}': {}.", path, first_sentence(message)));
+  throw_model_error(fmt::format("LibTorch cannot load '{}': {}.", path, first_sentence(message)));
 }
 
 torch::jit::Module load_module(const std::string& path, c10::Device device) {

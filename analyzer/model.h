@@ -1,4 +1,5 @@
-// Model: a TorchScript file, loaded and described. The first stage; everything that follows starts from it.
+// Model: a TorchScript file, loaded and described. The first stage; everything that follows starts
+// from it.
 #pragma once
 
 #include <ATen/core/ivalue.h>
@@ -17,21 +18,23 @@ namespace invact {
 struct Model {
   torch::jit::Module module;
   ModelRecord record;
-  /// Arguments that `forward` was traced with; only shapes and dtypes are meaningful, the archive drops the data.
-  /// None where the model was scripted.
+  /// Arguments that `forward` was traced with; only shapes and dtypes are meaningful, the archive
+  /// drops the data. None where the model was scripted.
   std::optional<std::vector<c10::IValue>> traced_inputs;
   /// The archive's extra files, by name without "extra/"; a rewrite carries them over.
   std::unordered_map<std::string, std::string> extra_files;
 };
 
-/// Loads `path` onto `device` and hashes it. @throws Error(kModel) where the file is missing, unreadable, no
-/// TorchScript archive, truncated, or uses an operator that no loaded library provides.
+/// Loads `path` onto `device` and hashes it. @throws Error(kModel) where the file is missing,
+/// unreadable, no TorchScript archive, truncated, or uses an operator that no loaded library
+/// provides.
 Model load_model(const std::string& path, c10::Device device);
 
 /// A Model around a module that was made in memory (tests). Its path and digest are empty.
 Model wrap_module(torch::jit::Module module);
 
-/// @throws Error(kModel) where the model was frozen: its weights are constants, so that nothing can be trained.
+/// @throws Error(kModel) where the model was frozen: its weights are constants, so that nothing can
+/// be trained.
 void refuse_frozen(const Model& model);
 
 /// Path and type of every module, parents first; the top module's path is empty.

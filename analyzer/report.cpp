@@ -56,13 +56,13 @@ void add_module_rows(const Trace& trace, Report& report) {
     }
   }
   for (auto& [path, row] : rows) report.modules.push_back(std::move(row));
-  std::stable_sort(report.modules.begin(), report.modules.end(), [](const auto& a, const auto& b) {
-    return a.saved_bytes > b.saved_bytes;
-  });
+  std::stable_sort(report.modules.begin(), report.modules.end(),
+                   [](const auto& a, const auto& b) { return a.saved_bytes > b.saved_bytes; });
 }
 
-/// The input that an activation saved, while somebody else saved its output. A saved view of a larger storage (a gate
-/// and its partner in one projection) is no duplicate: the output carries a part of that storage only.
+/// The input that an activation saved, while somebody else saved its output. A saved view of a
+/// larger storage (a gate and its partner in one projection) is no duplicate: the output carries a
+/// part of that storage only.
 void add_activation_duplicates(const Trace& trace, Report& report) {
   std::unordered_map<int64_t, std::vector<CallId>> savers_by_storage;
   for (const SavedTensor& saved : report.saved) {
@@ -113,7 +113,8 @@ Report build_report(const Trace& trace) {
   add_activation_duplicates(trace, report);
   add_totals(report);
   if (!report.model.requires_grad) {
-    report.notes.push_back("No parameter of this model requires gradients: training keeps nothing.");
+    report.notes.push_back(
+        "No parameter of this model requires gradients: training keeps nothing.");
   }
   return report;
 }

@@ -1,5 +1,6 @@
-// Report: what a Trace means. Bytes by storage, by module and by operator, the floor, and what is kept twice.
-// Pure data and one pure function; knows no torch and no sites (those are the rewriter's).
+// Report: what a Trace means. Bytes by storage, by module and by operator, the floor, and what is
+// kept twice. Pure data and one pure function; knows no torch and no sites (those are the
+// rewriter's).
 #pragma once
 
 #include <string>
@@ -13,8 +14,8 @@ namespace invact {
 struct StorageRow {
   StorageId id;
   int64_t bytes = 0;
-  TensorFacts tensor;          ///< As its first saver saw it.
-  CallId first_call;           ///< Its first saver in forward order: module, operator and source of the row.
+  TensorFacts tensor;  ///< As its first saver saw it.
+  CallId first_call;  ///< Its first saver in forward order: module, operator and source of the row.
   std::vector<CallId> savers;  ///< One per saved tensor, in forward order.
   bool in_floor = false;       ///< A heavy operator is among the savers.
   bool operator==(const StorageRow&) const = default;
@@ -69,7 +70,8 @@ struct Report {
   const Storage& storage(StorageId id) const { return seen_storages.at(id.value); }
 };
 
-/// The sum of modules' bytes and `unattributed_bytes` is `saved_bytes`, and so is the sum of storages' bytes.
+/// The sum of modules' bytes and `unattributed_bytes` is `saved_bytes`, and so is the sum of
+/// storages' bytes.
 Report build_report(const Trace& trace);
 
 /// "activation".

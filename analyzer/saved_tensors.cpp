@@ -50,7 +50,8 @@ class SavedTensorRecorder::State {
     running.op = function.name();
     running.call = {};
     if (!kernels::is_activation(running.op)) return;
-    const auto inputs = last({function.inputs().data(), function.inputs().size()}, function.num_inputs());
+    const auto inputs =
+        last({function.inputs().data(), function.inputs().size()}, function.num_inputs());
     if (inputs.empty() || !inputs[0].isTensor() || !inputs[0].toTensor().defined()) return;
     const std::lock_guard lock(mutex_);
     OperatorCall& call = begin_call();
@@ -187,11 +188,11 @@ SavedTensorRecorder::SavedTensorRecorder(const torch::jit::Module& top)
     if (active_state) throw_internal_error("Two recorders of saved tensors at once.");
     active_state = state_;
   }
-  callback_handle_ = at::addGlobalCallback(
-      at::RecordFunctionCallback(&on_operator_begin, &on_operator_end)
-          .needsInputs(true)
-          .needsOutputs(true)
-          .scopes({at::RecordScope::FUNCTION}));
+  callback_handle_ =
+      at::addGlobalCallback(at::RecordFunctionCallback(&on_operator_begin, &on_operator_end)
+                                .needsInputs(true)
+                                .needsOutputs(true)
+                                .scopes({at::RecordScope::FUNCTION}));
 }
 
 SavedTensorRecorder::~SavedTensorRecorder() {
@@ -200,6 +201,8 @@ SavedTensorRecorder::~SavedTensorRecorder() {
   active_state.reset();
 }
 
-void SavedTensorRecorder::write_held(Trace& trace) const { state_->write_held(trace); }
+void SavedTensorRecorder::write_held(Trace& trace) const {
+  state_->write_held(trace);
+}
 
 }  // namespace invact

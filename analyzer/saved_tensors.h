@@ -1,8 +1,10 @@
-// Observes what autograd keeps for backward while a model's forward runs, and which operator of the model kept it.
+// Observes what autograd keeps for backward while a model's forward runs, and which operator of the
+// model kept it.
 //
-// How: LibTorch asks its engine for default saved-variable hooks (torch/csrc/autograd/saved_variable.cpp). The engine
-// can be replaced through set_default_engine_stub, as Python's own engine does; ours hands out a hook per saved tensor.
-// The hook shares the tensor's storage, so observing copies nothing.
+// How: LibTorch asks its engine for default saved-variable hooks
+// (torch/csrc/autograd/saved_variable.cpp). The engine can be replaced through
+// set_default_engine_stub, as Python's own engine does; ours hands out a hook per saved tensor. The
+// hook shares the tensor's storage, so observing copies nothing.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -22,7 +24,8 @@ class SavedTensorRecorder {
   SavedTensorRecorder(const SavedTensorRecorder&) = delete;
   SavedTensorRecorder& operator=(const SavedTensorRecorder&) = delete;
 
-  /// Writes storages, calls and the tensors that autograd holds *now* into `trace`: call it while the outputs live.
+  /// Writes storages, calls and the tensors that autograd holds *now* into `trace`: call it while
+  /// the outputs live.
   void write_held(Trace& trace) const;
 
   class State;

@@ -31,8 +31,7 @@ bool is_out_of_memory(const std::string& message) {
 /// TorchScript puts the cause last, behind the serialized and the original traceback.
 std::string cause_of(const std::string& message) {
   const size_t marker = message.rfind("RuntimeError: ");
-  return first_sentence(marker == std::string::npos ? message
-                                                    : message.substr(marker + 14));
+  return first_sentence(marker == std::string::npos ? message : message.substr(marker + 14));
 }
 
 /// Errors are caught at the call that runs the model, so that they are not taken for ours.
@@ -51,9 +50,9 @@ auto run_model(const Model& model, const char* what, Run run) {
     message = error.what();
   }
   if (is_out_of_memory(message)) {
-    throw_environment_error(fmt::format(
-        "Out of memory during {} of '{}': {}. Give smaller inputs with --input.", what,
-        model.record.path, cause_of(message)));
+    throw_environment_error(
+        fmt::format("Out of memory during {} of '{}': {}. Give smaller inputs with --input.", what,
+                    model.record.path, cause_of(message)));
   }
   throw_model_error(
       fmt::format("'{}' threw during {}: {}.", model.record.path, what, cause_of(message)));
@@ -68,7 +67,8 @@ void set_mode(Model& model, bool train) {
   if (model.module.hasattr("training")) model.module.train(train);
 }
 
-/// Batch norm and the like change buffers as they run; puts them back, so that every run of a model is its first.
+/// Batch norm and the like change buffers as they run; puts them back, so that every run of a model
+/// is its first.
 class BufferGuard {
  public:
   explicit BufferGuard(const Model& model) {
@@ -90,9 +90,8 @@ class BufferGuard {
 c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   set_mode(model, settings.train);
   seed_random_numbers(settings.seed);
-  return run_model(model, "forward", [&] {
-    return model.module.get_method("forward")(inputs.values);
-  });
+  return run_model(model, "forward",
+                   [&] { return model.module.get_method("forward")(inputs.values); });
 }
 
 /// Floating tensors in `value`, nested ones flattened in order.
@@ -151,7 +150,8 @@ c10::Device parse_device(const std::string& text) {
 
 void prepare_process(const RunSettings& settings) {
   if (settings.threads > 0) at::set_num_threads(static_cast<int>(settings.threads));
-  // Optimization is per thread, profiling per process: both off, so that forked tasks do not differ.
+  // Optimization is per thread, profiling per process: both off, so that forked tasks do not
+  // differ.
   torch::jit::setGraphExecutorOptimize(false);
   torch::jit::getProfilingMode() = false;
   if (!settings.device.is_cuda()) return;
@@ -167,9 +167,9 @@ void prepare_process(const RunSettings& settings) {
   }
   const int64_t wanted = settings.device.has_index() ? settings.device.index() : 0;
   if (wanted >= count) {
-    throw_environment_error(fmt::format("--device {}: {}.", settings.device.str(),
-                                        count == 0 ? "no CUDA device found"
-                                                   : fmt::format("only {} CUDA devices", count)));
+    throw_environment_error(fmt::format(
+        "--device {}: {}.", settings.device.str(),
+        count == 0 ? "no CUDA device found" : fmt::format("only {} CUDA devices", count)));
   }
 }
 

@@ -14,7 +14,8 @@ bool in_torch_package(std::string_view file) {
   return false;
 }
 
-/// "path/to/file.py(55): forward": one frame of the stack that the tracer writes as a node's source text.
+/// "path/to/file.py(55): forward": one frame of the stack that the tracer writes as a node's source
+/// text.
 std::optional<SourceLocation> parse_traced_frame(std::string_view line) {
   const size_t close = line.rfind("): ");
   if (close == std::string_view::npos) return std::nullopt;

@@ -9,9 +9,9 @@
 
 namespace invact {
 
-/// The innermost Python line of `callstack` (innermost entry first) that lies outside the torch package; if all lie in
-/// it, the innermost one; line 0 if the archive carries no debug records. Traced code notes a whole Python stack in
-/// each node, scripted code one position per call.
+/// The innermost Python line of `callstack` (innermost entry first) that lies outside the torch
+/// package; if all lie in it, the innermost one; line 0 if the archive carries no debug records.
+/// Traced code notes a whole Python stack in each node, scripted code one position per call.
 SourceLocation user_source(const std::vector<torch::jit::StackEntry>& callstack);
 
 /// Where `range` stands in the serialized code.

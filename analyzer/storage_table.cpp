@@ -25,8 +25,8 @@ StorageTable::StorageTable(const torch::jit::Module& module) {
 }
 
 StorageId StorageTable::add(const at::Tensor& tensor, StorageRole role) {
-  const auto [found, fresh] = ids_.try_emplace(
-      storage_key(tensor), StorageId{static_cast<int64_t>(storages_.size())});
+  const auto [found, fresh] =
+      ids_.try_emplace(storage_key(tensor), StorageId{static_cast<int64_t>(storages_.size())});
   if (!fresh) return found->second;
   storages_.push_back({found->second, storage_bytes(tensor), role});
   if (tensor.has_storage()) {

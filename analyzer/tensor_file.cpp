@@ -93,8 +93,9 @@ at::Tensor read_pt(const std::string& path) {
   try {
     value = torch::jit::pickle_load(read_bytes(path));
   } catch (const c10::Error& error) {
-    throw_usage_error(fmt::format("--input: '{}' cannot be read as a tensor that torch.save wrote: {}.",
-                                  path, first_sentence(error.what_without_backtrace())));
+    throw_usage_error(
+        fmt::format("--input: '{}' cannot be read as a tensor that torch.save wrote: {}.", path,
+                    first_sentence(error.what_without_backtrace())));
   }
   if (!value.isTensor()) {
     throw_usage_error(

@@ -1,4 +1,5 @@
-// What is precompiled for every file that holds torch objects; reused by the rewriter, the command line and the tests.
+// What is precompiled for every file that holds torch objects; reused by the rewriter, the command
+// line and the tests.
 #pragma once
 
 #include <ATen/core/Tensor.h>

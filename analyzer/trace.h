@@ -1,5 +1,6 @@
-// Trace: what one observed training step kept for backward, as plain records. Written by session.cpp, read by
-// report.cpp. No torch type, no judgement: which bytes are duplicates or could be freed is decided downstream.
+// Trace: what one observed training step kept for backward, as plain records. Written by
+// session.cpp, read by report.cpp. No torch type, no judgement: which bytes are duplicates or could
+// be freed is decided downstream.
 #pragma once
 
 #include <compare>
@@ -36,7 +37,8 @@ struct SourceLocation {
   bool operator==(const SourceLocation&) const = default;
 };
 
-/// Bytes [begin, end) of a file of serialized TorchScript inside the archive: identifies a graph node.
+/// Bytes [begin, end) of a file of serialized TorchScript inside the archive: identifies a graph
+/// node.
 struct CodeRange {
   std::string file;
   int64_t begin = 0;
@@ -58,7 +60,8 @@ struct Storage {
   bool operator==(const Storage&) const = default;
 };
 
-/// One execution of an operator that the model's code calls (the outermost one: `aten::linear`, not `aten::addmm`).
+/// One execution of an operator that the model's code calls (the outermost one: `aten::linear`, not
+/// `aten::addmm`).
 struct OperatorCall {
   CallId id;
   std::string op;           ///< "aten::gelu".
@@ -66,15 +69,17 @@ struct OperatorCall {
   std::string module_path;  ///< "features.1.0.block.3"; empty: the top module.
   std::string module_type;  ///< Qualified name of the module's class.
   std::string method;       ///< Method of that module whose code runs: "forward".
-  /// Where each frame stands in the serialized code, the operator's own node first. Empty: the code could not be told.
+  /// Where each frame stands in the serialized code, the operator's own node first. Empty: the code
+  /// could not be told.
   std::vector<CodeRange> frames;
-  bool in_function = false;  ///< The node stands in a free function (`F.silu`) that the method called.
-  bool attributed = false;   ///< `module_path` was found; otherwise the bytes count as unattributed.
+  bool in_function =
+      false;  ///< The node stands in a free function (`F.silu`) that the method called.
+  bool attributed = false;  ///< `module_path` was found; otherwise the bytes count as unattributed.
   SourceLocation source;
   std::optional<StorageId> input;   ///< For known activations: the storage of `self` when called.
   std::optional<StorageId> output;  ///< For known activations: the storage of the result.
   TensorFacts output_tensor;        ///< For known activations.
-  bool input_is_view = false;       ///< For known activations: `self` is a view in autograd's sense.
+  bool input_is_view = false;  ///< For known activations: `self` is a view in autograd's sense.
   bool operator==(const OperatorCall&) const = default;
 };
 

@@ -24,10 +24,12 @@ nlohmann::ordered_json analyze_document(const Observation& observation) {
 }  // namespace
 
 CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
-  CLI::App* const command =
-      app.add_subcommand("analyze", "Say what training this model keeps, where, and how much of it twice");
+  CLI::App* const command = app.add_subcommand(
+      "analyze", "Say what training this model keeps, where, and how much of it twice");
   command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
-  command->add_option("--json", options.json, "Write the report as JSON; - for stdout (instead of the table)")
+  command
+      ->add_option("--json", options.json,
+                   "Write the report as JSON; - for stdout (instead of the table)")
       ->group("Output")
       ->type_name("FILE");
   command->add_option("--top", options.top, "Rows per table")

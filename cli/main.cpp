@@ -33,11 +33,11 @@ int exit_code(ErrorKind kind) {
 
 std::string version_text() {
   const Environment environment = current_environment();
-  return fmt::format("invact {} (LibTorch {}, CPU kernels {}, CUDA kernels {}, CUPTI {})",
-                     environment.invact_version, environment.libtorch_version,
-                     environment.cpu_capability, environment.cuda_build ? "built" : "not built",
-                     environment.cupti_api_version ? std::to_string(*environment.cupti_api_version)
-                                                   : "not built");
+  return fmt::format(
+      "invact {} (LibTorch {}, CPU kernels {}, CUDA kernels {}, CUPTI {})",
+      environment.invact_version, environment.libtorch_version, environment.cpu_capability,
+      environment.cuda_build ? "built" : "not built",
+      environment.cupti_api_version ? std::to_string(*environment.cupti_api_version) : "not built");
 }
 
 void add_global_options(CLI::App& app, GlobalOptions& global) {
@@ -53,7 +53,9 @@ void add_global_options(CLI::App& app, GlobalOptions& global) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("invact says what training a TorchScript model keeps twice, and rewrites it to keep it once.", "invact");
+  CLI::App app(
+      "invact says what training a TorchScript model keeps twice, and rewrites it to keep it once.",
+      "invact");
   app.require_subcommand(1);
   app.fallthrough();
   GlobalOptions global;
@@ -91,7 +93,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "invact: out of memory.\n");
     return kExitEnvironment;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "invact: internal error: {}\nPlease report it with the command line.\n", error.what());
+    fmt::print(stderr, "invact: internal error: {}\nPlease report it with the command line.\n",
+               error.what());
     return kExitInternal;
   }
 }

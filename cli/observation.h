@@ -21,8 +21,8 @@ struct Observation {
   Plan plan;
 };
 
-/// Loads and observes `path`; `check_backward` runs a plain step as well, which finds what hooks hide: an in-place write
-/// to a saved tensor. @throws Error.
+/// Loads and observes `path`; `check_backward` runs a plain step as well, which finds what hooks
+/// hide: an in-place write to a saved tensor. @throws Error.
 Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
                           bool check_backward, Progress& progress);
 

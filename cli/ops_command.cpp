@@ -31,8 +31,8 @@ nlohmann::ordered_json operators_document() {
 }  // namespace
 
 CLI::App* add_ops_command(CLI::App& app, OpsOptions& options) {
-  CLI::App* const command =
-      app.add_subcommand("ops", "List the operators that a rewrite replaces, and their error bounds");
+  CLI::App* const command = app.add_subcommand(
+      "ops", "List the operators that a rewrite replaces, and their error bounds");
   command->add_flag("--json", options.json, "As JSON");
   return command;
 }

@@ -19,7 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A signal handler may only call unlink and read memory that is already there: names lie in fixed slots.
+// A signal handler may only call unlink and read memory that is already there: names lie in fixed
+// slots.
 constexpr size_t kSlots = 8;
 constexpr size_t kNameBytes = 4096;
 std::array<std::array<char, kNameBytes>, kSlots> temporary_names;

@@ -1,5 +1,5 @@
-// Files are written beside their target under a temporary name and renamed when whole, so that a run that fails or is
-// interrupted leaves neither half a file nor a temporary one.
+// Files are written beside their target under a temporary name and renamed when whole, so that a
+// run that fails or is interrupted leaves neither half a file nor a temporary one.
 #pragma once
 
 #include <string>
@@ -9,7 +9,8 @@ namespace invact {
 class OutputFile {
  public:
   /// Names the temporary file beside `target`; it is deleted unless commit() is called.
-  /// @throws Error(kUsage) where `target` is a folder, Error(kEnvironment) where its folder cannot be written.
+  /// @throws Error(kUsage) where `target` is a folder, Error(kEnvironment) where its folder cannot
+  /// be written.
   explicit OutputFile(std::string target);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;

@@ -65,15 +65,17 @@ std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOption
     }
   }
   if (rest.count > 0) {
-    text += fmt::format("  {:>10}  {:>5.1f} %  {:>5}  {}({} more rows){}\n", format_bytes(rest.bytes),
-                        percent(rest.bytes, total), rest.count, options.style.dim,
-                        rows.size() - static_cast<size_t>(options.top), options.style.reset);
+    text +=
+        fmt::format("  {:>10}  {:>5.1f} %  {:>5}  {}({} more rows){}\n", format_bytes(rest.bytes),
+                    percent(rest.bytes, total), rest.count, options.style.dim,
+                    rows.size() - static_cast<size_t>(options.top), options.style.reset);
   }
   return text;
 }
 
 std::string render_head(const Report& report, const RenderOptions& options) {
-  std::string text = fmt::format("{}{}{}", options.style.bold, report.model.path, options.style.reset);
+  std::string text =
+      fmt::format("{}{}{}", options.style.bold, report.model.path, options.style.reset);
   text += fmt::format("  parameters {}, buffers {}\n", format_bytes(report.model.parameter_bytes),
                       format_bytes(report.model.buffer_bytes));
   text += fmt::format("one forward in {} mode on {}, executor {}, seed {}", report.run.mode,
@@ -100,7 +102,8 @@ std::string render_totals(const Report& report, const Plan& plan, const RenderOp
                            report.duplicates.size()));
   text += line("a rewrite frees", freed,
                fmt::format("leaves {}", format_bytes(plan.saved_bytes_after)));
-  text += line("floor", totals.floor_bytes, "what matmul, convolution, attention and the like keep");
+  text +=
+      line("floor", totals.floor_bytes, "what matmul, convolution, attention and the like keep");
   if (totals.unattributed_bytes > 0) {
     text += line("unattributed", totals.unattributed_bytes, "saved where no module could be told");
   }
@@ -144,9 +147,10 @@ std::string render_duplicates(const Report& report, const RenderOptions& options
   std::vector<Row> rows;
   for (const Duplicate& duplicate : report.duplicates) {
     const OperatorCall& call = report.call(duplicate.call);
-    rows.push_back({duplicate.bytes, 1,
-                    fmt::format("input of {} in {}  {}{}{}", call.op, module_name(call),
-                                options.style.dim, short_source(call.source), options.style.reset)});
+    rows.push_back(
+        {duplicate.bytes, 1,
+         fmt::format("input of {} in {}  {}{}{}", call.op, module_name(call), options.style.dim,
+                     short_source(call.source), options.style.reset)});
   }
   return heading("KEPT TWICE", options.style) +
          render_rows(std::move(rows), report.totals.saved_bytes, options);
@@ -176,7 +180,8 @@ std::string render_rejected(const Plan& plan, const RenderOptions& options) {
 
 std::string reference_text(const Verification& verification) {
   if (!verification.reference_distance) return "no float64 reference";
-  return fmt::format("original's own distance from float64: {:.2g}", *verification.reference_distance);
+  return fmt::format("original's own distance from float64: {:.2g}",
+                     *verification.reference_distance);
 }
 
 }  // namespace
@@ -208,9 +213,9 @@ std::string render_sites(const Plan& plan, const RenderOptions& options) {
   if (options.details) {
     for (const Site& site : plan.sites) {
       if (!site.accepted) continue;
-      text += fmt::format("            {:>10}  {}  {}{}{}\n", format_bytes(site.saved_bytes_delta),
-                          site.id, options.style.dim, short_source(site.source),
-                          options.style.reset);
+      text +=
+          fmt::format("            {:>10}  {}  {}{}{}\n", format_bytes(site.saved_bytes_delta),
+                      site.id, options.style.dim, short_source(site.source), options.style.reset);
     }
   }
   return text + render_rejected(plan, options);
@@ -231,13 +236,12 @@ std::string render_verification(const Verification& verification, const RenderOp
   const Style& style = options.style;
   std::string text = heading("VERIFICATION", style);
   const int64_t freed = verification.saved_bytes_before - verification.saved_bytes_after;
-  text += fmt::format("  saved bytes  {} -> {}  ({} freed, {:.1f} %{})\n",
-                      format_bytes(verification.saved_bytes_before),
-                      format_bytes(verification.saved_bytes_after), format_bytes(freed),
-                      percent(freed, verification.saved_bytes_before),
-                      verification.predicted_bytes == verification.saved_bytes_after
-                          ? ", as predicted to the byte"
-                          : "");
+  text += fmt::format(
+      "  saved bytes  {} -> {}  ({} freed, {:.1f} %{})\n",
+      format_bytes(verification.saved_bytes_before), format_bytes(verification.saved_bytes_after),
+      format_bytes(freed), percent(freed, verification.saved_bytes_before),
+      verification.predicted_bytes == verification.saved_bytes_after ? ", as predicted to the byte"
+                                                                     : "");
   double output_error = 0;
   for (const auto& output : verification.outputs) {
     output_error = std::max(output_error, output.max_abs_error);
@@ -250,12 +254,13 @@ std::string render_verification(const Verification& verification, const RenderOp
                       verification.gradient_tolerance, reference_text(verification));
   if (!verification.gradients.empty() && verification.gradient_distance > 0) {
     const TensorComparison& worst = verification.gradients.front();
-    text += fmt::format("               worst: {} [{}], {:.6g} became {:.6g}\n", worst.name,
-                        fmt::join(worst.worst_index, ","), worst.worst_original,
-                        worst.worst_rewritten);
+    text +=
+        fmt::format("               worst: {} [{}], {:.6g} became {:.6g}\n", worst.name,
+                    fmt::join(worst.worst_index, ","), worst.worst_original, worst.worst_rewritten);
   }
   text += fmt::format("  seed         {}\n", verification.seed);
-  for (const std::string& note : verification.notes) text += fmt::format("  note         {}\n", note);
+  for (const std::string& note : verification.notes)
+    text += fmt::format("  note         {}\n", note);
   for (const std::string& failure : verification.failures) {
     text += fmt::format("  {}FAILED{}       {}\n", style.bad, style.reset, failure);
   }
@@ -265,13 +270,15 @@ std::string render_verification(const Verification& verification, const RenderOp
 
 std::string render_operators(const RenderOptions& options) {
   std::string text = heading("OPERATORS", options.style);
-  text += fmt::format("  {:<14}{:<9}{:<16}{:<10}{:>4}  {}\n", "operator", "variant", "replaced by",
-                      "strategy", "bits", "largest error of f' (float64, float32, bfloat16, float16)");
+  text +=
+      fmt::format("  {:<14}{:<9}{:<16}{:<10}{:>4}  {}\n", "operator", "variant", "replaced by",
+                  "strategy", "bits", "largest error of f' (float64, float32, bfloat16, float16)");
   for (const auto& row : kernels::activations()) {
     const auto& bound = row.error_bound;
-    text += fmt::format("  {:<14}{:<9}{:<16}{:<10}{:>4}  {:.1e}, {:.1e}, {:.1e}, {:.1e}\n", row.aten_op,
-                        row.variant, row.invact_op, row.strategy, row.branch_bits_per_element,
-                        bound.float64, bound.float32, bound.bfloat16, bound.float16);
+    text +=
+        fmt::format("  {:<14}{:<9}{:<16}{:<10}{:>4}  {:.1e}, {:.1e}, {:.1e}, {:.1e}\n", row.aten_op,
+                    row.variant, row.invact_op, row.strategy, row.branch_bits_per_element,
+                    bound.float64, bound.float32, bound.bfloat16, bound.float16);
   }
   return text;
 }

@@ -13,8 +13,8 @@ namespace invact {
 
 struct RenderOptions {
   Style style;
-  int64_t top = 10;     ///< Rows per table; the rest is summed in one line.
-  bool details = false; ///< --verbose: every site with its reason.
+  int64_t top = 10;      ///< Rows per table; the rest is summed in one line.
+  bool details = false;  ///< --verbose: every site with its reason.
 };
 
 /// "416.4 MiB", "512 B".

@@ -33,23 +33,27 @@ void check_output_path(const std::string& model, const std::string& output, bool
     throw_usage_error(fmt::format("-o '{}' is the model itself; name another file.", output));
   }
   if (fs::exists(output) && !force) {
-    throw_usage_error(fmt::format("'{}' exists; give --force to replace it, or -o another file.", output));
+    throw_usage_error(
+        fmt::format("'{}' exists; give --force to replace it, or -o another file.", output));
   }
 }
 
-/// What the rewritten archive says of its making (extra/invact.json). No paths: the file may travel.
+/// What the rewritten archive says of its making (extra/invact.json). No paths: the file may
+/// travel.
 std::string provenance(const Observation& observation) {
   auto record = document_head(current_environment());
   record["original"] = {{"sha256", observation.model.record.sha256}};
   record["sites"] = nlohmann::ordered_json::array();
   for (const Site& site : observation.plan.sites) {
     if (!site.accepted) continue;
-    record["sites"].push_back({{"id", site.id}, {"op", site.op}, {"replacement", site.replacement}});
+    record["sites"].push_back(
+        {{"id", site.id}, {"op", site.op}, {"replacement", site.replacement}});
   }
   record["prediction"] = prediction_json(observation.plan);
   const auto& extra = observation.model.extra_files;
   if (const auto earlier = extra.find(kProvenanceFile); earlier != extra.end()) {
-    record["earlier"] = nlohmann::ordered_json::parse(earlier->second, nullptr, /*allow_exceptions=*/false);
+    record["earlier"] =
+        nlohmann::ordered_json::parse(earlier->second, nullptr, /*allow_exceptions=*/false);
   }
   return record.dump(2);
 }
@@ -70,8 +74,9 @@ nlohmann::ordered_json rewrite_document(const Observation& observation,
   document["prediction"] = prediction_json(observation.plan);
   document["verification"] =
       verification ? to_json(*verification) : nlohmann::ordered_json(nullptr);
-  document["output"] = sha256.empty() ? nlohmann::ordered_json(nullptr)
-                                      : nlohmann::ordered_json{{"path", output}, {"sha256", sha256}};
+  document["output"] = sha256.empty()
+                           ? nlohmann::ordered_json(nullptr)
+                           : nlohmann::ordered_json{{"path", output}, {"sha256", sha256}};
   return document;
 }
 
@@ -85,13 +90,18 @@ Verification verify_written(Observation& observation, const std::string& path) {
 
 CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
   CLI::App* const command = app.add_subcommand(
-      "rewrite", "Write the same model keeping one tensor per boundary; verified before it is written");
+      "rewrite",
+      "Write the same model keeping one tensor per boundary; verified before it is written");
   command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
-  command->add_option("-o,--output", options.output, "File to write [MODEL.invact.pt beside the model]")
+  command
+      ->add_option("-o,--output", options.output,
+                   "File to write [MODEL.invact.pt beside the model]")
       ->group("Output")
       ->type_name("OUT");
   command->add_flag("--force", options.force, "Replace OUT if it exists")->group("Output");
-  command->add_option("--json", options.json, "Write plan, prediction and verification as JSON; - for stdout")
+  command
+      ->add_option("--json", options.json,
+                   "Write plan, prediction and verification as JSON; - for stdout")
       ->group("Output")
       ->type_name("FILE");
   command->add_option("--only", options.only, "Consider these operators alone (silu,gelu)")
@@ -151,7 +161,8 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
                         (verification ? render_verification(*verification, render) : ""));
   }
   if (verification && !verification->passed) {
-    say(global, fmt::format("the rewritten model failed verification; '{}' was not written.", output));
+    say(global,
+        fmt::format("the rewritten model failed verification; '{}' was not written.", output));
     return kExitVerificationFailed;
   }
   if (observation.plan.accepted_count() == 0) {

@@ -11,10 +11,11 @@ namespace invact {
 
 void add_run_options(CLI::App& command, RunOptions& options) {
   command
-      .add_option("--input", options.inputs,
-                  fmt::format("An argument of forward, by NAME or by position; repeatable. A traced "
-                              "model needs none.\n{}",
-                              kInputGrammar))
+      .add_option(
+          "--input", options.inputs,
+          fmt::format("An argument of forward, by NAME or by position; repeatable. A traced "
+                      "model needs none.\n{}",
+                      kInputGrammar))
       ->group("Inputs")
       ->type_name("SPEC")
       ->take_all();
@@ -53,7 +54,8 @@ RunSettings start_run(const RunOptions& options) {
     // A bare name would be searched in the system's folders; the user means the file.
     const std::string path = library.find('/') == std::string::npos ? "./" + library : library;
     if (!dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) {
-      throw_environment_error(fmt::format("--ops-library '{}' cannot be loaded: {}.", library, dlerror()));
+      throw_environment_error(
+          fmt::format("--ops-library '{}' cannot be loaded: {}.", library, dlerror()));
     }
   }
   prepare_process(settings);

@@ -1,4 +1,5 @@
-// The flags that every command which runs a model shares: inputs, device, mode, seed, threads, operator libraries.
+// The flags that every command which runs a model shares: inputs, device, mode, seed, threads,
+// operator libraries.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,7 +23,8 @@ struct RunOptions {
 
 void add_run_options(CLI::App& command, RunOptions& options);
 
-/// Checks and applies what holds for the whole process (device, threads, executor, operator libraries).
+/// Checks and applies what holds for the whole process (device, threads, executor, operator
+/// libraries).
 /// @throws Error(kUsage) or Error(kEnvironment).
 RunSettings start_run(const RunOptions& options);
 

@@ -30,7 +30,8 @@ Style stdout_style(const GlobalOptions& options) {
   return {"\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"};
 }
 
-Progress::Progress(const GlobalOptions& options) : shown_(!options.quiet && isatty(STDERR_FILENO)) {}
+Progress::Progress(const GlobalOptions& options)
+    : shown_(!options.quiet && isatty(STDERR_FILENO)) {}
 
 void Progress::step(const std::string& what) {
   if (shown_) std::fprintf(stderr, "\r\033[K%s ...", what.c_str());

@@ -1,4 +1,5 @@
-// What the terminal can show: colour, progress. stdout carries the report only, everything else goes to stderr.
+// What the terminal can show: colour, progress. stdout carries the report only, everything else
+// goes to stderr.
 #pragma once
 
 #include <string>
@@ -8,7 +9,8 @@ namespace invact {
 
 struct GlobalOptions;
 
-/// Marks of emphasis for text on stdout; empty strings where colour is off (no terminal, NO_COLOR, TERM=dumb).
+/// Marks of emphasis for text on stdout; empty strings where colour is off (no terminal, NO_COLOR,
+/// TERM=dumb).
 struct Style {
   std::string_view bold;
   std::string_view dim;
@@ -18,7 +20,8 @@ struct Style {
 };
 Style stdout_style(const GlobalOptions& options);
 
-/// One line on stderr that says what is being done; on a terminal only, and not with --quiet. Gone when destroyed.
+/// One line on stderr that says what is being done; on a terminal only, and not with --quiet. Gone
+/// when destroyed.
 class Progress {
  public:
   explicit Progress(const GlobalOptions& options);

@@ -45,6 +45,10 @@ target_compile_definitions(invact_torch_cpu INTERFACE INVACT_TORCH_VERSION="${IN
 target_link_options(invact_torch_cpu INTERFACE -Wl,--allow-shlib-undefined)
 
 if(INVACT_CUDA)
+  if(CMAKE_VERSION VERSION_LESS 3.28)
+    message(FATAL_ERROR "CMake ${CMAKE_VERSION} does not know CUDA C++20 for nvcc 13: use .venv/bin/cmake (as `make` does), or build the "
+      "CPU part alone with -DINVACT_CUDA=OFF.")
+  endif()
   if(NOT INVACT_CUDA_ROOT AND EXISTS ${PROJECT_SOURCE_DIR}/.venv/cuda)
     file(REAL_PATH ${PROJECT_SOURCE_DIR}/.venv/cuda invact_cuda_root)
   else()

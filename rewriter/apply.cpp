@@ -19,8 +19,8 @@ namespace {
 
 using torch::jit::Node;
 
-/// A copy with its own code. Loading the file again keeps everything (class names, tied weights, debug records) as it
-/// is, which Module::clone() does not.
+/// A copy with its own code. Loading the file again keeps everything (class names, tied weights,
+/// debug records) as it is, which Module::clone() does not.
 torch::jit::Module fresh_copy(const Model& model) {
   try {
     if (!model.record.path.empty()) return torch::jit::load(model.record.path);
@@ -75,8 +75,9 @@ void replace(Node* node, const std::string& replacement) {
 torch::jit::Module apply_plan(const Model& model, const Plan& plan) {
   kernels::ensure_registered();
   torch::jit::Module module = fresh_copy(model);
-  // Every node is found before any is edited: instances of one class share their code, so that two sites may name one
-  // node, and an edit would change the fingerprint that the next one is checked against.
+  // Every node is found before any is edited: instances of one class share their code, so that two
+  // sites may name one node, and an edit would change the fingerprint that the next one is checked
+  // against.
   std::map<Node*, std::string> replacements;
   for (const Site& site : plan.sites) {
     if (site.accepted) replacements.emplace(find_node(module, site), site.replacement);

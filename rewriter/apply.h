@@ -10,13 +10,15 @@
 
 namespace invact {
 
-/// A new module in which every accepted site of `plan` runs its replacement. `model` stays as it is; parameters, buffers
-/// and `state_dict` keys are those of `model`. The operator library must be registered.
+/// A new module in which every accepted site of `plan` runs its replacement. `model` stays as it
+/// is; parameters, buffers and `state_dict` keys are those of `model`. The operator library must be
+/// registered.
 /// @throws Error(kInternal) where the plan was made for another model.
 torch::jit::Module apply_plan(const Model& model, const Plan& plan);
 
-/// Writes `module` to `path`, with the example inputs and extra files of the model that it was made from, and
-/// `provenance` as the extra file `invact.json`. @throws Error(kEnvironment) where the file cannot be written.
+/// Writes `module` to `path`, with the example inputs and extra files of the model that it was made
+/// from, and `provenance` as the extra file `invact.json`. @throws Error(kEnvironment) where the
+/// file cannot be written.
 void save_module(const torch::jit::Module& module, const Model& original,
                  const std::string& provenance, const std::string& path);
 

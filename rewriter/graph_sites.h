@@ -22,17 +22,19 @@ struct GraphSite {
   ActivationMatch match;
   std::shared_ptr<torch::jit::Graph> graph;  ///< The graph that holds the node.
   bool in_control_flow = false;              ///< Inside an `if` or a loop.
-  std::string in_function;                   ///< Name of the free function that holds it; empty: the method itself.
+  std::string in_function;  ///< Name of the free function that holds it; empty: the method itself.
 };
 
-/// Every matched node in the code that `forward` reaches: per module instance and method, and per call of a free
-/// function, in the order of the graphs.
+/// Every matched node in the code that `forward` reaches: per module instance and method, and per
+/// call of a free function, in the order of the graphs.
 std::vector<GraphSite> find_graph_sites(const torch::jit::Module& top);
 
-/// Every node of a graph, nested blocks included, in printing order: the order of SiteLocation::node_index.
+/// Every node of a graph, nested blocks included, in printing order: the order of
+/// SiteLocation::node_index.
 std::vector<torch::jit::Node*> nodes_in_order(torch::jit::Graph& graph);
 
-/// A digest of the graph's operators and of how values flow between them; names and types do not matter.
+/// A digest of the graph's operators and of how values flow between them; names and types do not
+/// matter.
 std::string graph_fingerprint(torch::jit::Graph& graph);
 
 }  // namespace invact

@@ -68,9 +68,8 @@ Json to_json(const Verification& verification) {
   document["predicted_bytes"] = or_null(verification.predicted_bytes);
   document["gradient_distance"] = number(verification.gradient_distance);
   document["gradient_tolerance"] = number(verification.gradient_tolerance);
-  document["reference_distance"] = verification.reference_distance
-                                       ? number(*verification.reference_distance)
-                                       : Json(nullptr);
+  document["reference_distance"] =
+      verification.reference_distance ? number(*verification.reference_distance) : Json(nullptr);
   document["outputs"] = Json::array();
   for (const auto& output : verification.outputs) {
     document["outputs"].push_back(comparison_json(output));

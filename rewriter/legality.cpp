@@ -1,6 +1,7 @@
 #include "rewriter/legality.h"
 
 #include <fmt/format.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/inliner.h>
 
 #include <algorithm>
@@ -23,8 +24,8 @@ bool can_be_inlined(Node* node) {
   return is_call && torch::jit::tryToGraphFunction(node);
 }
 
-/// Inline() takes a callee's optimized graph for flat already; with the executor's optimization off it is not, and each
-/// pass opens one level. Calls of interfaces stay.
+/// Inline() takes a callee's optimized graph for flat already; with the executor's optimization off
+/// it is not, and each pass opens one level. Calls of interfaces stay.
 void inline_every_call(torch::jit::Graph& graph) {
   const auto calls_remain = [&graph] {
     const auto nodes = nodes_in_order(graph);
@@ -59,6 +60,9 @@ std::optional<Rejection> check_control_flow(const GraphSite& site) {
 WholeModelAliases::WholeModelAliases(const torch::jit::Module& top)
     : graph_(top.get_method("forward").graph()->copy()) {
   inline_every_call(*graph_);
+  // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
+  // one.
+  torch::jit::ConstantPropagation(graph_);
   nodes_ = nodes_in_order(*graph_);
   for (Node* node : nodes_) nodes_by_code_[code_key(*node)].push_back(node);
   aliases_ = std::make_unique<torch::jit::AliasDb>(graph_, /*isFrozen=*/false,

@@ -1,4 +1,5 @@
-// What forbids a rewrite whatever the bytes: read-only predicates over graphs, each giving a Rejection or none.
+// What forbids a rewrite whatever the bytes: read-only predicates over graphs, each giving a
+// Rejection or none.
 #pragma once
 
 #include <torch/csrc/jit/ir/alias_analysis.h>
@@ -34,7 +35,8 @@ class WholeModelAliases {
  public:
   explicit WholeModelAliases(const torch::jit::Module& top);
 
-  /// Somebody writes to the output after it was made, so that keeping it for backward would keep the wrong values.
+  /// Somebody writes to the output after it was made, so that keeping it for backward would keep
+  /// the wrong values.
   std::optional<Rejection> check_output_written(const GraphSite& site) const;
 
   /// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".

@@ -38,7 +38,8 @@ std::string qualified(const std::string& op) {
 void check_operator_names(const std::vector<std::string>& ops, const char* flag) {
   for (const std::string& op : ops) {
     if (!kernels::is_activation(qualified(op))) {
-      throw_usage_error(fmt::format("{} '{}': no such operator; `invact ops` lists them.", flag, op));
+      throw_usage_error(
+          fmt::format("{} '{}': no such operator; `invact ops` lists them.", flag, op));
     }
   }
 }
@@ -85,7 +86,8 @@ class Planner {
  private:
   /// Joins each site with its executions: same module instance, method and serialized code.
   void find_calls() {
-    std::map<std::tuple<std::string, std::string, CodeRange>, std::vector<const OperatorCall*>> calls;
+    std::map<std::tuple<std::string, std::string, CodeRange>, std::vector<const OperatorCall*>>
+        calls;
     for (const OperatorCall& call : report_.calls) {
       if (call.frames.empty() || !kernels::is_activation(call.op)) continue;
       calls[{call.module_path, call.method, call.frames.front()}].push_back(&call);
@@ -110,8 +112,8 @@ class Planner {
         (!options_.only.empty() && !names_operator(options_.only, site.match.op))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
     }
-    for (const auto& rejection : {check_variant(site), check_function(site), check_control_flow(site),
-                                  aliases_.check_output_written(site)}) {
+    for (const auto& rejection : {check_variant(site), check_function(site),
+                                  check_control_flow(site), aliases_.check_output_written(site)}) {
       if (rejection) return candidate.reject(*rejection);
     }
     if (!candidate.executed) {
@@ -129,8 +131,8 @@ class Planner {
     }
   }
 
-  /// Instances of one class share their code. Where one of them was rejected, the others cannot be rewritten alone.
-  /// Instances that did not run do not matter: the code is right for them as well.
+  /// Instances of one class share their code. Where one of them was rejected, the others cannot be
+  /// rewritten alone. Instances that did not run do not matter: the code is right for them as well.
   void reject_partly_shared() {
     bool changed = true;
     while (changed) {
@@ -173,8 +175,8 @@ class Planner {
            prediction_.saved_bytes(open_calls(&candidate));
   }
 
-  /// Starts from all open sites, since two that share an input only gain together, and drops the worst until every
-  /// remaining one frees bytes.
+  /// Starts from all open sites, since two that share an input only gain together, and drops the
+  /// worst until every remaining one frees bytes.
   void drop_gainless() {
     while (true) {
       Candidate* worst = nullptr;
@@ -224,7 +226,8 @@ class Planner {
       site.saved_bytes_delta = candidate.calls.empty() ? 0 : delta(candidate);
       if (candidate.open) {
         site.reason_code = "accepted";
-        site.reason = "keeps its output, which is kept anyway, and branch bits instead of its input";
+        site.reason =
+            "keeps its output, which is kept anyway, and branch bits instead of its input";
       }
       plan.sites.push_back(std::move(site));
     }

@@ -1,5 +1,5 @@
-// Plan: which places of a model are rewritten, which are not and why, and what the rewritten model will keep.
-// Plain data; make_plan reads the model and edits nothing.
+// Plan: which places of a model are rewritten, which are not and why, and what the rewritten model
+// will keep. Plain data; make_plan reads the model and edits nothing.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct SiteLocation {
 
 /// One place in the model where a known pattern stands.
 struct Site {
-  std::string id;           ///< "features.1.0.block.3/forward#2": stable while the model's code is.
+  std::string id;  ///< "features.1.0.block.3/forward#2": stable while the model's code is.
   SiteLocation location;
   std::string op;           ///< "aten::gelu".
   std::string replacement;  ///< "invact::gelu".
@@ -51,7 +51,8 @@ struct PlanOptions {
   std::vector<std::string> skip;  ///< Operators to leave alone.
 };
 
-/// Decides every site of `model` from what `report` saw it keep. `report` must come from this model.
+/// Decides every site of `model` from what `report` saw it keep. `report` must come from this
+/// model.
 /// @throws Error(kUsage) where an option names an operator that invact does not know.
 Plan make_plan(const Report& report, const Model& model, const PlanOptions& options);
 

@@ -1,5 +1,5 @@
-// The prediction: what a model keeps once certain operator calls keep their output instead of their input.
-// Exact and pure: the same set arithmetic over storages by which the Report counts.
+// The prediction: what a model keeps once certain operator calls keep their output instead of their
+// input. Exact and pure: the same set arithmetic over storages by which the Report counts.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ class Prediction {
  public:
   explicit Prediction(const Report& report);
 
-  /// Saved bytes if exactly these calls are replaced. Each must be a known activation (kernels/catalog.h); one that
-  /// saved nothing (no gradient needed) keeps saving nothing.
+  /// Saved bytes if exactly these calls are replaced. Each must be a known activation
+  /// (kernels/catalog.h); one that saved nothing (no gradient needed) keeps saving nothing.
   int64_t saved_bytes(const std::unordered_set<int64_t>& replaced_calls) const;
 
   /// Whether this call saved anything.

@@ -5,16 +5,18 @@
 
 namespace invact {
 
-/// Largest allowed difference of an output's elements: none. A rewrite calls ATen's own forward, so that outputs are
-/// equal bit for bit; anything else is a fault.
+/// Largest allowed difference of an output's elements: none. A rewrite calls ATen's own forward, so
+/// that outputs are equal bit for bit; anything else is a fault.
 inline constexpr double kOutputTolerance = 0.0;
 
-/// Largest allowed gradient distance (DESIGN section 2) where the lowest floating dtype among the parameters is
-/// `dtype`. Reasons: the error of f' recovered from an output stored in that dtype (kernels/catalog.h), which is
-/// dominated by the few elements near f's minimum and averages out over a gradient.
+/// Largest allowed gradient distance (DESIGN section 2) where the lowest floating dtype among the
+/// parameters is `dtype`. Reasons: the error of f' recovered from an output stored in that dtype
+/// (kernels/catalog.h), which is dominated by the few elements near f's minimum and averages out
+/// over a gradient.
 ///   float64   1e-7: sqrt of the rounding unit at the minimum, 1e-8, times a margin for depth.
-///   float32   1e-5: the project's promise (DESIGN section 2), about ten times what real models show.
-///   float16   5e-3, bfloat16 4e-2: rounding of the gradients themselves (2^-11, 2^-8) through tens of layers.
+///   float32   1e-5: the project's promise (DESIGN section 2), about ten times what real models
+///   show. float16   5e-3, bfloat16 4e-2: rounding of the gradients themselves (2^-11, 2^-8)
+///   through tens of layers.
 double gradient_tolerance(const std::string& dtype);
 
 }  // namespace invact

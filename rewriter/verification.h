@@ -1,4 +1,5 @@
-// Verification: how far a rewritten model's step lies from the original's. Plain data, written by verify.cpp.
+// Verification: how far a rewritten model's step lies from the original's. Plain data, written by
+// verify.cpp.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +15,12 @@ struct TensorComparison {
   double max_abs_error = 0;
   double max_rel_error = 0;  ///< max_abs_error over the first's largest magnitude.
   double cosine = 1;
-  double distance = 0;       ///< Gradients: the term of the gradient distance.
+  double distance = 0;  ///< Gradients: the term of the gradient distance.
   double tolerance = 0;
   std::vector<int64_t> worst_index;  ///< Of the element with the largest error.
   double worst_original = 0;
   double worst_rewritten = 0;
-  bool missing_in_one = false;       ///< Only one side has this tensor.
+  bool missing_in_one = false;  ///< Only one side has this tensor.
 };
 
 struct Verification {

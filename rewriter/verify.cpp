@@ -86,7 +86,8 @@ double largest_term(const std::vector<double>& terms) {
 
 /// Lowest floating precision among the parameters.
 std::string lowest_dtype(const Model& model) {
-  std::map<std::string, int> rank = {{"float64", 0}, {"float32", 1}, {"float16", 2}, {"bfloat16", 3}};
+  std::map<std::string, int> rank = {
+      {"float64", 0}, {"float32", 1}, {"float16", 2}, {"bfloat16", 3}};
   std::string lowest = "float64";
   bool any = false;
   for (const at::Tensor& parameter : model.module.parameters()) {
@@ -99,10 +100,12 @@ std::string lowest_dtype(const Model& model) {
 }
 
 c10::IValue to_double(const c10::IValue& value) {
-  if (value.isTensor() && value.toTensor().is_floating_point()) return value.toTensor().to(at::kDouble);
+  if (value.isTensor() && value.toTensor().is_floating_point())
+    return value.toTensor().to(at::kDouble);
   if (value.isTuple()) {
     std::vector<c10::IValue> elements;
-    for (const auto& element : value.toTupleRef().elements()) elements.push_back(to_double(element));
+    for (const auto& element : value.toTupleRef().elements())
+      elements.push_back(to_double(element));
     return c10::ivalue::Tuple::create(std::move(elements));
   }
   if (value.isTensorList()) {
@@ -121,9 +124,8 @@ std::optional<double> reference_distance(const Model& original, const ModelInput
                                          const std::vector<Named>& gradients,
                                          std::vector<std::string>& notes) {
   try {
-    Model exact = original.record.path.empty()
-                      ? wrap_module(original.module.clone())
-                      : load_model(original.record.path, settings.device);
+    Model exact = original.record.path.empty() ? wrap_module(original.module.clone())
+                                               : load_model(original.record.path, settings.device);
     exact.module.to(at::kDouble);
     ModelInputs exact_inputs;
     for (const auto& value : inputs.values) exact_inputs.values.push_back(to_double(value));
@@ -136,21 +138,22 @@ std::optional<double> reference_distance(const Model& original, const ModelInput
   }
 }
 
-void compare_outputs(const StepResult& original, const StepResult& rewritten, Verification& result) {
+void compare_outputs(const StepResult& original, const StepResult& rewritten,
+                     Verification& result) {
   if (original.outputs.size() != rewritten.outputs.size()) {
     result.failures.push_back(fmt::format("The original has {} floating outputs, the rewritten {}.",
                                           original.outputs.size(), rewritten.outputs.size()));
     return;
   }
   for (size_t i = 0; i < original.outputs.size(); ++i) {
-    TensorComparison comparison = compare(original.outputs[i].name, original.outputs[i].value,
-                                          rewritten.outputs[i].value);
+    TensorComparison comparison =
+        compare(original.outputs[i].name, original.outputs[i].value, rewritten.outputs[i].value);
     comparison.tolerance = kOutputTolerance;
     if (comparison.missing_in_one || !(comparison.max_abs_error <= kOutputTolerance)) {
-      result.failures.push_back(fmt::format(
-          "{} differs by up to {:.3g} at [{}] ({:.9g} became {:.9g}).", comparison.name,
-          comparison.max_abs_error, fmt::join(comparison.worst_index, ","),
-          comparison.worst_original, comparison.worst_rewritten));
+      result.failures.push_back(
+          fmt::format("{} differs by up to {:.3g} at [{}] ({:.9g} became {:.9g}).", comparison.name,
+                      comparison.max_abs_error, fmt::join(comparison.worst_index, ","),
+                      comparison.worst_original, comparison.worst_rewritten));
     }
     result.outputs.push_back(std::move(comparison));
   }
@@ -159,8 +162,9 @@ void compare_outputs(const StepResult& original, const StepResult& rewritten, Ve
 void compare_gradients(const StepResult& original, const StepResult& rewritten,
                        Verification& result) {
   if (original.gradients.size() != rewritten.gradients.size()) {
-    result.failures.push_back(fmt::format("The original has {} trained parameters, the rewritten {}.",
-                                          original.gradients.size(), rewritten.gradients.size()));
+    result.failures.push_back(
+        fmt::format("The original has {} trained parameters, the rewritten {}.",
+                    original.gradients.size(), rewritten.gradients.size()));
     return;
   }
   const auto terms = distance_terms(original.gradients, rewritten.gradients);
@@ -188,17 +192,17 @@ void compare_gradients(const StepResult& original, const StepResult& rewritten,
 void judge_gradients(const std::string& dtype, Verification& result) {
   result.gradient_tolerance = gradient_tolerance(dtype);
   if (result.reference_distance) {
-    result.gradient_tolerance =
-        std::max(result.gradient_tolerance, 2 * *result.reference_distance);
+    result.gradient_tolerance = std::max(result.gradient_tolerance, 2 * *result.reference_distance);
   }
   for (auto& gradient : result.gradients) gradient.tolerance = result.gradient_tolerance;
   if (result.gradient_distance <= result.gradient_tolerance) return;
   const TensorComparison& worst = result.gradients.front();
-  result.failures.push_back(fmt::format(
-      "The gradient of '{}' lies {:.3g} from the original's, more than {:.3g}; its worst element is "
-      "[{}] ({:.9g} became {:.9g}).",
-      worst.name, worst.distance, result.gradient_tolerance, fmt::join(worst.worst_index, ","),
-      worst.worst_original, worst.worst_rewritten));
+  result.failures.push_back(
+      fmt::format("The gradient of '{}' lies {:.3g} from the original's, more than {:.3g}; its "
+                  "worst element is "
+                  "[{}] ({:.9g} became {:.9g}).",
+                  worst.name, worst.distance, result.gradient_tolerance,
+                  fmt::join(worst.worst_index, ","), worst.worst_original, worst.worst_rewritten));
 }
 
 int64_t observed_bytes(Model& model, const ModelInputs& inputs, const RunSettings& settings) {

@@ -2,6 +2,8 @@
 
 namespace invact {
 
-std::optional<uint32_t> cupti_api_version() { return std::nullopt; }
+std::optional<uint32_t> cupti_api_version() {
+  return std::nullopt;
+}
 
 }  // namespace invact

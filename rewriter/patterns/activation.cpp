@@ -5,8 +5,8 @@
 namespace invact {
 namespace {
 
-/// The value of the constant string argument `approximate`; "" where the operator has none; none where it is no
-/// constant.
+/// The value of the constant string argument `approximate`; "" where the operator has none; none
+/// where it is no constant.
 std::optional<std::string> constant_variant(torch::jit::Node* node) {
   const auto* const schema = node->maybeSchema();
   if (!schema) return std::nullopt;

@@ -3,7 +3,8 @@
 //   before   %y = aten::gelu(%x, %approximate)        keeps %x (and the consumer keeps %y)
 //   after    %y = invact::gelu(%x, %approximate)      keeps %y and one bit per element
 //
-// In-place forms (aten::silu_) keep a copy of their input today, and become invact::silu_. Reads only.
+// In-place forms (aten::silu_) keep a copy of their input today, and become invact::silu_. Reads
+// only.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>

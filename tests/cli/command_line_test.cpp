@@ -1,0 +1,208 @@
+// Runs the program as a user does: exit codes, streams, messages for the common mistakes, files.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/serialization/pickle.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/models.h"
+
+namespace invact {
+namespace {
+
+namespace fs = std::filesystem;
+using test::make_mlp;
+using test::make_module;
+using test::parameter;
+using test::saved_and_loaded;
+using test::temporary_path;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+Outcome invact(const std::string& arguments, const std::string& environment = "") {
+  const std::string out = temporary_path("stdout"), err = temporary_path("stderr");
+  const int status = std::system(fmt::format("{} {} {} > {} 2> {} < /dev/null", environment,
+                                             INVACT_PROGRAM, arguments, out, err)
+                                     .c_str());
+  return {WEXITSTATUS(status), read_file(out), read_file(err)};
+}
+
+/// A scripted model file: needs --input.
+const std::string& mlp() {
+  static const std::string path =
+      saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4)).record.path;
+  return path;
+}
+const std::string kInput = " --input x=8x16";
+
+TEST(CommandLineTest, HelpNamesCommandsAndExitsZero) {
+  const Outcome help = invact("--help");
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* command : {"analyze", "rewrite", "verify", "ops"})
+    EXPECT_THAT(help.out, HasSubstr(command));
+  const Outcome analyze = invact("analyze --help");
+  EXPECT_EQ(analyze.exit_code, 0);
+  EXPECT_THAT(analyze.out, HasSubstr("Examples:"));
+  EXPECT_THAT(analyze.out, HasSubstr("LO..HI"));
+}
+
+TEST(CommandLineTest, VersionNamesLibTorch) {
+  const Outcome version = invact("--version");
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.out, HasSubstr("LibTorch 2."));
+}
+
+TEST(CommandLineTest, UsageErrorsExitWithTwo) {
+  for (const std::string& arguments : std::vector<std::string>{
+           "", "frobnicate", "analyze", "analyze --frobnicate " + mlp(), "analyze " + mlp(),
+           "analyze " + mlp() + " --input y=8x16", "analyze " + mlp() + " --input x=8x16:f31",
+           "analyze " + mlp() + kInput + " --device tpu",
+           "analyze " + mlp() + kInput + " --mode sleep",
+           "rewrite " + mlp() + kInput + " -o " + mlp(),
+           "rewrite " + mlp() + kInput + " --skip relu"}) {
+    const Outcome outcome = invact(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments << "\n" << outcome.err;
+    EXPECT_EQ(outcome.out, "") << arguments;
+    EXPECT_NE(outcome.err, "") << arguments;
+  }
+}
+
+TEST(CommandLineTest, ModelErrorsExitWithThreeAndOneSentence) {
+  const std::string text = temporary_path("text.pt"), state = temporary_path("state.pt");
+  std::ofstream(text) << "no archive";
+  const auto pickle = torch::jit::pickle_save(at::zeros({2}));
+  std::ofstream(state, std::ios::binary) << std::string(pickle.begin(), pickle.end());
+  auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
+  module.eval();
+  const std::string frozen = saved_and_loaded(torch::jit::freeze_module(module)).record.path;
+  const std::pair<std::string, const char*> cases[] = {
+      {temporary_path("absent.pt") + kInput, "No such file"},
+      {text + kInput, "no TorchScript archive"},
+      {state + kInput, "torch.save wrote"},
+      {frozen + kInput, "was frozen"},
+      {mlp() + " --input x=8x17", "threw during forward"},
+  };
+  for (const auto& [arguments, message] : cases) {
+    const Outcome outcome = invact("analyze " + arguments);
+    EXPECT_EQ(outcome.exit_code, 3) << arguments << "\n" << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
+}
+
+TEST(CommandLineTest, EnvironmentErrorsExitWithFive) {
+  EXPECT_EQ(invact("analyze " + mlp() + kInput + " --ops-library absent.so").exit_code, 5);
+  EXPECT_EQ(invact("analyze " + mlp() + kInput + " --json /nonexistent/report.json").exit_code, 5);
+  EXPECT_EQ(invact("analyze " + mlp() + kInput + " --device cuda:77").exit_code, 5);
+}
+
+TEST(CommandLineTest, AnalyzePrintsTheTableOnStdoutOnly) {
+  const Outcome outcome = invact("analyze " + mlp() + kInput);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("KEPT FOR BACKWARD"));
+  EXPECT_THAT(outcome.out, HasSubstr("accepted"));
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, Not(HasSubstr("\033"))) << "colour without a terminal";
+}
+
+TEST(CommandLineTest, ColourOnRequestAndNoColorRespected) {
+  EXPECT_THAT(invact("--color always analyze " + mlp() + kInput).out, HasSubstr("\033[1m"));
+  EXPECT_THAT(invact("analyze " + mlp() + kInput, "NO_COLOR=1 FORCE_COLOR=1").out,
+              Not(HasSubstr("\033")));
+}
+
+TEST(CommandLineTest, AnalyzeJsonHoldsTheSameBytes) {
+  const Outcome outcome = invact("analyze " + mlp() + kInput + " --json -");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["schema_version"], "1.0");
+  EXPECT_EQ(document["totals"]["saved_bytes"], 8 * (16 + 32 + 32) * 4);
+  EXPECT_EQ(document["totals"]["reclaimable_bytes"], 8 * 32 * 4 - 8 * 32 / 8);
+  EXPECT_EQ(document["sites"][0]["decision"], "accepted");
+}
+
+TEST(CommandLineTest, AModelThatTrainsNothingIsReportedWithZeroBytes) {
+  const std::string path =
+      saved_and_loaded(
+          make_module("Fixed", {{"w", parameter({4, 16}, false)}},
+                      "def forward(self, x):\n    return torch.gelu(torch.linear(x, self.w))\n"))
+          .record.path;
+  const Outcome outcome = invact("analyze " + path + kInput + " --json -");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document["totals"]["saved_bytes"], 0);
+  EXPECT_EQ(document["notes"].size(), 1u);
+}
+
+TEST(CommandLineTest, RewriteWritesBesideTheModelAndVerifies) {
+  const std::string output = fs::path(mlp()).replace_extension(".invact.pt");
+  const std::string before = read_file(mlp());
+  const Outcome rewrite = invact("rewrite " + mlp() + kInput + " --json -");
+  ASSERT_EQ(rewrite.exit_code, 0) << rewrite.err;
+  const auto document = nlohmann::json::parse(rewrite.out);
+  EXPECT_EQ(document["verification"]["passed"], true);
+  EXPECT_EQ(document["verification"]["saved_bytes_after"],
+            document["prediction"]["saved_bytes_after"]);
+  EXPECT_EQ(document["output"]["path"], output);
+  EXPECT_EQ(read_file(mlp()), before) << "the model itself was changed";
+
+  EXPECT_EQ(invact("verify " + mlp() + " " + output + kInput).exit_code, 0);
+  const Outcome again = invact("rewrite " + mlp() + kInput);
+  EXPECT_EQ(again.exit_code, 2) << "overwrote without --force";
+  EXPECT_THAT(again.err, HasSubstr("--force"));
+  EXPECT_EQ(invact("rewrite --force " + mlp() + kInput).exit_code, 0);
+}
+
+TEST(CommandLineTest, NothingToRewriteWritesAnEqualCopy) {
+  const std::string path = saved_and_loaded(make_mlp("torch.relu(h)", 16, 32, 4)).record.path;
+  const std::string output = temporary_path("copy.pt");
+  const Outcome outcome = invact("rewrite " + path + kInput + " -o " + output);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("nothing to rewrite"));
+  EXPECT_EQ(read_file(output), read_file(path));
+}
+
+TEST(CommandLineTest, VerifyFailsWithFourOnAnotherModel) {
+  const std::string other = saved_and_loaded(make_mlp("torch.silu(h)", 16, 32, 4)).record.path;
+  const Outcome outcome = invact("verify " + mlp() + " " + other + kInput);
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_THAT(outcome.out, HasSubstr("FAILED"));
+}
+
+TEST(CommandLineTest, NoTemporaryFilesRemain) {
+  const fs::path folder = fs::path(temporary_path("clean"));
+  fs::create_directories(folder);
+  invact("rewrite " + mlp() + kInput + " -o " + (folder / "a.pt").string());
+  invact("rewrite " + mlp() + " --input x=8x17 -o " + (folder / "b.pt").string());
+  invact("analyze " + mlp() + kInput + " --json " + (folder / "r.json").string());
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  EXPECT_THAT(names, ::testing::UnorderedElementsAre("a.pt", "r.json"));
+}
+
+TEST(CommandLineTest, OpsListsTheCatalog) {
+  const auto document = nlohmann::json::parse(invact("ops --json").out);
+  EXPECT_EQ(document["operators"].size(), 6u);
+  EXPECT_THAT(invact("ops").out, HasSubstr("invact::silu_"));
+}
+
+}  // namespace
+}  // namespace invact

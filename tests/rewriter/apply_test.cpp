@@ -1,0 +1,178 @@
+// Applying a plan: what the graph looks like, and that the whole path keeps its promises.
+#include "rewriter/apply.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/testing/file_check.h>
+
+#include "analyzer/error.h"
+#include "analyzer/report.h"
+#include "analyzer/session.h"
+#include "rewriter/verify.h"
+#include "tests/support/models.h"
+
+namespace invact {
+namespace {
+
+using test::make_mlp;
+using test::make_module;
+using test::parameter;
+using test::saved_and_loaded;
+using test::temporary_path;
+using torch::jit::testing::FileCheck;
+
+struct Rewrite {
+  Model model;
+  ModelInputs inputs;
+  Plan plan;
+  Model rewritten;  ///< Reloaded from the written file.
+};
+
+Rewrite rewrite(const torch::jit::Module& module, std::vector<int64_t> shape = {8, 16}) {
+  Rewrite result;
+  result.model = saved_and_loaded(module);
+  result.inputs.values = {at::randn(shape)};
+  result.plan =
+      make_plan(build_report(observe_forward(result.model, result.inputs, {})), result.model, {});
+  const std::string path = temporary_path("rewritten.pt");
+  save_module(apply_plan(result.model, result.plan), result.model, "{}", path);
+  result.rewritten = load_model(path, c10::kCPU);
+  return result;
+}
+
+std::string graph_text(const Model& model, const std::string& method = "forward") {
+  return model.module.get_method(method).graph()->toString();
+}
+
+TEST(ApplyTest, ReplacesTheNodeAndNothingElse) {
+  const Rewrite result = rewrite(make_mlp("torch.gelu(h, approximate='tanh')", 16, 32, 4));
+  FileCheck()
+      .check("aten::linear")
+      ->check("invact::gelu")
+      ->check("aten::linear")
+      ->check_not("aten::gelu")
+      ->run(graph_text(result.rewritten));
+  FileCheck().check("aten::gelu")->check_not("invact::")->run(graph_text(result.model));
+}
+
+TEST(ApplyTest, InPlaceFormStaysInPlace) {
+  FileCheck()
+      .check("invact::silu_")
+      ->run(graph_text(rewrite(make_mlp("torch.silu_(h)", 16, 32, 4)).rewritten));
+}
+
+TEST(ApplyTest, RejectedSitesStay) {
+  const auto module = make_module("Mixed", {{"w", parameter({16, 16})}}, R"(
+def forward(self, x):
+    y = torch.linear(torch.gelu(torch.linear(x, self.w)), self.w)
+    return torch.silu(y).sum()
+)");
+  FileCheck()
+      .check("invact::gelu")
+      ->check("aten::silu")
+      ->run(graph_text(rewrite(module).rewritten));
+}
+
+TEST(ApplyTest, ApplyingTwiceEqualsApplyingOnce) {
+  const Rewrite once = rewrite(make_mlp("torch.gelu(h)", 16, 32, 4));
+  const Rewrite twice = rewrite(once.rewritten.module);
+  EXPECT_TRUE(twice.plan.sites.empty());
+  EXPECT_EQ(graph_text(once.rewritten), graph_text(twice.rewritten));
+}
+
+TEST(ApplyTest, PlanOfAnotherModelIsRefused) {
+  const Rewrite gelu = rewrite(make_mlp("torch.gelu(h)", 16, 32, 4));
+  const Model other = saved_and_loaded(make_mlp("torch.gelu(h + 1)", 16, 32, 4));
+  EXPECT_THROW(apply_plan(other, gelu.plan), Error);
+}
+
+TEST(ApplyTest, StateDictNamesAndTracedInputsSurvive) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  model.traced_inputs = std::vector<c10::IValue>{at::zeros({8, 16})};
+  model.extra_files["notes.txt"] = "kept";
+  ModelInputs inputs;
+  inputs.values = {at::randn({8, 16})};
+  const Plan plan = make_plan(build_report(observe_forward(model, inputs, {})), model, {});
+  const std::string path = temporary_path("traced.pt");
+  save_module(apply_plan(model, plan), model, R"({"made":"by"})", path);
+  const Model rewritten = load_model(path, c10::kCPU);
+  ASSERT_TRUE(rewritten.traced_inputs);
+  EXPECT_EQ(rewritten.traced_inputs->front().toTensor().sizes(), (std::vector<int64_t>{8, 16}));
+  EXPECT_EQ(rewritten.extra_files.at("notes.txt"), "kept");
+  EXPECT_EQ(rewritten.extra_files.at(kProvenanceFile), R"({"made":"by"})");
+  std::vector<std::string> names;
+  for (const auto& entry : rewritten.module.named_parameters()) names.push_back(entry.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("w1", "w2"));
+}
+
+TEST(ApplyTest, SourceLinesSurvive) {
+  const Rewrite result = rewrite(make_mlp("torch.gelu(h)", 16, 32, 4));
+  Model rewritten = result.rewritten;
+  const Report before =
+      build_report(observe_forward(const_cast<Model&>(result.model), result.inputs, {}));
+  const Report after = build_report(observe_forward(rewritten, result.inputs, {}));
+  ASSERT_FALSE(before.storages.empty());
+  EXPECT_GT(before.call(before.storages[0].first_call).source.line, 0);
+  EXPECT_GT(after.call(after.storages[0].first_call).source.line, 0);
+}
+
+/// Every model here is rewritten, reloaded and verified: outputs bit for bit, gradients, prediction
+/// to the byte.
+class WholePathTest
+    : public ::testing::TestWithParam<std::pair<const char*, std::vector<int64_t>>> {};
+
+TEST_P(WholePathTest, VerifiesAndKeepsThePrediction) {
+  const auto& [activation, shape] = GetParam();
+  Rewrite result = rewrite(make_mlp(activation, 16, 40, 8), shape);
+  EXPECT_EQ(result.plan.accepted_count(), shape[0] > 0 ? 1 : 0);
+  const Verification verification =
+      verify_rewrite(result.model, result.rewritten, result.inputs, {},
+                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
+  EXPECT_EQ(verification.saved_bytes_after, result.plan.saved_bytes_after);
+  ASSERT_EQ(verification.outputs.size(), 1u);
+  EXPECT_EQ(verification.outputs[0].max_abs_error, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, WholePathTest,
+    ::testing::Values(std::pair{"torch.gelu(h)", std::vector<int64_t>{8, 16}},
+                      std::pair{"torch.gelu(h)", std::vector<int64_t>{3, 5, 7, 16}},
+                      std::pair{"torch.gelu(h, approximate='tanh')", std::vector<int64_t>{1, 16}},
+                      std::pair{"torch.silu(h)", std::vector<int64_t>{33, 16}},
+                      std::pair{"torch.silu_(h)", std::vector<int64_t>{33, 16}},
+                      std::pair{"torch.silu(torch.dropout(h, 0.3, True))",
+                                std::vector<int64_t>{64, 16}},
+                      std::pair{"torch.gelu(h)", std::vector<int64_t>{0, 16}},
+                      std::pair{"torch.gelu(h.t()).t()", std::vector<int64_t>{8, 16}}));
+
+TEST(VerifyTest, AnotherModelFailsAndNamesTheWorstElement) {
+  Model original = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  Model other = saved_and_loaded(make_mlp("torch.gelu(h, approximate='tanh')", 16, 32, 4));
+  ModelInputs inputs;
+  inputs.values = {at::randn({8, 16})};
+  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, 1);
+  EXPECT_FALSE(verification.passed);
+  EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("output differs")));
+  EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("1 were predicted")));
+  EXPECT_THAT(verification.failures,
+              ::testing::Contains(::testing::HasSubstr("worst element is [")));
+}
+
+TEST(VerifyTest, AGradientOnOneSideOnlyFails) {
+  const std::string both = "def forward(self, x):\n    return x * self.a + self.b\n";
+  const std::string one = "def forward(self, x):\n    return x * self.a + self.b.detach()\n";
+  Model original =
+      saved_and_loaded(make_module("M", {{"a", parameter({16})}, {"b", parameter({16})}}, both));
+  Model other =
+      saved_and_loaded(make_module("M", {{"a", parameter({16})}, {"b", parameter({16})}}, one));
+  ModelInputs inputs;
+  inputs.values = {at::randn({8, 16})};
+  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, {});
+  EXPECT_THAT(verification.failures,
+              ::testing::ElementsAre(::testing::HasSubstr("'b' has a gradient in one model only")));
+}
+
+}  // namespace
+}  // namespace invact

@@ -1,0 +1,213 @@
+// Which sites are accepted and why others are not. Each rule has a case that it rejects and a near
+// miss.
+#include "rewriter/plan.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "analyzer/error.h"
+#include "analyzer/report.h"
+#include "analyzer/session.h"
+#include "tests/support/models.h"
+
+namespace invact {
+namespace {
+
+using test::make_mlp;
+using test::make_module;
+using test::parameter;
+using test::saved_and_loaded;
+using ::testing::HasSubstr;
+
+constexpr int64_t kRows = 8;
+
+Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {}) {
+  Model model = saved_and_loaded(module);
+  ModelInputs inputs;
+  inputs.values = {at::randn({kRows, 16})};
+  return make_plan(build_report(observe_forward(model, inputs, {})), model, options);
+}
+
+/// w: [16, 16]; the body is that of forward(self, x).
+torch::jit::Module with_body(const std::string& body) {
+  return make_module("Body", {{"w", parameter({16, 16})}}, "def forward(self, x):\n" + body);
+}
+
+std::string reason(const Plan& plan, size_t site = 0) {
+  return site < plan.sites.size() ? plan.sites[site].reason_code : "no site";
+}
+
+TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
+  for (const std::string activation :
+       {"torch.gelu(h)", "torch.gelu(h, approximate='tanh')", "torch.silu(h)", "torch.silu_(h)"}) {
+    const Plan plan = plan_of(make_mlp(activation, 16, 32, 4));
+    ASSERT_EQ(plan.sites.size(), 1u) << activation;
+    EXPECT_TRUE(plan.sites[0].accepted) << activation << ": " << plan.sites[0].reason;
+    EXPECT_EQ(plan.sites[0].saved_bytes_delta, kRows * 32 / 8 - kRows * 32 * 4) << activation;
+    EXPECT_EQ(plan.saved_bytes_after - plan.saved_bytes_before, kRows * 32 / 8 - kRows * 32 * 4);
+  }
+}
+
+TEST(PlanTest, ReplacementIsARename) {
+  EXPECT_EQ(plan_of(make_mlp("torch.silu_(h)", 16, 32, 4)).sites[0].replacement, "invact::silu_");
+}
+
+TEST(PlanTest, OtherActivationsAreNoSites) {
+  EXPECT_TRUE(plan_of(make_mlp("torch.relu(h)", 16, 32, 4)).sites.empty());
+  EXPECT_TRUE(plan_of(make_mlp("torch.tanh(h)", 16, 32, 4)).sites.empty());
+}
+
+TEST(PlanTest, RejectsAnOutputThatNobodyKeeps) {
+  EXPECT_EQ(reason(plan_of(with_body("    return torch.gelu(torch.linear(x, self.w)).sum()\n"))),
+            "output_not_kept");
+  const Plan dropped =
+      plan_of(with_body("    y = torch.dropout(torch.gelu(torch.linear(x, self.w)), 0.5, True)\n"
+                        "    return torch.linear(y, self.w)\n"));
+  EXPECT_EQ(reason(dropped), "output_not_kept");
+  EXPECT_THAT(dropped.sites[0].reason, HasSubstr("aten::dropout"));
+}
+
+TEST(PlanTest, RejectsAnInputThatSomebodyElseKeeps) {
+  const Plan plan = plan_of(
+      with_body("    h = torch.linear(x, self.w)\n"
+                "    return torch.linear(torch.gelu(h), self.w) + torch.linear(h, self.w)\n"));
+  EXPECT_EQ(reason(plan), "input_kept_elsewhere");
+  EXPECT_THAT(plan.sites[0].reason, HasSubstr("aten::linear"));
+}
+
+TEST(PlanTest, TwoSitesThatShareTheirInputGainTogether) {
+  const Plan plan = plan_of(with_body(
+      "    h = torch.linear(x, self.w)\n"
+      "    return torch.linear(torch.gelu(h), self.w) + torch.linear(torch.silu(h), self.w)\n"));
+  EXPECT_EQ(plan.accepted_count(), 2);
+  EXPECT_EQ(plan.saved_bytes_after - plan.saved_bytes_before, 2 * kRows * 16 / 8 - kRows * 16 * 4);
+}
+
+TEST(PlanTest, RejectsOneOfSeveralChunksOfAStorage) {
+  const auto module =
+      make_module("Glu", {{"w", parameter({32, 16})}, {"v", parameter({4, 16})}}, R"(
+def forward(self, x):
+    a, b = torch.chunk(torch.linear(x, self.w), 2, dim=1)
+    return torch.linear(torch.silu(a) * b, self.v)
+)");
+  EXPECT_EQ(reason(plan_of(module)), "input_kept_elsewhere");
+}
+
+TEST(PlanTest, RejectsAnOutputThatIsWrittenLater) {
+  // mul by a constant keeps nothing, so that the write would go unnoticed by autograd without ours.
+  const Plan plan =
+      plan_of(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
+                        "    z = torch.linear(y.clone(), self.w)\n"
+                        "    y.mul_(2)\n"
+                        "    return torch.linear(y, self.w) + z\n"));
+  EXPECT_EQ(reason(plan), "output_written");
+  EXPECT_THAT(plan.sites[0].reason, HasSubstr("aten::mul_"));
+  // Near miss: a write to the input, before.
+  EXPECT_EQ(reason(plan_of(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    h.mul_(2)\n"
+                                     "    return torch.linear(torch.silu_(h), self.w)\n"))),
+            "accepted");
+}
+
+TEST(PlanTest, RejectsAWriteInTheCallersCode) {
+  auto act = make_module("Act", {}, "def forward(self, x):\n    return torch.gelu(x)\n");
+  auto top = make_module("Top", {{"w", parameter({16, 16})}}, "");
+  top.register_module("act", act);
+  top.define(R"(
+def forward(self, x):
+    y = self.act.forward(torch.linear(x, self.w))
+    z = torch.linear(y.clone(), self.w)
+    y.add_(1)
+    return torch.linear(y, self.w) + z
+)");
+  EXPECT_EQ(reason(plan_of(top)), "output_written");
+}
+
+TEST(PlanTest, RejectsControlFlow) {
+  EXPECT_EQ(reason(plan_of(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    if h.size(0) > 1:\n"
+                                     "        h = torch.gelu(h)\n"
+                                     "    return torch.linear(h, self.w)\n"))),
+            "in_control_flow");
+}
+
+TEST(PlanTest, RejectsAViewThatIsWrittenInPlace) {
+  EXPECT_EQ(reason(plan_of(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    y = torch.silu_(h.view([-1, 16]))\n"
+                                     "    return torch.linear(y, self.w)\n"))),
+            "writes_view");
+}
+
+TEST(PlanTest, RejectsAVariantDecidedAtRunTime) {
+  EXPECT_EQ(
+      reason(plan_of(with_body("    how = 'none' if x.size(0) > 1 else 'tanh'\n"
+                               "    y = torch.gelu(torch.linear(x, self.w), approximate=how)\n"
+                               "    return torch.linear(y, self.w)\n"))),
+      "variant_unknown");
+}
+
+TEST(PlanTest, RejectsWhatNeedsNoGradient) {
+  const auto module =
+      make_module("Frozen", {{"f", parameter({16, 16}, false)}, {"w", parameter({4, 16})}}, R"(
+def forward(self, x):
+    return torch.linear(torch.gelu(torch.linear(x, self.f)), self.w)
+)");
+  EXPECT_EQ(reason(plan_of(module)), "saves_nothing");
+}
+
+TEST(PlanTest, RejectsAFrozenConsumer) {
+  const auto module =
+      make_module("Lora", {{"w", parameter({16, 16})}, {"f", parameter({4, 16}, false)}}, R"(
+def forward(self, x):
+    return torch.linear(torch.gelu(torch.linear(x, self.w)), self.f)
+)");
+  EXPECT_EQ(reason(plan_of(module)), "output_not_kept");
+}
+
+TEST(PlanTest, OnlyAndSkip) {
+  const auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
+  EXPECT_EQ(reason(plan_of(module, {{}, {"gelu"}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"silu"}, {}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"aten::gelu"}, {}})), "accepted");
+  EXPECT_THROW(plan_of(module, {{"relu"}, {}}), Error);
+}
+
+/// Two instances of one class; the second's output goes to `consumer`.
+Plan plan_of_shared_class(const std::string& consumer) {
+  auto act = make_module("Act", {}, "def forward(self, x):\n    return torch.gelu(x)\n");
+  auto top = make_module("Top", {{"w", parameter({16, 16})}}, "");
+  top.register_module("a", act);
+  top.register_module("b", torch::jit::Module(act._ivalue()->copy()));
+  top.define(R"(
+def forward(self, x):
+    y = self.a.forward(torch.linear(x, self.w))
+    z = self.b.forward(torch.linear(y, self.w))
+    return )" +
+             consumer + "\n");
+  return plan_of(top);
+}
+
+TEST(PlanTest, InstancesOfOneClassAreDecidedTogether) {
+  const Plan both = plan_of_shared_class("torch.linear(z, self.w)");
+  ASSERT_EQ(both.sites.size(), 2u);
+  EXPECT_EQ(both.accepted_count(), 2);
+  const Plan neither = plan_of_shared_class("z.sum()");
+  EXPECT_EQ(neither.accepted_count(), 0);
+  EXPECT_EQ(reason(neither, 0), "shared_code");
+  EXPECT_EQ(reason(neither, 1), "output_not_kept");
+  EXPECT_EQ(neither.saved_bytes_after, neither.saved_bytes_before);
+}
+
+TEST(PlanTest, ChainedActivations) {
+  // The second's input is the first's output, which only the second keeps: once the second keeps
+  // its own output, the first would keep it alone. One of the two is a gain, both are not.
+  const Plan plan =
+      plan_of(with_body("    y = torch.gelu(torch.silu(torch.linear(x, self.w)))\n"
+                        "    return torch.linear(y, self.w)\n"));
+  ASSERT_EQ(plan.sites.size(), 2u);
+  EXPECT_LT(plan.saved_bytes_after, plan.saved_bytes_before);
+}
+
+}  // namespace
+}  // namespace invact
