@@ -184,6 +184,19 @@ TEST_P(AutogradTest, InPlaceOnAViewIsRight) {
   }
 }
 
+TEST_P(AutogradTest, InPlaceOnABaseReachesItsViews) {
+  const at::Tensor input = leaf({6, 8});
+  const auto gradient_through_view = [&](const auto& in_place) {
+    at::Tensor base = input.clone();
+    const at::Tensor view = base.slice(1, 1, 6);
+    in_place(base);
+    return gradient(view, input, at::ones({6, 5}));
+  };
+  const at::Tensor difference =
+      gradient_through_view(op().invact_in_place) - gradient_through_view(op().aten_in_place);
+  EXPECT_LE(difference.abs().max().item<double>(), gradient_tolerance(op(), at::kFloat, 1));
+}
+
 /// Whether the output's memory is given back once nobody holds the tensors, with the graph never
 /// run.
 template <class Make>
