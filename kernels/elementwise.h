@@ -1,6 +1,9 @@
 // What the CPU and the CUDA kernels share: bringing tensors of any strides into one memory order,
 // and registration. A device gives two loops over dense tensors of equal strides:
 //   static void pack(const ActivationFunction&, const at::Tensor& input, at::Tensor& branch);
+//   static void refine(const ActivationFunction&, const at::Tensor& input, const at::Tensor&
+//   output,
+//                      at::Tensor& branch);  // may use the places of outputs above zero
 //   static void backward(const ActivationFunction&, const GradientTensors&);
 #pragma once
 
@@ -45,13 +48,8 @@ inline at::Tensor in_memory_order(const at::Tensor& tensor, at::IntArrayRef stri
   return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
 }
 
-template <class Device>
-at::Tensor pack_branch(const ActivationFunction& function, const at::Tensor& input,
-                       at::IntArrayRef strides) {
-  at::Tensor branch =
-      at::empty({branch_byte_count(input.numel())}, input.options().dtype(at::kByte));
-  if (input.numel() > 0) Device::pack(function, in_memory_order(input, strides), branch);
-  return branch;
+inline at::Tensor empty_branch(const at::Tensor& like) {
+  return at::empty({branch_byte_count(like.numel())}, like.options().dtype(at::kByte));
 }
 
 template <class Device>
@@ -83,15 +81,22 @@ template <class Device, class Operator, class... P>
 struct DeviceKernels<Device, Operator, Parameters<P...>> {
   static std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& self, P... parameters) {
     at::Tensor output = Operator::aten(self, parameters...);
-    at::Tensor branch =
-        pack_branch<Device>(Operator::function(parameters...), self, output.strides());
+    at::Tensor branch = empty_branch(output);
+    if (output.numel() > 0) {
+      const ActivationFunction function = Operator::function(parameters...);
+      const at::Tensor input = in_memory_order(self, output.strides());
+      Device::pack(function, input, branch);
+      Device::refine(function, input, output, branch);
+    }
     return {std::move(output), std::move(branch)};
   }
 
   static at::Tensor branch(const at::Tensor& self, P... parameters) {
     TORCH_CHECK(self.is_non_overlapping_and_dense(), "invact::_", Operator::kName,
                 "_branch: self must be dense");
-    return pack_branch<Device>(Operator::function(parameters...), self, self.strides());
+    at::Tensor branch = empty_branch(self);
+    if (self.numel() > 0) Device::pack(Operator::function(parameters...), self, branch);
+    return branch;
   }
 
   static at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output,

@@ -118,20 +118,62 @@ c10::IValue to_double(const c10::IValue& value) {
   return value;
 }
 
+/// Floating parameters and buffers alone: Module::to(kDouble) would convert token tables as well.
+void convert_to_double(torch::jit::Module& module) {
+  const auto convert = [](const at::Tensor& tensor) {
+    if (tensor.is_floating_point()) tensor.set_data(tensor.to(at::kDouble));
+  };
+  for (const at::Tensor& parameter : module.parameters()) convert(parameter);
+  for (const at::Tensor& buffer : module.buffers()) convert(buffer);
+}
+
+/// LibTorch 2.11's CPU flash attention reads a float32 mask, which a trace may hold as a constant,
+/// as if it were float64.
+class NoFlashAttention {
+ public:
+  NoFlashAttention() : before_(at::globalContext().userEnabledFlashSDP()) {
+    at::globalContext().setSDPUseFlash(false);
+  }
+  ~NoFlashAttention() { at::globalContext().setSDPUseFlash(before_); }
+  NoFlashAttention(const NoFlashAttention&) = delete;
+  NoFlashAttention& operator=(const NoFlashAttention&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// Whether float64 computed the same function. It does not where a dtype is baked into the code, or
+/// where random numbers are drawn differently; such a run is no reference.
+bool same_function(const std::vector<Named>& exact, const std::vector<Named>& outputs) {
+  constexpr double kRoundingOfAnyDepth = 1e-3;
+  if (exact.size() != outputs.size()) return false;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    if (exact[i].value.sizes() != outputs[i].value.sizes()) return false;
+    const double difference = difference_norm(exact[i].value, outputs[i].value);
+    if (!(difference <= kRoundingOfAnyDepth * std::max(norm_of(exact[i].value), 1e-30)))
+      return false;
+  }
+  return true;
+}
+
 /// The original's distance from its own float64 gradient.
 std::optional<double> reference_distance(const Model& original, const ModelInputs& inputs,
-                                         const RunSettings& settings,
-                                         const std::vector<Named>& gradients,
+                                         const RunSettings& settings, const StepResult& step,
                                          std::vector<std::string>& notes) {
   try {
     Model exact = original.record.path.empty() ? wrap_module(original.module.clone())
                                                : load_model(original.record.path, settings.device);
-    exact.module.to(at::kDouble);
+    convert_to_double(exact.module);
     ModelInputs exact_inputs;
     for (const auto& value : inputs.values) exact_inputs.values.push_back(to_double(value));
-    const StepResult step = run_step(exact, exact_inputs, settings);
-    if (step.gradients.size() != gradients.size()) return std::nullopt;
-    return largest_term(distance_terms(step.gradients, gradients));
+    const NoFlashAttention no_flash;
+    const StepResult exact_step = run_step(exact, exact_inputs, settings);
+    if (exact_step.gradients.size() != step.gradients.size() ||
+        !same_function(exact_step.outputs, step.outputs)) {
+      notes.push_back("No float64 reference: in float64 the model computes another function.");
+      return std::nullopt;
+    }
+    return largest_term(distance_terms(exact_step.gradients, step.gradients));
   } catch (const Error& error) {
     notes.push_back(fmt::format("No float64 reference: {}", error.what()));
     return std::nullopt;
@@ -234,7 +276,7 @@ Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs
   const std::string dtype = lowest_dtype(original);
   if (dtype == "float32") {
     result.reference_distance =
-        reference_distance(original, inputs, settings, before.gradients, result.notes);
+        reference_distance(original, inputs, settings, before, result.notes);
   }
   judge_gradients(dtype, result);
   result.passed = result.failures.empty();

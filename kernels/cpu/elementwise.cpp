@@ -12,9 +12,8 @@
 namespace invact::kernels {
 namespace {
 
-// Elements that are worth a thread (ATen's grain for elementwise work), in bytes of bits: threads
-// then never share a byte.
-constexpr int64_t kGrainBytes = 32768 / 8;
+// Blocks that are worth a thread (ATen's grain for elementwise work is 32768 elements).
+constexpr int64_t kGrainBlocks = 32768 / cpu::kBlock;
 
 cpu::Storage storage_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -37,14 +36,14 @@ const char* at_element(const at::Tensor& tensor, int64_t element) {
   return static_cast<const char*>(tensor.const_data_ptr()) + element * tensor.element_size();
 }
 
-/// Calls `work(first element, element count, first byte)` for ranges of whole bytes.
+/// Calls `work(first element, element count, first byte)` for ranges of whole blocks.
 template <class Work>
 void for_each_range(int64_t element_count, const Work& work) {
-  at::parallel_for(0, branch_byte_count(element_count), kGrainBytes,
-                   [&](int64_t first_byte, int64_t end_byte) {
-                     const int64_t first = 8 * first_byte;
-                     work(first, std::min(8 * end_byte, element_count) - first, first_byte);
-                   });
+  const int64_t block_count = (element_count + cpu::kBlock - 1) / cpu::kBlock;
+  at::parallel_for(0, block_count, kGrainBlocks, [&](int64_t first_block, int64_t end_block) {
+    const int64_t first = first_block * cpu::kBlock;
+    work(first, std::min(end_block * cpu::kBlock, element_count) - first, first / 8);
+  });
 }
 
 struct CpuLoops {
@@ -58,6 +57,23 @@ struct CpuLoops {
               cpu::has_avx2() ? &cpu::avx2::pack<F> : &cpu::baseline::pack<F>;
           for_each_range(input.numel(), [&](int64_t first, int64_t count, int64_t first_byte) {
             loop(f, storage, at_element(input, first), count, bits + first_byte);
+          });
+        },
+        function);
+  }
+
+  static void refine(const ActivationFunction& function, const at::Tensor& input,
+                     const at::Tensor& output, at::Tensor& branch) {
+    if (output.scalar_type() != at::kFloat) return;
+    const float* x = input.const_data_ptr<float>();
+    const float* y = output.const_data_ptr<float>();
+    uint8_t* bits = branch.mutable_data_ptr<uint8_t>();
+    std::visit(
+        [&]<class F>(const F& f) {
+          const cpu::RefineLoop<F> loop =
+              cpu::has_avx2() ? &cpu::avx2::refine<F> : &cpu::baseline::refine<F>;
+          for_each_range(output.numel(), [&](int64_t first, int64_t count, int64_t first_byte) {
+            loop(f, x + first, y + first, count, bits + first_byte);
           });
         },
         function);

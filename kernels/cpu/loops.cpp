@@ -8,16 +8,13 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/cpu/refinement.h"
 #include "kernels/cpu/storage_block.h"
 #include "kernels/math/functions.h"
 #include "kernels/math/host_device.h"
 
 namespace invact::kernels::cpu {
 namespace {
-
-// Elements of one pass: small enough for the buffers to stay in the first-level cache, a multiple
-// of 8 for whole bytes.
-constexpr int kBlock = 256;
 
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -70,6 +67,24 @@ void pack_all(const F& f, const T* input, int64_t count, uint8_t* bits) {
   memcpy(bits + first / 8, tail_bits, static_cast<size_t>((rest + 7) / 8));
 }
 
+template <class F>
+void refine_all(const F& f, const float* input, const float* output, int64_t count, uint8_t* bits) {
+  int64_t first = 0;
+  for (; first + kBlock <= count; first += kBlock) {
+    write_refinements<kBlock>(f, input + first, output + first, bits + first / 8);
+  }
+  const size_t rest = static_cast<size_t>(count - first);
+  if (rest == 0) return;
+  float tail_input[kBlock] = {};
+  float tail_output[kBlock] = {};  // zeros are neither near the minimum nor free places
+  uint8_t tail_bits[kBlock / 8] = {};
+  memcpy(tail_input, input + first, rest * sizeof(float));
+  memcpy(tail_output, output + first, rest * sizeof(float));
+  memcpy(tail_bits, bits + first / 8, (rest + 7) / 8);
+  write_refinements<kBlock>(f, tail_input, tail_output, tail_bits);
+  memcpy(bits + first / 8, tail_bits, (rest + 7) / 8);
+}
+
 template <class Flag>
 INVACT_HOST_DEVICE void expand_bits(const uint8_t* bits, Flag* left) {
   for (int byte = 0; byte < kBlock / 8; ++byte) {
@@ -88,8 +103,17 @@ INVACT_HOST_DEVICE void backward_block(const F& f, const T* grad_output, const T
   load_block<kBlock>(grad_output, g);
   load_block<kBlock>(output, y);
   expand_bits(bits, left);
+  if constexpr (std::is_same_v<T, float> && F::kRefines) {
+    // The bit of an output above zero is a piece of somebody's refinement code.
+    for (int i = 0; i < kBlock; ++i) left[i] = y[i] > 0.0f ? 0 : left[i];
+  }
   for (int i = 0; i < kBlock; ++i) {
     g[i] *= derivative(f, y[i], left[i] != 0, static_cast<const T*>(nullptr));
+  }
+  if constexpr (std::is_same_v<T, float> && F::kRefines) {
+    read_refinements<kBlock>(f, y, bits, [&](int element, int code) {
+      g[element] = grad_output[element] * f.from_refined(y[element], code, left[element] != 0);
+    });
   }
   store_block<kBlock>(g, grad_input);
 }
@@ -135,6 +159,11 @@ void pack(const F& f, Storage storage, const void* input, int64_t count, uint8_t
 }
 
 template <class F>
+void refine(const F& f, const float* input, const float* output, int64_t count, uint8_t* bits) {
+  if constexpr (F::kRefines) refine_all(f, input, output, count, bits);
+}
+
+template <class F>
 void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
   switch (storage) {
     case Storage::kFloat64:
@@ -148,8 +177,9 @@ void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
   }
 }
 
-#define INVACT_INSTANTIATE(F)                                               \
-  template void pack<F>(const F&, Storage, const void*, int64_t, uint8_t*); \
+#define INVACT_INSTANTIATE(F)                                                       \
+  template void pack<F>(const F&, Storage, const void*, int64_t, uint8_t*);         \
+  template void refine<F>(const F&, const float*, const float*, int64_t, uint8_t*); \
   template void backward<F>(const F&, Storage, const BackwardArrays&);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE

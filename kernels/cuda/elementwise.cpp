@@ -43,6 +43,10 @@ struct CudaLoops {
         function);
   }
 
+  // No codes on the GPU: its backward would have to read them.
+  static void refine(const ActivationFunction&, const at::Tensor&, const at::Tensor&, at::Tensor&) {
+  }
+
   static void backward(const ActivationFunction& function, const GradientTensors& tensors) {
     const c10::cuda::CUDAGuard guard(tensors.output.device());
     const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();

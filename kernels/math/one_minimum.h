@@ -1,11 +1,13 @@
 // What the functions with one minimum share: the branch bit and the choice of form by storage
 // dtype. A function derives from OneMinimum, gives value() and slope() in double, and names its
 // generated coefficients. A function with a closed-form derivative does not use this; it offers the
-// same five members itself. Part of kernels/math: no torch, no allocation.
+// same members itself (without refinement: kRefines false). Part of kernels/math: no torch, no
+// allocation.
 #pragma once
 
 #include "kernels/math/forms.h"
 #include "kernels/math/host_device.h"
+#include "kernels/math/refinement.h"
 #include "kernels/math/solve.h"
 
 namespace invact::kernels::math {
@@ -29,6 +31,19 @@ struct OneMinimum {
   }
   INVACT_HOST_DEVICE double from_float64(double y, bool left) const {
     return float64_form<typename C::Float64>(static_cast<const Function&>(*this), y, left);
+  }
+
+  /// float32 outputs near the minimum may carry a refinement code (refinement.h).
+  static constexpr bool kRefines = true;
+  INVACT_HOST_DEVICE bool is_near_minimum(float y) const {
+    return distance_to_minimum<typename C::Float32>(y) <= kRefinementWindow;
+  }
+  INVACT_HOST_DEVICE int refinement_code(float x, float y) const {
+    return math::refinement_code<typename C::Float64, typename C::Float32>(
+        static_cast<const Function&>(*this), x, y);
+  }
+  INVACT_HOST_DEVICE float from_refined(float y, int code, bool left) const {
+    return refined_form<typename C::Float64, typename C::Float32>(y, code, left);
   }
 };
 

@@ -101,6 +101,7 @@ TEST_P(AutogradTest, BitsFollowTheOutputsMemoryOrder) {
   const double minimum_x =
       at::linspace(-2, 0, 200001)[op().aten(at::linspace(-2, 0, 200001)).argmin()].item<double>();
   for (int64_t i = 0; i < flat_input.numel(); ++i) {
+    if (flat_output[i].item<double>() > 0) continue;  // its place may hold a refinement code
     const bool bit = bits[i / 8].item<int>() >> i % 8 & 1;
     EXPECT_EQ(bit, flat_input[i].item<double>() < minimum_x) << i;
   }

@@ -151,5 +151,92 @@ TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
   }
 }
 
+/// `count` inputs: every third near the minimum, the others above zero; outputs correctly rounded.
+struct NearMinimum {
+  explicit NearMinimum(size_t count) : x(count), y(count), bits((count + 7) / 8), slope(count) {
+    std::mt19937 random(11);
+    const double minimum = static_cast<double>(references()[0].minimum_x);
+    for (size_t i = 0; i < count; ++i) {
+      const double u = std::uniform_real_distribution<double>(-0.02, 0.02)(random);
+      x[i] = static_cast<float>(i % 8 == 0 ? minimum + u : 0.5 + std::abs(u));
+      y[i] = static_cast<float>(Gelu{}.value(x[i]));
+    }
+  }
+  void run(bool refined, bool avx2) {
+    namespace cpu = kernels::cpu;
+    const int64_t count = static_cast<int64_t>(x.size());
+    (avx2 ? cpu::avx2::pack<Gelu> : cpu::baseline::pack<Gelu>)(Gelu{}, Storage::kFloat32, x.data(),
+                                                               count, bits.data());
+    if (refined) {
+      (avx2 ? cpu::avx2::refine<Gelu> : cpu::baseline::refine<Gelu>)(Gelu{}, x.data(), y.data(),
+                                                                     count, bits.data());
+    }
+    const std::vector<float> ones(x.size(), 1.0f);
+    (avx2 ? cpu::avx2::backward<Gelu> : cpu::baseline::backward<Gelu>)(Gelu{}, Storage::kFloat32,
+                                                                       {ones.data(), y.data(),
+                                                                        bits.data(), slope.data(),
+                                                                        count});
+  }
+  double largest_error() const {
+    double largest = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      largest = std::max(largest, std::abs(slope[i] - Gelu{}.slope(x[i])));
+    }
+    return largest;
+  }
+  std::vector<float> x, y;
+  std::vector<uint8_t> bits;
+  std::vector<float> slope;
+};
+
+TEST(RefinementTest, CodesLowerTheErrorOfWholeBlocksAndTails) {
+  for (const bool avx2 : {false, kernels::cpu::has_avx2()}) {
+    for (const size_t count : {256u, 2560u, 263u, 2000u}) {
+      NearMinimum plain(count), refined(count);
+      plain.run(false, avx2);
+      refined.run(true, avx2);
+      EXPECT_LT(refined.largest_error(), 6e-6) << count;
+      EXPECT_LT(refined.largest_error(), plain.largest_error()) << count;
+    }
+  }
+}
+
+TEST(RefinementTest, BothInstructionSetsReadEachOthersCodes) {
+  if (!kernels::cpu::has_avx2()) GTEST_SKIP() << "this processor has no AVX2";
+  NearMinimum baseline(2560), avx2(2560);
+  baseline.run(true, false);
+  avx2.run(true, true);
+  EXPECT_EQ(baseline.bits, avx2.bits);
+}
+
+TEST(RefinementTest, ABlockWithoutPlacesKeepsItsBranchBits) {
+  NearMinimum data(256);
+  for (size_t i = 0; i < data.x.size(); ++i) {
+    data.x[i] = data.x[i] > 0 ? -data.x[i] : data.x[i];
+    data.y[i] = static_cast<float>(Gelu{}.value(data.x[i]));
+  }
+  NearMinimum plain = data;
+  data.run(true, false);
+  plain.run(false, false);
+  EXPECT_EQ(data.bits, plain.bits);
+  EXPECT_EQ(data.slope, plain.slope);
+}
+
+TEST(RefinementTest, EveryCodeOfEveryOutputStaysInItsInterval) {
+  const Gelu f;
+  for (int step = -40; step <= 20000; ++step) {
+    const float y = -0.16997121f + static_cast<float>(step) * 0x1p-26f;
+    if (!f.is_near_minimum(y)) break;
+    for (int code = 1; code <= kernels::math::kRefinementSteps; ++code) {
+      for (const bool left : {false, true}) {
+        const float slope = f.from_refined(y, code, left);
+        ASSERT_TRUE(std::isfinite(slope)) << step << ", " << code;
+        ASSERT_EQ(slope < 0, left) << step << ", " << code;
+        ASSERT_LT(std::abs(slope), 0.02f) << step << ", " << code;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace invact::testing

@@ -87,6 +87,33 @@ TEST_P(OwnForwardTest, DerivativeStaysWithinTheThresholds) {
   }
 }
 
+/// float32 alone is refined.
+class RefinedForwardTest : public OwnForwardTest {};
+
+TEST_P(RefinedForwardTest, DerivativeMeetsThePlainKernelsThresholds) {
+  // Each input of the grid is followed by outputs above zero, whose places its refinement code
+  // takes.
+  constexpr int64_t kStride = 8;
+  const AcceptanceThreshold threshold = acceptance_threshold(storage());
+  const Grid inputs = grid();
+  const at::Tensor x = at::ones({static_cast<int64_t>(inputs.x.size()), kStride});
+  x.select(1, 0).copy_(at::tensor(inputs.x, at::kDouble));
+  x.requires_grad_();
+  for (const bool one_dnn : {false, true}) {
+    const OneDnnGuard guard(one_dnn);
+    const at::Tensor output = op().invact(x);
+    const at::Tensor slope = gradient(output, x, at::ones_like(x)).select(1, 0);
+    StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(storage()));
+    outputs.y = to_vector(output.detach().select(1, 0));
+    const ErrorSummary error = summarize(reference(), inputs, outputs, to_vector(slope));
+    std::printf("  oneDNN %s: rms %.3e, max %.3e\n", one_dnn ? "on" : "off", error.rms, error.max);
+    EXPECT_LE(error.max, threshold.own_forward_max);
+    EXPECT_LE(error.rms, threshold.own_forward_rms);
+    EXPECT_LE(error.max, kRefinedMax);
+    EXPECT_LE(error.rms, kRefinedRms);
+  }
+}
+
 TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
   if (storage() == Storage::kFloat32) GTEST_SKIP() << "asked for in 16 bit only";
   constexpr int64_t kCount = 1 << 21;
@@ -112,6 +139,13 @@ TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
               std::sqrt(error / kCount) / allowed);
   EXPECT_LE(std::sqrt(error / kCount), kGradientFactor * allowed);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, RefinedForwardTest,
+                         ::testing::Combine(::testing::Values(0u, 1u, 2u),
+                                            ::testing::Values(Storage::kFloat32)),
+                         [](const auto& info) {
+                           return references()[std::get<0>(info.param)].name;
+                         });
 
 INSTANTIATE_TEST_SUITE_P(All, OwnForwardTest,
                          ::testing::Combine(::testing::Values(0u, 1u, 2u),

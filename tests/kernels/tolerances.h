@@ -38,9 +38,15 @@ inline AcceptanceThreshold acceptance_threshold(Storage storage) {
   return {1.25, 1.30, 5e-8, 0, 0, 2e-4, 1.0e-6, 0x1p-20, 1e-7};
 }
 
-/// float32 from the y of ATen's erf gelu, whose y is up to 8.4 ulp off near the minimum (measured,
-/// with oneDNN and without it) where section 6 assumes the one or two of a plain kernel; f' errs by
-/// sqrt(2 f'' dy) there. Measured 3.2e-4 and 2.9e-6: the price of forward values equal to ATen's.
+/// float32 with refinement codes: half a step of a code (math/refinement.h), which is widest at the
+/// minimum itself, and the form's own error elsewhere.
+constexpr double kRefinedMax = 1e-5;
+constexpr double kRefinedRms = 5e-7;
+
+/// float32 where a block has no place for codes, from the y of ATen's erf gelu, whose y is up
+/// to 8.4 ulp off near the minimum (measured, with oneDNN and without it) where section 6 assumes
+/// the one or two of a plain kernel; f' errs by sqrt(2 f'' dy) there. Measured 3.2e-4 and 2.9e-6:
+/// the price of forward values equal to ATen's.
 constexpr double kErfGeluForwardMax = 4e-4;
 constexpr double kErfGeluForwardRms = 3.5e-6;
 

@@ -1,0 +1,58 @@
+# The layer rules of ARCHITECTURE.md, checked by reading the sources:
+#   cmake -DROOT=<source folder> -P tests/include_rules.cmake
+cmake_minimum_required(VERSION 3.25)
+
+set(violations "")
+
+# forbid(<reason> <regex> <glob>... [EXCEPT <regex of paths>])
+function(forbid reason regex)
+  cmake_parse_arguments(ARG "" "EXCEPT" "" ${ARGN})
+  file(GLOB_RECURSE files RELATIVE ${ROOT} ${ARG_UNPARSED_ARGUMENTS})
+  foreach(file IN LISTS files)
+    if(ARG_EXCEPT AND file MATCHES "${ARG_EXCEPT}")
+      continue()
+    endif()
+    file(STRINGS ${ROOT}/${file} lines REGEX "${regex}")
+    if(lines)
+      list(GET lines 0 first)
+      set(violations "${violations}\n  ${file}: ${reason}: ${first}")
+    endif()
+  endforeach()
+  set(violations "${violations}" PARENT_SCOPE)
+endfunction()
+
+function(sources result)
+  set(globs "")
+  foreach(folder IN LISTS ARGN)
+    foreach(extension h cpp cu cuh)
+      list(APPEND globs ${ROOT}/${folder}/*.${extension})
+    endforeach()
+  endforeach()
+  set(${result} "${globs}" PARENT_SCOPE)
+endfunction()
+
+sources(kernels kernels)
+sources(analyzer analyzer)
+sources(rewriter rewriter)
+sources(cli cli)
+sources(math kernels/math)
+
+forbid("kernels knows no other folder" "#include \"(analyzer|rewriter|cli)/" ${kernels})
+forbid("kernels uses LibTorch only" "#include <(fmt|nlohmann|CLI|cupti)" ${kernels})
+forbid("analyzer knows kernels only" "#include \"(rewriter|cli)/" ${analyzer})
+forbid("rewriter does not know cli" "#include \"cli/" ${rewriter})
+forbid("CLI11 belongs to cli" "#include <CLI/" ${analyzer} ${rewriter})
+forbid("cupti.h belongs to analyzer/cupti" "#include <cupti" ${analyzer} ${rewriter} ${cli} EXCEPT "^analyzer/cupti/")
+forbid("math has no torch" "#include <(ATen|c10|torch)/" ${math})
+forbid("plain data has no torch" "#include <(ATen|c10|torch)/"
+  ${ROOT}/kernels/catalog.h ${ROOT}/analyzer/trace.h ${ROOT}/analyzer/report.h ${ROOT}/analyzer/input_spec.h
+  ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h ${ROOT}/cli/render.h)
+forbid("a graph is edited in rewriter/apply.cpp alone"
+  "insertBefore|insertAfter|replaceAllUses|replaceInput|->destroy\\(|insertNode"
+  ${analyzer} ${rewriter} ${cli} EXCEPT "^rewriter/apply.cpp$")
+forbid("save_for_backward belongs to kernels/autograd.cpp" "save_for_backward\\(" ${kernels} EXCEPT "^kernels/autograd.cpp$")
+forbid("only cli reads the environment" "getenv" ${kernels} ${analyzer} ${rewriter})
+
+if(violations)
+  message(FATAL_ERROR "Layer rules broken:${violations}")
+endif()
