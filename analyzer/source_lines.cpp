@@ -49,6 +49,8 @@ std::vector<SourceLocation> locations(const torch::jit::SourceRange& range) {
   if (!frames.empty()) return frames;
   if (const auto position = range.file_line_col()) {
     const auto& [file, line, column] = *position;
+    // The compiler's own nodes (the call of a function through a module) have a range of no line.
+    if (file.empty() || line == 0) return {};
     return {SourceLocation{file, static_cast<int64_t>(line)}};
   }
   return {};

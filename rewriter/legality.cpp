@@ -45,8 +45,8 @@ std::optional<Rejection> check_variant(const GraphSite& site) {
 std::optional<Rejection> check_function(const GraphSite& site) {
   if (site.in_function.empty()) return std::nullopt;
   return Rejection{"in_function",
-                   fmt::format("stands in the function {}(), whose code all its callers share; "
-                               "use the nn module instead of the function, or trace the model",
+                   fmt::format("stands in the function {}(), whose code all its callers share; a "
+                               "traced model has it in the module's own code",
                                site.in_function)};
 }
 

@@ -38,6 +38,12 @@ TEST(UserSourceTest, AllInTorchGivesTheInnermost) {
             "/env/site-packages/torch/nn/a.py");
 }
 
+TEST(UserSourceTest, RangesWithoutALineAreWalkedPast) {
+  EXPECT_EQ(user_source({entry("x", "/env/site-packages/torch/nn/functional.py", 2000),
+                         entry("", "", 0), entry("    y = self.act(x)\n", "/home/me/net.py", 8)}),
+            (SourceLocation{"/home/me/net.py", 8}));
+}
+
 TEST(UserSourceTest, NoSourceGivesLineZero) {
   EXPECT_EQ(user_source({StackEntry{"forward", SourceRange()}}).line, 0);
   EXPECT_EQ(user_source({}).line, 0);

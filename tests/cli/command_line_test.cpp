@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/serialization/pickle.h>
+#include <torch/library.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -13,6 +14,11 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/models.h"
+
+/// An operator that this test has and the program has not.
+TORCH_LIBRARY(invact_test, m) {
+  m.def("twice(Tensor self) -> Tensor", [](const at::Tensor& self) { return self * 2; });
+}
 
 namespace invact {
 namespace {
@@ -85,6 +91,23 @@ TEST(CommandLineTest, UsageErrorsExitWithTwo) {
   }
 }
 
+/// The small model with invact_test::twice in the place of its gelu: TorchScript source cannot name
+/// it from C++.
+torch::jit::Module with_custom_operator() {
+  auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
+  const auto graph = module.get_method("forward").graph();
+  for (torch::jit::Node* node : graph->nodes()) {
+    if (node->kind() != c10::Symbol::fromQualString("aten::gelu")) continue;
+    torch::jit::Node* const twice =
+        graph->create(c10::Symbol::fromQualString("invact_test::twice"), {node->input(0)}, 1);
+    twice->insertBefore(node);
+    node->output()->replaceAllUsesWith(twice->output());
+    node->destroy();
+    break;
+  }
+  return module;
+}
+
 TEST(CommandLineTest, ModelErrorsExitWithThreeAndOneSentence) {
   const std::string text = temporary_path("text.pt"), state = temporary_path("state.pt");
   std::ofstream(text) << "no archive";
@@ -93,8 +116,10 @@ TEST(CommandLineTest, ModelErrorsExitWithThreeAndOneSentence) {
   auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
   module.eval();
   const std::string frozen = saved_and_loaded(torch::jit::freeze_module(module)).record.path;
+  const std::string custom = saved_and_loaded(with_custom_operator()).record.path;
   const std::pair<std::string, const char*> cases[] = {
       {temporary_path("absent.pt") + kInput, "No such file"},
+      {custom + kInput, "uses the operator invact_test::twice, which no loaded library provides"},
       {text + kInput, "no TorchScript archive"},
       {state + kInput, "torch.save wrote"},
       {frozen + kInput, "was frozen"},
