@@ -124,10 +124,12 @@ struct Autograd<Operator, Parameters<P...>> {
   struct InPlace : Function<InPlace> {
     static at::Tensor forward(AutogradContext* ctx, at::Tensor self, P... parameters) {
       at::AutoDispatchBelowADInplaceOrView guard;
-      const at::Tensor branch = Internal::branch(self, parameters...);
-      Operator::aten_(self, parameters...);
+      // The bits come from input and output together, so the output is made apart and copied in:
+      // what ATen's in-place form does for autograd as well, only that it keeps its copy.
+      const auto [output, branch] = Internal::forward(self, parameters...);
+      self.copy_(output);
       ctx->mark_dirty({self});
-      remember(ctx, self, branch, self.sym_strides(), parameters...);
+      remember(ctx, self, branch, output.sym_strides(), parameters...);
       return self;
     }
     static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -176,8 +178,8 @@ void refuse_vmap(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit:
 template <class Operator>
 void register_vmap_refusal(torch::Library& m) {
   const std::string name = Operator::kName;
-  for (const std::string& op : {name, name + "_", "_" + name + "_forward", "_" + name + "_branch",
-                                "_" + name + "_backward"}) {
+  for (const std::string& op :
+       {name, name + "_", "_" + name + "_forward", "_" + name + "_backward"}) {
     m.impl(op.c_str(), torch::CppFunction::makeFromBoxedFunction<&refuse_vmap>());
   }
 }

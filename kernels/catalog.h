@@ -1,6 +1,7 @@
-// The one table of what invact knows about operators: which ATen operator each of ours replaces, what it keeps per
-// element, the error bound that the tests prove, and which ATen operators count as heavy for a model's floor.
-// Plain data: no torch header, so that the analyzer, the rewriter and the command line can read it alike.
+// The one table of what invact knows about operators: which ATen operator each of ours replaces,
+// what it keeps per element, the error bound that the tests prove, and which ATen operators count
+// as heavy for a model's floor. Plain data: no torch header, so that the analyzer, the rewriter and
+// the command line can read it alike.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,9 @@
 
 namespace invact::kernels {
 
-/// Largest absolute error of f'(x) recovered from the stored output, by storage dtype; measured by the tests named in
-/// catalog.cpp. For the 16-bit types the bound is set by the output's own precision near f's minimum.
+/// Largest absolute error of f'(x) recovered from the stored output, by storage dtype; measured by
+/// the tests named in catalog.cpp. For the 16-bit types the bound is set by the output's own
+/// precision near f's minimum.
 struct DerivativeErrorBound {
   double float64;
   double float32;
@@ -20,30 +22,35 @@ struct DerivativeErrorBound {
 
 /// One ATen operator that the operator library replaces.
 struct Activation {
-  std::string_view aten_op;        ///< Qualified name without overload: "aten::gelu".
-  std::string_view invact_op;      ///< Its replacement, same schema: "invact::gelu".
-  std::string_view variant;        ///< Value of `approximate` that this row is for ("none", "tanh"); empty: has none.
-  bool in_place;                   ///< Writes its input.
-  std::string_view strategy;       ///< "output": keeps the output and branch bits.
-  int64_t branch_bits_per_element; ///< Bits kept beside the output, packed; ceil(n * bits / 8) bytes in all.
+  std::string_view aten_op;    ///< Qualified name without overload: "aten::gelu".
+  std::string_view invact_op;  ///< Its replacement, same schema: "invact::gelu".
+  std::string_view
+      variant;  ///< Value of `approximate` that this row is for ("none", "tanh"); empty: has none.
+  bool in_place;                    ///< Writes its input.
+  std::string_view strategy;        ///< "output": keeps the output and branch bits.
+  int64_t branch_bits_per_element;  ///< Bits kept beside the output, packed; ceil(n * bits / 8)
+                                    ///< bytes in all.
   DerivativeErrorBound error_bound;
 };
 
 /// Every activation of the operator library, in the order `invact ops` prints them.
 std::span<const Activation> activations();
 
-/// The row for an operator ("aten::silu") and variant ("" where the operator has none); null if there is none.
+/// The row for an operator ("aten::silu") and variant ("" where the operator has none); null if
+/// there is none.
 const Activation* find_activation(std::string_view aten_op, std::string_view variant);
 
 /// Whether any row replaces this operator, whatever its variant.
 bool is_activation(std::string_view aten_op);
 
-/// Bytes of the packed branch bits that `activation` keeps for an output of `element_count` elements.
+/// Bytes of the packed branch bits that `activation` keeps for an output of `element_count`
+/// elements.
 int64_t branch_bytes(const Activation& activation, int64_t element_count);
 
-/// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul, convolution, attention,
-/// recurrent cells, embedding and indexing, pooling with indices, sorting, FFT, unknown and custom operators). Pointwise
-/// functions, norms, dropout, reductions, views, copies and casts do not. The list is in heavy_operators.cpp.
+/// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul,
+/// convolution, attention, recurrent cells, embedding and indexing, pooling with indices, sorting,
+/// FFT, unknown and custom operators). Pointwise functions, norms, dropout, reductions, views,
+/// copies and casts do not. The list is in heavy_operators.cpp.
 bool is_heavy(std::string_view op);
 
 }  // namespace invact::kernels

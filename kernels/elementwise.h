@@ -91,14 +91,6 @@ struct DeviceKernels<Device, Operator, Parameters<P...>> {
     return {std::move(output), std::move(branch)};
   }
 
-  static at::Tensor branch(const at::Tensor& self, P... parameters) {
-    TORCH_CHECK(self.is_non_overlapping_and_dense(), "invact::_", Operator::kName,
-                "_branch: self must be dense");
-    at::Tensor branch = empty_branch(self);
-    if (self.numel() > 0) Device::pack(Operator::function(parameters...), self, branch);
-    return branch;
-  }
-
   static at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output,
                              const at::Tensor& branch, at::IntArrayRef strides, P... parameters) {
     return gradient_from_output<Device>(Operator::function(parameters...), grad_output, output,
@@ -109,7 +101,6 @@ struct DeviceKernels<Device, Operator, Parameters<P...>> {
 template <class Kernels>
 void register_internal(torch::Library& m, const std::string& name) {
   m.impl(("_" + name + "_forward").c_str(), &Kernels::forward);
-  m.impl(("_" + name + "_branch").c_str(), &Kernels::branch);
   m.impl(("_" + name + "_backward").c_str(), &Kernels::backward);
 }
 

@@ -24,7 +24,6 @@ struct MetaKernels<Operator, Parameters<P...>> {
     at::Tensor branch = meta_branch(output);
     return {std::move(output), std::move(branch)};
   }
-  static at::Tensor branch(const at::Tensor& self, P...) { return meta_branch(self); }
   static at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output,
                              const at::Tensor& branch, c10::SymIntArrayRef strides, P...) {
     return at::empty_strided_symint(output.sym_sizes(), strides, output.options());

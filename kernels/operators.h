@@ -68,11 +68,6 @@ struct InternalOperators<Operator, Parameters<P...>> {
             std::string("_") + Operator::kName + "_forward");
     return handle.call(self, parameters...);
   }
-  static at::Tensor branch(const at::Tensor& self, P... parameters) {
-    static const auto handle = find_operator<at::Tensor(const at::Tensor&, P...)>(
-        std::string("_") + Operator::kName + "_branch");
-    return handle.call(self, parameters...);
-  }
   static at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output,
                              const at::Tensor& branch, c10::SymIntArrayRef strides,
                              P... parameters) {

@@ -12,7 +12,7 @@ namespace invact {
 namespace kernels {
 namespace {
 
-/// The public operator, its in-place form, and the three internal operators that stand below
+/// The public operator, its in-place form, and the two internal operators that stand below
 /// autograd. `parameters` follows `self` in ATen's schema, with its leading comma.
 void define_activation(torch::Library& m, const std::string& name, const std::string& parameters) {
   const auto def = [&](const std::string& schema) { m.def(schema.c_str()); };
@@ -21,9 +21,6 @@ void define_activation(torch::Library& m, const std::string& name, const std::st
   // Branch bits: uint8, ceil(n / 8) bytes, element i of the output's memory order in bit i % 8 of
   // byte i / 8.
   def("_" + name + "_forward(Tensor self" + parameters + ") -> (Tensor output, Tensor branch)");
-  // Bits in the memory order of `self` itself, which must be dense: for the in-place form, before
-  // it overwrites.
-  def("_" + name + "_branch(Tensor self" + parameters + ") -> Tensor");
   // `strides` are those the bits were packed by; `output` and `grad_output` may have come back with
   // others.
   def("_" + name + "_backward(Tensor grad_output, Tensor output, Tensor branch, SymInt[] strides" +
