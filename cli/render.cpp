@@ -270,9 +270,10 @@ std::string render_verification(const Verification& verification, const RenderOp
 
 std::string render_operators(const RenderOptions& options) {
   std::string text = heading("OPERATORS", options.style);
-  text +=
-      fmt::format("  {:<14}{:<9}{:<16}{:<10}{:>4}  {}\n", "operator", "variant", "replaced by",
-                  "strategy", "bits", "largest error of f' (float64, float32, bfloat16, float16)");
+  text += fmt::format(
+      "  {:<14}{:<9}{:<16}{:<10}{:>4}  {}\n", "operator", "variant", "replaced by", "strategy",
+      "bits",
+      "largest error of f' for a correctly rounded output: float64, float32, bfloat16, float16");
   for (const auto& row : kernels::activations()) {
     const auto& bound = row.error_bound;
     text +=

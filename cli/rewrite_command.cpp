@@ -107,11 +107,13 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
   command->add_option("--only", options.only, "Consider these operators alone (silu,gelu)")
       ->group("Plan")
       ->type_name("OPS")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--skip", options.skip, "Leave these operators alone")
       ->group("Plan")
       ->type_name("OPS")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_flag("--no-verify", options.no_verify, "Write without running the rewritten model")
       ->group("Plan");
   add_run_options(*command, options.run);

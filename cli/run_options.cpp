@@ -18,7 +18,8 @@ void add_run_options(CLI::App& command, RunOptions& options) {
                       kInputGrammar))
       ->group("Inputs")
       ->type_name("SPEC")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);  // or `--input 8x16 model.pt` would take the model for an input
   command.add_option("--device", options.device, "cpu, cuda or cuda:N")
       ->group("Run")
       ->type_name("DEVICE")
@@ -41,7 +42,8 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       .add_option("--ops-library", options.ops_libraries,
                   "Shared library with other operators that the model uses; repeatable")
       ->group("Run")
-      ->type_name("FILE.so");
+      ->type_name("FILE.so")
+      ->allow_extra_args(false);
 }
 
 RunSettings start_run(const RunOptions& options) {

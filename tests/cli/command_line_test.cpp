@@ -139,6 +139,14 @@ TEST(CommandLineTest, EnvironmentErrorsExitWithFive) {
   EXPECT_EQ(invact("analyze " + mlp() + kInput + " --device cuda:77").exit_code, 5);
 }
 
+TEST(CommandLineTest, OptionsMayStandBeforeTheModel) {
+  EXPECT_EQ(invact("analyze" + kInput + " " + mlp()).exit_code, 0);
+  const std::string output = temporary_path("before.pt");
+  EXPECT_EQ(
+      invact("rewrite --skip silu --only gelu" + kInput + " -o " + output + " " + mlp()).exit_code,
+      0);
+}
+
 TEST(CommandLineTest, AnalyzePrintsTheTableOnStdoutOnly) {
   const Outcome outcome = invact("analyze " + mlp() + kInput);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
