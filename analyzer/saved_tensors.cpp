@@ -21,7 +21,8 @@ namespace {
 
 /// The operator that the model's code is running on this thread.
 struct RunningOperator {
-  int64_t depth = 0;  ///< Operators within operators: linear calls addmm.
+  uint64_t recording = 0;  ///< Which recorder saw it begin: a forked task may outlive its own.
+  int64_t depth = 0;       ///< Operators within operators: linear calls addmm.
   std::string op;
   CallId call;  ///< -1 until it saves something or is a known activation.
 };
@@ -46,6 +47,7 @@ class SavedTensorRecorder::State {
   explicit State(const torch::jit::Module& top) : storages_(top), sites_(top) {}
 
   void begin_operator(const at::RecordFunction& function) {
+    if (running.recording != recording_) running = {recording_, 0, "", {}};
     if (running.depth++ > 0) return;
     running.op = function.name();
     running.call = {};
@@ -61,7 +63,7 @@ class SavedTensorRecorder::State {
   }
 
   void end_operator(const at::RecordFunction& function) {
-    if (--running.depth > 0) return;
+    if (running.recording != recording_ || --running.depth > 0) return;
     if (running.call.value >= 0 && kernels::is_activation(running.op)) {
       const auto outputs = last(function.outputs(), function.num_outputs());
       if (!outputs.empty() && outputs[0].isTensor() && outputs[0].toTensor().defined()) {
@@ -77,8 +79,8 @@ class SavedTensorRecorder::State {
   std::shared_ptr<Save> add_save(const at::Tensor& tensor) {
     const std::lock_guard lock(mutex_);
     // Outside every operator (a prim:: node that saves by itself) each save is a call of its own.
-    const bool anonymous = running.depth == 0;
-    if (anonymous) running.op = "(unknown)";
+    const bool anonymous = running.recording != recording_ || running.depth == 0;
+    if (anonymous) running = {recording_, 0, "(unknown)", {}};
     if (running.call.value < 0) begin_call();
     auto save = std::make_shared<Save>();
     save->record = {storages_.id_of(tensor), running.call, tensor_facts(tensor)};
@@ -107,6 +109,12 @@ class SavedTensorRecorder::State {
     return call;
   }
 
+  static uint64_t next_recording() {
+    static std::atomic<uint64_t> count{0};
+    return ++count;
+  }
+
+  const uint64_t recording_ = next_recording();
   std::mutex mutex_;
   StorageTable storages_;
   CallSiteResolver sites_;
@@ -182,7 +190,6 @@ void on_operator_end(const at::RecordFunction& function, at::ObserverContext*) {
 SavedTensorRecorder::SavedTensorRecorder(const torch::jit::Module& top)
     : state_(std::make_shared<State>(top)) {
   torch::autograd::set_default_engine_stub(&recording_engine);
-  running = {};
   {
     const std::lock_guard lock(active_mutex);
     if (active_state) throw_internal_error("Two recorders of saved tensors at once.");
