@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/cpu/bit_flags.h"
 #include "kernels/cpu/refinement.h"
 #include "kernels/cpu/storage_block.h"
 #include "kernels/math/functions.h"
@@ -34,15 +35,6 @@ INVACT_HOST_DEVICE float derivative(const F& f, float y, bool left, const BFloat
 template <class F>
 INVACT_HOST_DEVICE float derivative(const F& f, float y, bool left, const HalfBits*) {
   return f.from_float16(y, left);
-}
-
-// Eight flags of 0 or 1, one per byte, to eight bits: the multiplication moves flag i to bit 56 +
-// i.
-INVACT_HOST_DEVICE uint8_t gather_bits(const uint8_t* flags) {
-  constexpr uint64_t kGather = 0x0102040810204080u;
-  uint64_t lanes;
-  memcpy(&lanes, flags, sizeof(lanes));
-  return static_cast<uint8_t>((lanes * kGather) >> 56);
 }
 
 template <class F, class T>

@@ -6,8 +6,8 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
+#include "kernels/cpu/bit_flags.h"
 #include "kernels/math/host_device.h"
 #include "kernels/math/refinement.h"
 
@@ -18,23 +18,19 @@ namespace {
 /// `places[kRefinementBits]` to itself.
 template <int kCount, class F, class Visit>
 INVACT_HOST_DEVICE void for_each_refined(const F& f, const float* y, const Visit& visit) {
-  uint8_t near[kCount];
-  for (int i = 0; i < kCount; ++i) near[i] = f.is_near_minimum(y[i]) ? 1 : 0;
-  int next_place = 0;
-  for (int first = 0; first < kCount; first += 8) {
-    uint64_t any;
-    memcpy(&any, near + first, sizeof(any));
-    if (any == 0) continue;
-    for (int i = first; i < first + 8; ++i) {
-      if (!near[i]) continue;
-      int places[math::kRefinementBits];
-      for (int bit = 0; bit < math::kRefinementBits; ++bit) {
-        while (next_place < kCount && !(y[next_place] > 0.0f)) ++next_place;
-        if (next_place == kCount) return;
-        places[bit] = next_place++;
-      }
-      visit(i, places);
+  uint8_t near_flags[kCount];
+  uint8_t place_flags[kCount];
+  for (int i = 0; i < kCount; ++i) near_flags[i] = f.is_near_minimum(y[i]) ? 1 : 0;
+  for (int i = 0; i < kCount; ++i) place_flags[i] = y[i] > 0.0f ? 1 : 0;
+  SetFlags<kCount> near(near_flags);
+  SetFlags<kCount> free(place_flags);
+  for (int element = near.next(); element >= 0; element = near.next()) {
+    int places[math::kRefinementBits];
+    for (int& place : places) {
+      place = free.next();
+      if (place < 0) return;
     }
+    visit(element, places);
   }
 }
 
