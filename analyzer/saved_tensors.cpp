@@ -58,7 +58,6 @@ class SavedTensorRecorder::State {
     const std::lock_guard lock(mutex_);
     OperatorCall& call = begin_call();
     if (inputs.size() > 1 && inputs[1].isString()) call.variant = inputs[1].toStringRef();
-    call.input = storages_.id_of(inputs[0].toTensor());
     call.input_is_view = inputs[0].toTensor().is_view();
   }
 

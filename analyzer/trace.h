@@ -76,7 +76,6 @@ struct OperatorCall {
       false;  ///< The node stands in a free function (`F.silu`) that the method called.
   bool attributed = false;  ///< `module_path` was found; otherwise the bytes count as unattributed.
   SourceLocation source;
-  std::optional<StorageId> input;   ///< For known activations: the storage of `self` when called.
   std::optional<StorageId> output;  ///< For known activations: the storage of the result.
   TensorFacts output_tensor;        ///< For known activations.
   bool input_is_view = false;  ///< For known activations: `self` is a view in autograd's sense.

@@ -14,7 +14,6 @@ Report gelu_between(bool input_kept_elsewhere, bool output_kept) {
   for (int64_t id = 0; id < 3; ++id) trace.calls[id].id = {id};
   trace.calls[0].op = "aten::gelu";
   trace.calls[0].variant = "none";
-  trace.calls[0].input = StorageId{0};
   trace.calls[0].output = StorageId{1};
   trace.calls[0].output_tensor.element_count = 250;
   trace.calls[1].op = "aten::linear";
