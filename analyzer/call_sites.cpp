@@ -13,7 +13,8 @@ namespace attr = torch::jit::attr;
 template <typename Map>
 void collect_calls(torch::jit::Block* block, Map& calls) {
   for (const torch::jit::Node* node : block->nodes()) {
-    if (node->kind() == prim::CallMethod || node->kind() == prim::CallFunction) {
+    if (node->kind() == prim::CallMethod || node->kind() == prim::CallFunction ||
+        node->kind() == prim::fork) {
       calls.emplace(code_range(node->sourceRange()), node);
     }
     for (torch::jit::Block* inner : const_cast<torch::jit::Node*>(node)->blocks()) {
@@ -29,15 +30,24 @@ std::string join_module_path(const std::string& parent, const std::string& child
   return parent + "." + child;
 }
 
-std::optional<std::string> submodule_path(const torch::jit::Graph& graph,
-                                          const torch::jit::Value* value) {
+std::optional<std::string> submodule_path(const torch::jit::Value* value,
+                                          std::vector<const torch::jit::Node*> forks) {
   std::string path;
-  while (value->node()->kind() == prim::GetAttr) {
-    path = join_module_path(value->node()->s(attr::name), path);
-    value = value->node()->input();
+  while (true) {
+    const torch::jit::Node* const node = value->node();
+    if (node->kind() == prim::GetAttr) {
+      path = join_module_path(node->s(attr::name), path);
+      value = node->input();
+    } else if (node->kind() != prim::Param) {
+      return std::nullopt;
+    } else if (!forks.empty() && node->owningGraph() == forks.back()->g(attr::Subgraph).get()) {
+      value = forks.back()->input(value->offset());
+      forks.pop_back();
+    } else {
+      const bool is_self = value == node->owningGraph()->inputs()[0];
+      return is_self ? std::optional(path) : std::nullopt;
+    }
   }
-  if (graph.inputs().empty() || value != graph.inputs()[0]) return std::nullopt;
-  return path;
 }
 
 std::shared_ptr<torch::jit::Graph> called_function_graph(const torch::jit::Node& call) {
@@ -73,6 +83,7 @@ const torch::jit::Node* CallSiteResolver::find_call(const torch::jit::Graph& gra
 bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall& call) {
   torch::jit::Module module = top_;
   std::shared_ptr<torch::jit::Graph> graph = module.get_method("forward").graph();
+  std::vector<const torch::jit::Node*> forks;  // Between the method's own graph and `graph`.
   call.method = "forward";
   const auto name_module = [&] {
     const auto name = module.type()->name();
@@ -82,22 +93,26 @@ bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall
   for (size_t i = frames.size(); i-- > 1;) {
     const torch::jit::Node* const node = find_call(*graph, frames[i]);
     if (!node) return false;
+    if (node->kind() == prim::fork) {
+      graph = node->g(attr::Subgraph);
+      forks.push_back(node);
+      continue;
+    }
     if (node->kind() == prim::CallFunction) {
       graph = called_function_graph(*node);
       if (!graph) return false;
-      call.in_function = true;
       continue;
     }
-    const auto path = submodule_path(*graph, node->input(0));
+    const auto path = submodule_path(node->input(0), forks);
     if (!path) return false;
     const auto child = find_submodule(module, *path);
     const std::string& method = node->s(attr::name);
     if (!child || !child->find_method(method)) return false;
     module = *child;
+    forks.clear();
     graph = module.get_method(method).graph();
     call.module_path = join_module_path(call.module_path, *path);
     call.method = method;
-    call.in_function = false;
     name_module();
   }
   return true;
@@ -119,7 +134,6 @@ void CallSiteResolver::resolve(const std::vector<torch::jit::StackEntry>& callst
   call.module_type = site.module_type;
   call.method = site.method;
   call.frames = site.frames;
-  call.in_function = site.in_function;
   call.attributed = site.attributed;
   call.source = site.source;
 }

@@ -17,9 +17,9 @@
 namespace invact {
 
 /// The attribute path from a method's `self` to `value` ("block.0"); none where `value` is no
-/// submodule of it.
-std::optional<std::string> submodule_path(const torch::jit::Graph& graph,
-                                          const torch::jit::Value* value);
+/// submodule of it. `forks`: the prim::fork nodes whose tasks `value` lies in, outermost first.
+std::optional<std::string> submodule_path(const torch::jit::Value* value,
+                                          std::vector<const torch::jit::Node*> forks = {});
 
 /// The graph of the free function or method that a prim::CallFunction node calls; null where it is
 /// no TorchScript.
@@ -36,7 +36,7 @@ class CallSiteResolver {
  public:
   explicit CallSiteResolver(torch::jit::Module top) : top_(std::move(top)) {}
 
-  /// Fills module_path, module_type, method, frames, in_function, attributed and source of an
+  /// Fills module_path, module_type, method, frames, attributed and source of an
   /// OperatorCall. `callstack`: innermost entry first, as torch::jit::currentCallstack() gives it.
   /// Where a frame cannot be followed (code that LibTorch made at run time), the deepest module
   /// known is named and `frames` stays empty.

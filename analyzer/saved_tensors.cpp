@@ -3,7 +3,6 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/saved_variable_hooks.h>
-#include <torch/csrc/jit/runtime/interpreter.h>
 
 #include <atomic>
 #include <deque>
@@ -12,6 +11,7 @@
 
 #include "analyzer/call_sites.h"
 #include "analyzer/error.h"
+#include "analyzer/forked_tasks.h"
 #include "analyzer/model.h"
 #include "analyzer/storage_table.h"
 #include "kernels/catalog.h"
@@ -103,7 +103,7 @@ class SavedTensorRecorder::State {
     OperatorCall& call = calls_.emplace_back();
     call.id = {static_cast<int64_t>(calls_.size()) - 1};
     call.op = running.op;
-    sites_.resolve(torch::jit::currentCallstack(), call);
+    sites_.resolve(callstack_through_forks(), call);
     running.call = call.id;
     return call;
   }

@@ -17,6 +17,7 @@
 #include <functional>
 
 #include "analyzer/error.h"
+#include "analyzer/forked_tasks.h"
 #include "analyzer/saved_tensors.h"
 
 namespace invact {
@@ -90,8 +91,12 @@ class BufferGuard {
 c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   set_mode(model, settings.train);
   seed_random_numbers(settings.seed);
-  return run_model(model, "forward",
-                   [&] { return model.module.get_method("forward")(inputs.values); });
+  return run_model(model, "forward", [&] {
+    const auto result =
+        model.module.get_method("forward").run_async(inputs.values, {}, run_forks_at_once());
+    result->waitAndThrow();
+    return result->value();
+  });
 }
 
 /// Floating tensors in `value`, nested ones flattened in order.

@@ -72,8 +72,6 @@ struct OperatorCall {
   /// Where each frame stands in the serialized code, the operator's own node first. Empty: the code
   /// could not be told.
   std::vector<CodeRange> frames;
-  bool in_function =
-      false;  ///< The node stands in a free function (`F.silu`) that the method called.
   bool attributed = false;  ///< `module_path` was found; otherwise the bytes count as unattributed.
   SourceLocation source;
   std::optional<StorageId> output;  ///< For known activations: the storage of the result.

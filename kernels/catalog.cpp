@@ -35,6 +35,11 @@ const Activation* find_activation(std::string_view aten_op, std::string_view var
   return row == std::end(kActivations) ? nullptr : row;
 }
 
+const Activation* find_replacement(std::string_view invact_op) {
+  const auto row = std::ranges::find(kActivations, invact_op, &Activation::invact_op);
+  return row == std::end(kActivations) ? nullptr : row;
+}
+
 bool is_activation(std::string_view aten_op) {
   return std::ranges::any_of(
       kActivations, [&](const Activation& activation) { return activation.aten_op == aten_op; });

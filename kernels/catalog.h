@@ -40,6 +40,9 @@ std::span<const Activation> activations();
 /// there is none.
 const Activation* find_activation(std::string_view aten_op, std::string_view variant);
 
+/// The first row whose replacement is `invact_op`; null if there is none.
+const Activation* find_replacement(std::string_view invact_op);
+
 /// Whether any row replaces this operator, whatever its variant.
 bool is_activation(std::string_view aten_op);
 

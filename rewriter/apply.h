@@ -16,6 +16,11 @@ namespace invact {
 /// @throws Error(kInternal) where the plan was made for another model.
 torch::jit::Module apply_plan(const Model& model, const Plan& plan);
 
+/// The module that `rewritten` was made from, with the parameters and buffers that it has now:
+/// every operator of the library is ATen's again, and what apply_plan split is joined. A model
+/// without such operators comes back as it is.
+torch::jit::Module restore_original(const Model& rewritten);
+
 /// Writes `module` to `path`, with the example inputs and extra files of the model that it was made
 /// from, and `provenance` as the extra file `invact.json`. @throws Error(kEnvironment) where the
 /// file cannot be written.

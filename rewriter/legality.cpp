@@ -1,37 +1,41 @@
 #include "rewriter/legality.h"
 
 #include <fmt/format.h>
-#include <torch/csrc/jit/passes/constant_propagation.h>
-#include <torch/csrc/jit/passes/inliner.h>
 
-#include <algorithm>
 #include <set>
-
-#include "analyzer/source_lines.h"
 
 namespace invact {
 namespace {
 
+namespace prim = torch::jit::prim;
 using torch::jit::Node;
 
-std::pair<std::string, CodeRange> code_key(const Node& node) {
-  return {node.kind().toQualString(), code_range(node.sourceRange())};
+/// The innermost loop whose body holds both nodes; null where there is none.
+const Node* common_loop(const Node* a, const Node* b) {
+  std::set<const Node*> around_a;
+  for (auto* block = a->owningBlock(); block->owningNode();
+       block = block->owningNode()->owningBlock()) {
+    if (block->owningNode()->kind() == prim::Loop) around_a.insert(block->owningNode());
+  }
+  for (auto* block = b->owningBlock(); block->owningNode();
+       block = block->owningNode()->owningBlock()) {
+    if (around_a.contains(block->owningNode())) return block->owningNode();
+  }
+  return nullptr;
 }
 
-bool can_be_inlined(Node* node) {
-  const bool is_call = node->kind() == torch::jit::prim::CallMethod ||
-                       node->kind() == torch::jit::prim::CallFunction;
-  return is_call && torch::jit::tryToGraphFunction(node);
+/// `value` is a new tensor each time that its node's block runs, as a linear's result is.
+bool is_new_tensor(const torch::jit::Value* value) {
+  const auto* const schema = value->node()->maybeSchema();
+  return schema && schema->returns().size() > value->offset() &&
+         !schema->returns()[value->offset()].alias_info();
 }
 
-/// Inline() takes a callee's optimized graph for flat already; with the executor's optimization off
-/// it is not, and each pass opens one level. Calls of interfaces stay.
-void inline_every_call(torch::jit::Graph& graph) {
-  const auto calls_remain = [&graph] {
-    const auto nodes = nodes_in_order(graph);
-    return std::any_of(nodes.begin(), nodes.end(), can_be_inlined);
-  };
-  while (calls_remain()) torch::jit::Inline(graph);
+/// An in-place operator in a loop writes what an earlier turn returned, unless its input is made
+/// anew in the same turn.
+bool overwrites_earlier_turn(const Node* node) {
+  return common_loop(node, node) && !(is_new_tensor(node->input(0)) &&
+                                      node->input(0)->node()->owningBlock() == node->owningBlock());
 }
 
 }  // namespace
@@ -42,65 +46,32 @@ std::optional<Rejection> check_variant(const GraphSite& site) {
                    fmt::format("{}'s variant is not a constant that invact knows", site.match.op)};
 }
 
-std::optional<Rejection> check_function(const GraphSite& site) {
-  if (site.in_function.empty()) return std::nullopt;
-  return Rejection{"in_function",
-                   fmt::format("stands in the function {}(), whose code all its callers share; a "
-                               "traced model has it in the module's own code",
-                               site.in_function)};
-}
-
-std::optional<Rejection> check_control_flow(const GraphSite& site) {
-  if (!site.in_control_flow) return std::nullopt;
-  return Rejection{"in_control_flow",
-                   "stands inside an `if` or a loop, where one observed step does not show what "
-                   "every step keeps"};
-}
-
-WholeModelAliases::WholeModelAliases(const torch::jit::Module& top)
-    : graph_(top.get_method("forward").graph()->copy()) {
-  inline_every_call(*graph_);
-  // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
-  // one.
-  torch::jit::ConstantPropagation(graph_);
-  nodes_ = nodes_in_order(*graph_);
-  for (Node* node : nodes_) nodes_by_code_[code_key(*node)].push_back(node);
-  aliases_ = std::make_unique<torch::jit::AliasDb>(graph_, /*isFrozen=*/false,
-                                                   /*descendFunctionCalls=*/true);
-}
-
-const std::vector<Node*>& WholeModelAliases::inlined(const GraphSite& site) const {
-  static const std::vector<Node*> kNone;
-  const auto found = nodes_by_code_.find(code_key(*site.match.node));
-  return found == nodes_by_code_.end() ? kNone : found->second;
-}
+WholeModelAliases::WholeModelAliases(const InlinedModel& inlined)
+    : inlined_(inlined),
+      aliases_(std::make_unique<torch::jit::AliasDb>(inlined.graph(), /*isFrozen=*/false,
+                                                     /*descendFunctionCalls=*/true)) {}
 
 std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite& site) const {
-  const auto& copies = inlined(site);
-  if (copies.empty()) {
-    return Rejection{"not_reachable",
-                     "is called in a way that cannot be followed before the model runs (an "
-                     "interface or a fork)"};
-  }
-  for (Node* node : copies) {
+  for (Node* node : site.copies) {
     const torch::jit::ValueSet output = {node->output()};
-    for (Node* writer : nodes_) {
+    for (Node* writer : inlined_.nodes()) {
+      if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, output)) continue;
       // An in-place activation writes its own output; whoever wrote before it wrote its input.
-      if (writer == node || !writer->isAfter(node)) continue;
-      if (writer->blocks().empty() && aliases_->writesToAlias(writer, output)) {
-        return Rejection{"output_written",
-                         fmt::format("{} writes to its output in place, which is what would be "
-                                     "kept for backward",
-                                     writer->kind().toQualString())};
-      }
+      const bool writes_later = writer == node ? overwrites_earlier_turn(node)
+                                               : writer->isAfter(node) || common_loop(writer, node);
+      if (!writes_later) continue;
+      return Rejection{"output_written",
+                       fmt::format("{} writes to its output in place, which is what would be "
+                                   "kept for backward",
+                                   writer->kind().toQualString())};
     }
   }
   return std::nullopt;
 }
 
-std::vector<std::string> WholeModelAliases::consumers(const GraphSite& site) const {
+std::vector<std::string> consumers(const GraphSite& site) {
   std::set<std::string> names;
-  for (const Node* node : inlined(site)) {
+  for (const Node* node : site.copies) {
     for (const auto& use : node->output()->uses()) names.insert(use.user->kind().toQualString());
   }
   return {names.begin(), names.end()};

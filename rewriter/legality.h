@@ -5,14 +5,13 @@
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/ir.h>
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "analyzer/trace.h"
 #include "rewriter/graph_sites.h"
+#include "rewriter/inlined_model.h"
 
 namespace invact {
 
@@ -24,31 +23,22 @@ struct Rejection {
 /// The operator library has no operator for this variant, or it is only known at run time.
 std::optional<Rejection> check_variant(const GraphSite& site);
 
-/// The node stands in a free function (F.silu), which all its callers share.
-std::optional<Rejection> check_function(const GraphSite& site);
-
-/// The node stands inside an `if` or a loop.
-std::optional<Rejection> check_control_flow(const GraphSite& site);
-
-/// Alias analysis over the whole model: forward's graph with every call inlined, on a copy.
+/// Alias analysis over the whole model.
 class WholeModelAliases {
  public:
-  explicit WholeModelAliases(const torch::jit::Module& top);
+  /// `inlined` must outlive the result.
+  explicit WholeModelAliases(const InlinedModel& inlined);
 
   /// Somebody writes to the output after it was made, so that keeping it for backward would keep
   /// the wrong values.
   std::optional<Rejection> check_output_written(const GraphSite& site) const;
 
-  /// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".
-  std::vector<std::string> consumers(const GraphSite& site) const;
-
  private:
-  const std::vector<torch::jit::Node*>& inlined(const GraphSite& site) const;
-
-  std::shared_ptr<torch::jit::Graph> graph_;
-  std::vector<torch::jit::Node*> nodes_;
-  std::map<std::pair<std::string, CodeRange>, std::vector<torch::jit::Node*>> nodes_by_code_;
+  const InlinedModel& inlined_;
   std::unique_ptr<torch::jit::AliasDb> aliases_;
 };
+
+/// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".
+std::vector<std::string> consumers(const GraphSite& site);
 
 }  // namespace invact

@@ -10,6 +10,7 @@
 #include "analyzer/error.h"
 #include "analyzer/model.h"
 #include "rewriter/graph_sites.h"
+#include "rewriter/inlined_model.h"
 #include "rewriter/legality.h"
 #include "rewriter/prediction.h"
 
@@ -49,14 +50,20 @@ bool names_operator(const std::vector<std::string>& ops, const std::string& op) 
                      [&](const std::string& name) { return qualified(name) == op; });
 }
 
+std::string site_id(const GraphSite& site) {
+  std::string id = fmt::format("{}/{}", site.location.module_path, site.location.method);
+  if (!site.function.empty()) {
+    id += fmt::format("#{}>{}", fmt::join(site.location.function_calls, "#"), site.function);
+  }
+  return id + fmt::format("#{}", site.location.node_index);
+}
+
 Candidate make_candidate(GraphSite graph_site) {
   Candidate candidate;
   Site& site = candidate.site;
   site.location = graph_site.location;
   site.op = graph_site.match.op;
-  site.id = fmt::format("{}/{}{}#{}", site.location.module_path, site.location.method,
-                        graph_site.in_function.empty() ? "" : ">" + graph_site.in_function,
-                        site.location.node_index);
+  site.id = site_id(graph_site);
   if (const auto* const activation = graph_site.match.activation) {
     site.replacement = activation->invact_op;
     site.strategy = activation->strategy;
@@ -66,19 +73,41 @@ Candidate make_candidate(GraphSite graph_site) {
   return candidate;
 }
 
+/// A call whose code the walk over the model did not reach.
+Candidate unreached_candidate(const OperatorCall& call, size_t number) {
+  Candidate candidate;
+  Site& site = candidate.site;
+  site.location.module_path = call.module_path;
+  site.location.module_type = call.module_type;
+  site.location.method = call.method;
+  site.op = call.op;
+  site.id = fmt::format("{}/{}?{}#{}", call.module_path, call.method, call.op, number);
+  site.source = call.source;
+  candidate.reject(
+      {"not_reachable",
+       "is called in a way that cannot be followed before the model runs (an "
+       "interface in a list, a module chosen at run time, a method of a plain class)"});
+  return candidate;
+}
+
 class Planner {
  public:
   Planner(const Report& report, const Model& model, const PlanOptions& options)
-      : report_(report), options_(options), prediction_(report), aliases_(model.module) {
-    for (GraphSite& site : find_graph_sites(model.module)) {
+      : report_(report),
+        options_(options),
+        prediction_(report),
+        inlined_(model.module),
+        aliases_(inlined_) {
+    for (GraphSite& site : find_graph_sites(inlined_, model.module)) {
       candidates_.push_back(make_candidate(std::move(site)));
     }
   }
 
   Plan make() {
     find_calls();
-    for (Candidate& candidate : candidates_) reject_unsafe(candidate);
-    reject_partly_shared();
+    for (Candidate& candidate : candidates_) {
+      if (candidate.open) reject_unsafe(candidate);
+    }
     drop_gainless();
     return finish();
   }
@@ -86,24 +115,44 @@ class Planner {
  private:
   /// Joins each site with its executions: same module instance, method and serialized code.
   void find_calls() {
-    std::map<std::tuple<std::string, std::string, CodeRange>, std::vector<const OperatorCall*>>
-        calls;
-    for (const OperatorCall& call : report_.calls) {
-      if (call.frames.empty() || !kernels::is_activation(call.op)) continue;
-      calls[{call.module_path, call.method, call.frames.front()}].push_back(&call);
-    }
+    std::multimap<std::pair<std::string, CodeRange>, Candidate*> by_code;
     for (Candidate& candidate : candidates_) {
-      const SiteLocation& location = candidate.site.location;
-      const auto found =
-          calls.find({location.module_path, location.method, candidate.graph_site.code});
-      if (found == calls.end()) continue;
-      for (const OperatorCall* call : found->second) {
-        if (call->op != candidate.site.op) continue;
-        if (!candidate.executed) candidate.site.source = call->source;
-        candidate.executed = true;
-        if (prediction_.saves(call->id)) candidate.calls.push_back(call->id);
+      for (const std::string& path : candidate.graph_site.module_paths) {
+        by_code.emplace(std::pair{path, candidate.graph_site.frames.front()}, &candidate);
       }
     }
+    std::vector<Candidate> unreached;
+    for (const OperatorCall& call : report_.calls) {
+      if (!kernels::is_activation(call.op)) continue;
+      Candidate* const candidate = find_candidate(by_code, call);
+      const bool saves = prediction_.saves(call.id);
+      if (candidate) {
+        if (!candidate->executed) candidate->site.source = call.source;
+        candidate->executed = true;
+        if (saves) candidate->calls.push_back(call.id);
+      } else if (saves) {
+        unreached.push_back(unreached_candidate(call, unreached.size()));
+      }
+    }
+    for (Candidate& candidate : unreached) candidates_.push_back(std::move(candidate));
+  }
+
+  static Candidate* find_candidate(
+      const std::multimap<std::pair<std::string, CodeRange>, Candidate*>& by_code,
+      const OperatorCall& call) {
+    if (call.frames.empty()) return nullptr;
+    const auto [begin, end] = by_code.equal_range({call.module_path, call.frames.front()});
+    for (auto entry = begin; entry != end; ++entry) {
+      const GraphSite& site = entry->second->graph_site;
+      // The same function may be called from several places in one method.
+      const bool same_calls =
+          site.frames.size() <= call.frames.size() &&
+          std::equal(site.frames.begin(), site.frames.end(), call.frames.begin());
+      if (same_calls && site.location.method == call.method && site.match.op == call.op) {
+        return entry->second;
+      }
+    }
+    return nullptr;
   }
 
   void reject_unsafe(Candidate& candidate) const {
@@ -112,10 +161,7 @@ class Planner {
         (!options_.only.empty() && !names_operator(options_.only, site.match.op))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
     }
-    for (const auto& rejection : {check_variant(site), check_function(site),
-                                  check_control_flow(site), aliases_.check_output_written(site)}) {
-      if (rejection) return candidate.reject(*rejection);
-    }
+    if (const auto rejection = check_variant(site)) return candidate.reject(*rejection);
     if (!candidate.executed) {
       return candidate.reject({"not_executed", "did not run in the observed step"});
     }
@@ -129,33 +175,7 @@ class Planner {
                                  "be kept as the output"});
       }
     }
-  }
-
-  /// Instances of one class share their code. Where one of them was rejected, the others cannot be
-  /// rewritten alone. Instances that did not run do not matter: the code is right for them as well.
-  void reject_partly_shared() {
-    bool changed = true;
-    while (changed) {
-      changed = false;
-      for (const Candidate& rejected : candidates_) {
-        if (rejected.open || rejected.site.reason_code == "not_executed" ||
-            rejected.site.reason_code == "saves_nothing") {
-          continue;
-        }
-        for (Candidate& candidate : candidates_) {
-          if (!candidate.open || !same_code(candidate, rejected)) continue;
-          candidate.reject(
-              {"shared_code",
-               fmt::format("shares its class with '{}', which cannot be rewritten ({})",
-                           rejected.site.location.module_path, rejected.site.reason_code)});
-          changed = true;
-        }
-      }
-    }
-  }
-
-  static bool same_code(const Candidate& a, const Candidate& b) {
-    return a.graph_site.match.node == b.graph_site.match.node;
+    if (const auto rejection = aliases_.check_output_written(site)) candidate.reject(*rejection);
   }
 
   std::unordered_set<int64_t> open_calls(const Candidate* without = nullptr,
@@ -191,7 +211,6 @@ class Planner {
       }
       if (!worst) return;
       worst->reject(explain_no_gain(*worst));
-      reject_partly_shared();
     }
   }
 
@@ -202,7 +221,7 @@ class Planner {
         return {"output_not_kept",
                 fmt::format("nobody else keeps its output (read by {}), so keeping it instead of "
                             "the input frees nothing",
-                            fmt::join(aliases_.consumers(candidate.graph_site), ", "))};
+                            fmt::join(consumers(candidate.graph_site), ", "))};
       }
       for (const StorageId storage : prediction_.kept_by(id)) {
         const auto savers = prediction_.other_savers(storage, id);
@@ -237,6 +256,7 @@ class Planner {
   const Report& report_;
   const PlanOptions& options_;
   Prediction prediction_;
+  InlinedModel inlined_;
   WholeModelAliases aliases_;
   std::vector<Candidate> candidates_;
 };

@@ -17,7 +17,11 @@ struct SiteLocation {
   std::string module_path;
   std::string module_type;
   std::string method;
-  int64_t node_index = 0;  ///< In the method's graph, nested blocks included, in printing order.
+  /// Calls of free functions (F.silu) from the method's code to the node's, each an index as below.
+  std::vector<int64_t> function_calls;
+  /// In the graph of the method or of the last function called, nested blocks and forked tasks
+  /// included, in printing order.
+  int64_t node_index = 0;
   std::string graph_fingerprint;
   bool operator==(const SiteLocation&) const = default;
 };

@@ -1,0 +1,233 @@
+#include "rewriter/inlined_model.h"
+
+#include <fmt/format.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
+#include <torch/csrc/jit/passes/inliner.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "analyzer/call_sites.h"
+#include "analyzer/source_lines.h"
+
+namespace invact {
+namespace {
+
+namespace prim = torch::jit::prim;
+namespace attr = torch::jit::attr;
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+/// The index of a node's origin. An attribute, because passes move nodes and make new ones where
+/// destroyed ones lay.
+const c10::Symbol kOriginAttribute = c10::Symbol::attr("invact_origin");
+
+void append_nodes(Block* block, std::vector<Node*>& nodes) {
+  for (Node* node : block->nodes()) {
+    nodes.push_back(node);
+    for (Block* inner : node->blocks()) append_nodes(inner, nodes);
+    if (node->kind() == prim::fork) append_nodes(node->g(attr::Subgraph)->block(), nodes);
+  }
+}
+
+}  // namespace
+
+std::vector<Node*> nodes_in_order(Graph& graph) {
+  std::vector<Node*> nodes;
+  append_nodes(graph.block(), nodes);
+  return nodes;
+}
+
+std::string graph_fingerprint(Graph& graph) {
+  // FNV-1a, 64 bit: a guard against mistakes, not against forgery.
+  uint64_t digest = 14695981039346656037ULL;
+  const auto add = [&digest](const std::string& text) {
+    for (const char letter : text) {
+      digest = (digest ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
+    }
+  };
+  std::unordered_map<const Value*, size_t> numbers;
+  const auto number = [&numbers](const Value* value) {
+    return numbers.try_emplace(value, numbers.size()).first->second;
+  };
+  for (const auto* input : graph.inputs()) number(input);
+  for (const Node* node : nodes_in_order(graph)) {
+    add(node->kind().toQualString());
+    for (const auto* input : node->inputs()) add(fmt::format(",{}", number(input)));
+    for (const auto* output : node->outputs()) add(fmt::format(";{}", number(output)));
+    if (node->hasAttribute(attr::name)) add(node->s(attr::name));
+  }
+  for (const auto* output : graph.outputs()) add(fmt::format(">{}", number(output)));
+  return fmt::format("{:016x}", digest);
+}
+
+/// Replaces calls and forks in the copy, depth first, so that every node is met once.
+class Inliner {
+ public:
+  Inliner(InlinedModel& model, const torch::jit::Module& top) : model_(model), top_(top) {}
+
+  void run() {
+    const auto method = top_.get_method("forward");
+    model_.graph_ = method.graph()->copy();
+    Scope scope;
+    scope.instance = top_._ivalue().get();
+    scope.method = "forward";
+    scope.fingerprint = fingerprint(*method.graph());
+    expand(entries(nodes_in_order(*model_.graph_), nodes_in_order(*method.graph()), 0), scope);
+    for (Node* node : replaced_) node->destroy();
+  }
+
+ private:
+  /// The origin of the nodes that are being expanded, but for what differs from node to node.
+  using Scope = NodeOrigin;
+
+  /// A node of the copy and the node of the model's own code that it was copied from.
+  struct Entry {
+    Node* copy;
+    Node* original;
+    int64_t index;  ///< Of `original`, in its graph's nodes_in_order().
+  };
+
+  static std::vector<Entry> entries(const std::vector<Node*>& copies,
+                                    const std::vector<Node*>& originals, int64_t first_index) {
+    TORCH_INTERNAL_ASSERT(copies.size() == originals.size());
+    std::vector<Entry> result;
+    for (size_t i = 0; i < copies.size(); ++i) {
+      result.push_back({copies[i], originals[i], first_index + static_cast<int64_t>(i)});
+    }
+    return result;
+  }
+
+  void expand(const std::vector<Entry>& code, const Scope& scope) {
+    for (size_t i = 0; i < code.size(); ++i) {
+      const Entry& entry = code[i];
+      note_origin(entry, scope);
+      if (entry.copy->kind() == prim::CallMethod) {
+        expand_method(entry);
+      } else if (entry.copy->kind() == prim::CallFunction) {
+        expand_function(entry, scope);
+      } else if (entry.copy->kind() == prim::fork) {
+        expand_fork(entry, scope);
+        // The task's own nodes follow in `code`; their inlined copies have been expanded.
+        i += nodes_in_order(*entry.original->g(attr::Subgraph)).size();
+      }
+    }
+  }
+
+  void note_origin(const Entry& entry, const Scope& scope) {
+    if (!scope.instance) return;
+    NodeOrigin origin = scope;
+    origin.node_index = entry.index;
+    origin.frames.insert(origin.frames.begin(), code_range(entry.original->sourceRange()));
+    entry.copy->i_(kOriginAttribute, static_cast<int64_t>(model_.origins_.size()));
+    model_.origins_.push_back(std::move(origin));
+  }
+
+  void expand_method(const Entry& call) {
+    const std::string& name = call.copy->s(attr::name);
+    // In the copy every chain of attributes starts at the model itself.
+    const auto path = submodule_path(call.copy->input(0));
+    const auto instance = path ? find_submodule(top_, *path) : std::nullopt;
+    Scope scope;
+    std::shared_ptr<Graph> graph;
+    if (const auto method = instance ? instance->find_method(name) : std::nullopt) {
+      graph = method->graph();
+      scope.instance = instance->_ivalue().get();
+      scope.module_path = *path;
+      scope.method = name;
+      scope.fingerprint = fingerprint(*graph);
+    } else if (auto* const function = torch::jit::tryToGraphFunction(call.copy)) {
+      graph = function->graph();
+    } else {
+      return;  // An interface that only the run resolves: alias analysis assumes the worst of it.
+    }
+    expand_call(call, *graph, call.copy->inputs().vec(), scope);
+  }
+
+  void expand_function(const Entry& call, const Scope& caller) {
+    const auto graph = called_function_graph(*call.copy);
+    if (!graph) return;
+    Scope scope = caller;
+    scope.function_calls.push_back(call.index);
+    scope.function = call.copy->input(0)->type()->expect<c10::FunctionType>()->function()->name();
+    scope.frames.insert(scope.frames.begin(), code_range(call.original->sourceRange()));
+    if (scope.instance) scope.fingerprint += fingerprint(*graph);
+    expand_call(call, *graph, call.copy->inputs().slice(1).vec(), scope);
+  }
+
+  void expand_call(const Entry& call, Graph& callee, const std::vector<Value*>& inputs,
+                   const Scope& scope) {
+    const auto [outputs, copies] = insert_before(call.copy, callee, inputs);
+    call.copy->output()->replaceAllUsesWith(outputs.at(0));
+    call.copy->destroy();
+    expand(entries(copies, nodes_in_order(callee), 0), scope);
+  }
+
+  /// The task's code takes the fork's place. Where the future is only waited for, so do its values;
+  /// elsewhere the fork stays and takes them as inputs, so that alias analysis lets whoever waits
+  /// write to them.
+  void expand_fork(const Entry& fork, const Scope& caller) {
+    Scope scope = caller;
+    scope.frames.insert(scope.frames.begin(), code_range(fork.original->sourceRange()));
+    const auto task = fork.original->g(attr::Subgraph);
+    const auto [outputs, copies] = insert_before(fork.copy, *task, fork.copy->inputs().vec());
+    const auto uses = fork.copy->output()->uses();
+    const bool only_waited_for =
+        outputs.size() == 1 &&
+        std::all_of(uses.begin(), uses.end(), [](const torch::jit::Use& use) {
+          return use.user->kind() == torch::jit::aten::wait;
+        });
+    if (only_waited_for) {
+      for (const auto& use : uses) {
+        use.user->output()->replaceAllUsesWith(outputs[0]);
+        replaced_.push_back(use.user);
+      }
+      replaced_.push_back(fork.copy);
+    } else {
+      for (Value* output : outputs) fork.copy->addInput(output);
+    }
+    expand(entries(copies, nodes_in_order(*task), fork.index + 1), scope);
+  }
+
+  std::pair<std::vector<Value*>, std::vector<Node*>> insert_before(
+      Node* place, Graph& code, const std::vector<Value*>& inputs) {
+    Node* const before = place->prev();
+    const torch::jit::WithInsertPoint guard(place);
+    auto outputs = torch::jit::insertGraph(*model_.graph_, code, inputs);
+    std::vector<Node*> copies;
+    for (Node* node = before->next(); node != place; node = node->next()) {
+      copies.push_back(node);
+      for (Block* inner : node->blocks()) append_nodes(inner, copies);
+      if (node->kind() == prim::fork) append_nodes(node->g(attr::Subgraph)->block(), copies);
+    }
+    return {std::move(outputs), std::move(copies)};
+  }
+
+  const std::string& fingerprint(Graph& graph) {
+    auto [found, fresh] = fingerprints_.try_emplace(&graph);
+    if (fresh) found->second = graph_fingerprint(graph);
+    return found->second;
+  }
+
+  InlinedModel& model_;
+  torch::jit::Module top_;
+  std::unordered_map<const Graph*, std::string> fingerprints_;
+  std::vector<Node*> replaced_;  ///< Forks and waits without a user, each after its users.
+};
+
+InlinedModel::InlinedModel(const torch::jit::Module& top) {
+  Inliner(*this, top).run();
+  // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
+  // one.
+  torch::jit::ConstantPropagation(graph_);
+  nodes_ = nodes_in_order(*graph_);
+}
+
+const NodeOrigin* InlinedModel::origin(const Node& node) const {
+  if (!node.hasAttribute(kOriginAttribute)) return nullptr;
+  return &origins_[static_cast<size_t>(node.i(kOriginAttribute))];
+}
+
+}  // namespace invact

@@ -1,0 +1,64 @@
+// The whole forward of a model as one graph, on a copy: every call and every forked task inlined,
+// conditions that are constant decided. Remembers where each node came from. Patterns and alias
+// analysis read it; nothing here is ever run.
+#pragma once
+
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analyzer/trace.h"
+
+namespace invact {
+
+/// Where a node of the model's own code stands, seen from one module instance.
+struct NodeOrigin {
+  const c10::ivalue::Object* instance = nullptr;  ///< The module whose method's code this is.
+  std::string module_path;                        ///< The path it was first reached by.
+  std::string method;
+  /// Calls of free functions (F.silu) from the method's code down to the node's, each by its index
+  /// in nodes_in_order() of the calling code.
+  std::vector<int64_t> function_calls;
+  int64_t node_index =
+      0;  ///< In the method's or, behind function calls, the last function's graph.
+  /// Where the node stands in the serialized code, then the function calls and forks around it,
+  /// innermost first, up to the method: how an observed OperatorCall's frames begin.
+  std::vector<CodeRange> frames;
+  std::string function;     ///< Name of the innermost free function; empty: the method itself.
+  std::string fingerprint;  ///< Of the code on the way from the method to the node.
+};
+
+class InlinedModel {
+ public:
+  explicit InlinedModel(const torch::jit::Module& top);
+
+  const std::shared_ptr<torch::jit::Graph>& graph() const { return graph_; }
+
+  /// Every node, in the order of running.
+  const std::vector<torch::jit::Node*>& nodes() const { return nodes_; }
+
+  /// Null where the node does not stand in a module's code (a method of a plain class), or was made
+  /// by a pass.
+  const NodeOrigin* origin(const torch::jit::Node& node) const;
+
+ private:
+  friend class Inliner;
+
+  std::shared_ptr<torch::jit::Graph> graph_;
+  std::vector<torch::jit::Node*> nodes_;
+  std::vector<NodeOrigin> origins_;
+};
+
+/// Every node of a graph, nested blocks and forked tasks included, in printing order: the order of
+/// SiteLocation::node_index.
+std::vector<torch::jit::Node*> nodes_in_order(torch::jit::Graph& graph);
+
+/// A digest of the graph's operators and of how values flow between them; names and types do not
+/// matter.
+std::string graph_fingerprint(torch::jit::Graph& graph);
+
+}  // namespace invact
