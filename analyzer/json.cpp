@@ -9,17 +9,6 @@ Json tensor_json(const TensorFacts& tensor) {
   return {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
 }
 
-Json inputs_json(const std::vector<InputRecord>& inputs) {
-  Json array = Json::array();
-  for (const InputRecord& input : inputs) {
-    Json entry = {{"name", input.name}};
-    entry.update(tensor_json(input.tensor));
-    entry["fill"] = input.fill;
-    array.push_back(std::move(entry));
-  }
-  return array;
-}
-
 Json module_or_null(const OperatorCall& call) {
   return call.attributed ? Json(call.module_path) : Json(nullptr);
 }
@@ -64,6 +53,17 @@ Json duplicates_json(const Report& report) {
 
 }  // namespace
 
+Json to_json(const std::vector<InputRecord>& inputs) {
+  Json array = Json::array();
+  for (const InputRecord& input : inputs) {
+    Json entry = {{"name", input.name}};
+    entry.update(tensor_json(input.tensor));
+    entry["fill"] = input.fill;
+    array.push_back(std::move(entry));
+  }
+  return array;
+}
+
 Json to_json(const SourceLocation& source) {
   if (source.line == 0) return nullptr;
   return {{"file", source.file}, {"line", source.line}};
@@ -88,7 +88,7 @@ Json to_json(const Report& report) {
                        {"sha256", report.model.sha256},
                        {"parameter_bytes", report.model.parameter_bytes},
                        {"buffer_bytes", report.model.buffer_bytes}};
-  document["inputs"] = inputs_json(report.inputs);
+  document["inputs"] = to_json(report.inputs);
   document["run"] = {{"device", report.run.device},
                      {"mode", report.run.mode},
                      {"executor", report.run.executor},

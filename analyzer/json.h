@@ -19,6 +19,8 @@ nlohmann::ordered_json document_head(const Environment& environment);
 /// storages, duplicates, notes.
 nlohmann::ordered_json to_json(const Report& report);
 
+nlohmann::ordered_json to_json(const std::vector<InputRecord>& inputs);
+
 /// {"file": ..., "line": ...}; null where the source is unknown.
 nlohmann::ordered_json to_json(const SourceLocation& source);
 

@@ -232,6 +232,24 @@ std::string render_report(const Report& report, const Plan& plan, const RenderOp
   return text;
 }
 
+std::string render_runs(const std::vector<Verification>& runs, const RenderOptions& options) {
+  if (runs.size() < 2) return "";
+  const Style& style = options.style;
+  std::string text = heading(fmt::format("RUNS ({}; the worst below)", runs.size()), style);
+  for (const Verification& run : runs) {
+    std::vector<std::string> inputs;
+    for (const InputRecord& input : run.inputs) {
+      inputs.push_back(fmt::format("{} {}", input.name, tensor_text(input.tensor)));
+    }
+    text += fmt::format(
+        "  {}{}{}  seed {:<4} {:>10} -> {:>10}  distance {:.2g} (allowed {:.2g})  {}\n",
+        run.passed ? style.good : style.bad, run.passed ? "passed" : "FAILED", style.reset,
+        run.seed, format_bytes(run.saved_bytes_before), format_bytes(run.saved_bytes_after),
+        run.gradient_distance, run.gradient_tolerance, fmt::join(inputs, ", "));
+  }
+  return text;
+}
+
 std::string render_verification(const Verification& verification, const RenderOptions& options) {
   const Style& style = options.style;
   std::string text = heading("VERIFICATION", style);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "analyzer/report.h"
 #include "cli/terminal.h"
@@ -26,7 +27,10 @@ std::string render_report(const Report& report, const Plan& plan, const RenderOp
 /// The sites of a plan: accepted ones summed by operator, rejected ones grouped by reason.
 std::string render_sites(const Plan& plan, const RenderOptions& options);
 
-/// What `invact verify` prints, and `rewrite` after its plan.
+/// A line for each of several runs of `invact verify`; empty where there is one.
+std::string render_runs(const std::vector<Verification>& runs, const RenderOptions& options);
+
+/// What `invact verify` prints (of several runs: the worst), and `rewrite` after its plan.
 std::string render_verification(const Verification& verification, const RenderOptions& options);
 
 /// What `invact ops` prints: the catalog.

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 std::string output_path(const RewriteOptions& options) {
   if (!options.output.empty()) return options.output;
   fs::path path = options.model;
-  return path.replace_extension(".invact.pt").string();
+  return path.replace_extension(options.restore ? ".restored.pt" : ".invact.pt").string();
 }
 
 void check_output_path(const std::string& model, const std::string& output, bool force) {
@@ -64,19 +64,29 @@ void copy_model(const std::string& from, const std::string& to) {
   if (code) throw_environment_error(fmt::format("Cannot write '{}': {}.", to, code.message()));
 }
 
+nlohmann::ordered_json model_json(const Model& model) {
+  return {{"path", model.record.path}, {"sha256", model.record.sha256}};
+}
+
+nlohmann::ordered_json verification_json(const std::optional<Verification>& verification) {
+  return verification ? to_json(*verification) : nlohmann::ordered_json(nullptr);
+}
+
+/// Null where nothing was written.
+nlohmann::ordered_json output_json(const std::string& path, const std::string& sha256) {
+  if (sha256.empty()) return nullptr;
+  return {{"path", path}, {"sha256", sha256}};
+}
+
 nlohmann::ordered_json rewrite_document(const Observation& observation,
                                         const std::optional<Verification>& verification,
                                         const std::string& output, const std::string& sha256) {
   auto document = document_head(current_environment());
-  document["model"] = {{"path", observation.model.record.path},
-                       {"sha256", observation.model.record.sha256}};
+  document["model"] = model_json(observation.model);
   document["plan"] = sites_json(observation.plan);
   document["prediction"] = prediction_json(observation.plan);
-  document["verification"] =
-      verification ? to_json(*verification) : nlohmann::ordered_json(nullptr);
-  document["output"] = sha256.empty()
-                           ? nlohmann::ordered_json(nullptr)
-                           : nlohmann::ordered_json{{"path", output}, {"sha256", sha256}};
+  document["verification"] = verification_json(verification);
+  document["output"] = output_json(output, sha256);
   return document;
 }
 
@@ -84,6 +94,70 @@ Verification verify_written(Observation& observation, const std::string& path) {
   Model rewritten = load_model(path, observation.settings.device);
   return verify_rewrite(observation.model, rewritten, observation.inputs, observation.settings,
                         observation.plan.saved_bytes_before, observation.plan.saved_bytes_after);
+}
+
+/// Keeps or drops the written file by what verification said. @returns its digest, or "".
+std::string commit_if_passed(OutputFile& file, const std::optional<Verification>& verification) {
+  if (verification && !verification->passed) return "";
+  const std::string sha256 = sha256_of_file(file.temporary_path());
+  file.commit();
+  return sha256;
+}
+
+int verification_failed(const GlobalOptions& global, const std::string& output) {
+  say(global, fmt::format("the written model failed verification; '{}' was not kept.", output));
+  return kExitVerificationFailed;
+}
+
+/// `rewrite --restore`. Verification takes the restored model for the original and the given one
+/// for its rewrite.
+int run_restore(const RewriteOptions& options, const GlobalOptions& global,
+                const std::string& output) {
+  std::optional<Verification> verification;
+  std::string sha256;
+  int64_t operator_count = 0;
+  Model rewritten;
+  {
+    Progress progress(global);
+    const auto specs = input_specs(options.run);
+    const RunSettings settings = start_run(options.run);
+    progress.step("Loading " + options.model);
+    rewritten = load_model(options.model, settings.device);
+    progress.step("Restoring");
+    const RestoredModel restored = restore_original(rewritten);
+    operator_count = restored.operator_count;
+    OutputFile file(output);
+    if (operator_count == 0) {
+      copy_model(options.model, file.temporary_path());
+    } else {
+      save_module(restored.module, rewritten, "", file.temporary_path());
+      if (!options.no_verify) {
+        progress.step("Verifying");
+        Model original = load_model(file.temporary_path(), settings.device);
+        verification = verify_rewrite(original, rewritten,
+                                      make_inputs(rewritten, specs, settings.seed, settings.device),
+                                      settings, {}, {});
+      }
+    }
+    sha256 = commit_if_passed(file, verification);
+  }
+  if (!options.json.empty()) {
+    auto document = document_head(current_environment());
+    document["model"] = model_json(rewritten);
+    document["restored_operators"] = operator_count;
+    document["verification"] = verification_json(verification);
+    document["output"] = output_json(output, sha256);
+    write_text(options.json, document.dump(2) + "\n");
+  }
+  if (options.json != "-" && verification) {
+    write_text("-", render_verification(*verification, {stdout_style(global), 10, false}));
+  }
+  if (sha256.empty()) return verification_failed(global, output);
+  say(global, operator_count == 0
+                  ? fmt::format("no operator of invact to undo; '{}' is an equal copy.", output)
+                  : fmt::format("restored {} operators; wrote '{}'{}.", operator_count, output,
+                                verification ? "" : ", not verified"));
+  return kExitDone;
 }
 
 }  // namespace
@@ -95,7 +169,7 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
   command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
   command
       ->add_option("-o,--output", options.output,
-                   "File to write [MODEL.invact.pt beside the model]")
+                   "File to write [MODEL.invact.pt beside the model; MODEL.restored.pt]")
       ->group("Output")
       ->type_name("OUT");
   command->add_flag("--force", options.force, "Replace OUT if it exists")->group("Output");
@@ -114,19 +188,29 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->type_name("OPS")
       ->delimiter(',')
       ->allow_extra_args(false);
+  auto* const only = command->get_option("--only");
+  auto* const skip = command->get_option("--skip");
+  command
+      ->add_flag("--restore", options.restore,
+                 "Undo: write the original graph of a rewritten MODEL, with MODEL's weights")
+      ->group("Plan")
+      ->excludes(only)
+      ->excludes(skip);
   command->add_flag("--no-verify", options.no_verify, "Write without running the rewritten model")
       ->group("Plan");
   add_run_options(*command, options.run);
   command->footer(
       "Examples:\n"
       "  invact rewrite traced.pt\n"
-      "  invact rewrite scripted.pt -o smaller.pt --input 8x3x224x224 --skip silu");
+      "  invact rewrite scripted.pt -o smaller.pt --input 8x3x224x224 --skip silu\n"
+      "  invact rewrite --restore trained.invact.pt -o trained.pt");
   return command;
 }
 
 int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   const std::string output = output_path(options);
   check_output_path(options.model, output, options.force);
+  if (options.restore) return run_restore(options, global, output);
   Observation observation;
   std::optional<Verification> verification;
   std::string sha256;
@@ -147,10 +231,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
         verification = verify_written(observation, file.temporary_path());
       }
     }
-    if (!verification || verification->passed) {
-      sha256 = sha256_of_file(file.temporary_path());
-      file.commit();
-    }
+    sha256 = commit_if_passed(file, verification);
   }
   strip_source_prefix(global.strip_prefix, observation);
   if (!options.json.empty()) {
@@ -162,11 +243,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
     write_text("-", render_sites(observation.plan, render) +
                         (verification ? render_verification(*verification, render) : ""));
   }
-  if (verification && !verification->passed) {
-    say(global,
-        fmt::format("the rewritten model failed verification; '{}' was not written.", output));
-    return kExitVerificationFailed;
-  }
+  if (sha256.empty()) return verification_failed(global, output);
   if (observation.plan.accepted_count() == 0) {
     say(global, fmt::format("nothing to rewrite; '{}' is an equal copy of the model.", output));
   } else {

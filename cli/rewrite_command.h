@@ -15,6 +15,7 @@ struct RewriteOptions {
   RunOptions run;
   std::vector<std::string> only;
   std::vector<std::string> skip;
+  bool restore = false;
   bool no_verify = false;
   bool force = false;
   std::string json;

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "cli/run_options.h"
 
@@ -12,6 +13,8 @@ struct VerifyOptions {
   std::string model;
   std::string rewritten;
   RunOptions run;
+  std::vector<std::string> cases;  ///< Each a set of inputs: SPECs between spaces.
+  int64_t seeds = 1;
   std::string json;
 };
 

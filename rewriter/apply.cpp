@@ -4,6 +4,7 @@
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <fstream>
 #include <map>
 #include <set>
 #include <sstream>
@@ -182,10 +183,13 @@ class CodeEditor {
         }
       } else if (const auto* activation = kernels::find_replacement(node->kind().toQualString())) {
         replace_operator(node, std::string(activation->aten_op));
+        ++restored_operators_;
       }
     }
     graph.lint();
   }
+
+  int64_t restored_operators() const { return restored_operators_; }
 
  private:
   /// A function of its own for these calls: the other callers keep theirs.
@@ -220,6 +224,7 @@ class CodeEditor {
   std::shared_ptr<torch::jit::CompilationUnit> unit_;
   std::map<std::pair<const torch::jit::Function*, std::string>, torch::jit::Function*> copies_;
   std::set<const Graph*> restored_;
+  int64_t restored_operators_ = 0;
 };
 
 }  // namespace
@@ -244,7 +249,7 @@ Module apply_plan(const Model& model, const Plan& plan) {
   return module;
 }
 
-Module restore_original(const Model& rewritten) {
+RestoredModel restore_original(const Model& rewritten) {
   const Module copy = fresh_copy(rewritten);
   CodeEditor editor(copy._ivalue()->compilation_unit());
   for (const Module& module : copy.modules()) {
@@ -252,7 +257,7 @@ Module restore_original(const Model& rewritten) {
       editor.restore(*torch::jit::toGraphFunction(*function).graph());
     }
   }
-  return join_classes(copy);
+  return {join_classes(copy), editor.restored_operators()};
 }
 
 void save_module(const Module& module, const Model& original, const std::string& provenance,
@@ -260,13 +265,18 @@ void save_module(const Module& module, const Model& original, const std::string&
   Module to_save = module;
   if (original.traced_inputs) to_save.store_traced_inputs("forward", *original.traced_inputs);
   auto extra_files = original.extra_files;
-  extra_files[kProvenanceFile] = provenance;
+  extra_files.erase(kProvenanceFile);
+  if (!provenance.empty()) extra_files[kProvenanceFile] = provenance;
+  // Through a stream: the name of a file, a temporary one here, would become the archive's.
+  std::ofstream file(path, std::ios::binary);
   try {
-    to_save.save(path, extra_files);
+    to_save.save(file, extra_files);
   } catch (const c10::Error& error) {
     throw_environment_error(fmt::format("Cannot write '{}': {}.", path,
                                         first_sentence(error.what_without_backtrace())));
   }
+  file.close();
+  if (!file) throw_environment_error(fmt::format("Cannot write '{}': is the disk full?", path));
 }
 
 }  // namespace invact

@@ -16,14 +16,19 @@ namespace invact {
 /// @throws Error(kInternal) where the plan was made for another model.
 torch::jit::Module apply_plan(const Model& model, const Plan& plan);
 
+struct RestoredModel {
+  torch::jit::Module module;
+  int64_t operator_count = 0;  ///< Nodes that became ATen's again; 0: nothing was to be done.
+};
+
 /// The module that `rewritten` was made from, with the parameters and buffers that it has now:
-/// every operator of the library is ATen's again, and what apply_plan split is joined. A model
-/// without such operators comes back as it is.
-torch::jit::Module restore_original(const Model& rewritten);
+/// every operator of the library is ATen's again, and what apply_plan split is joined. The operator
+/// library must be registered.
+RestoredModel restore_original(const Model& rewritten);
 
 /// Writes `module` to `path`, with the example inputs and extra files of the model that it was made
-/// from, and `provenance` as the extra file `invact.json`. @throws Error(kEnvironment) where the
-/// file cannot be written.
+/// from, and `provenance` as the extra file `invact.json`; none where it is empty. @throws
+/// Error(kEnvironment) where the file cannot be written.
 void save_module(const torch::jit::Module& module, const Model& original,
                  const std::string& provenance, const std::string& path);
 

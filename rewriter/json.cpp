@@ -57,12 +57,13 @@ Json prediction_json(const Plan& plan) {
           {"saved_bytes_after", plan.saved_bytes_after}};
 }
 
-Json to_json(const Verification& verification) {
+Json summary_json(const Verification& verification) {
   Json document;
   document["passed"] = verification.passed;
   document["failures"] = verification.failures;
   document["notes"] = verification.notes;
   document["seed"] = verification.seed;
+  document["inputs"] = to_json(verification.inputs);
   document["saved_bytes_before"] = verification.saved_bytes_before;
   document["saved_bytes_after"] = verification.saved_bytes_after;
   document["predicted_bytes"] = or_null(verification.predicted_bytes);
@@ -70,6 +71,11 @@ Json to_json(const Verification& verification) {
   document["gradient_tolerance"] = number(verification.gradient_tolerance);
   document["reference_distance"] =
       verification.reference_distance ? number(*verification.reference_distance) : Json(nullptr);
+  return document;
+}
+
+Json to_json(const Verification& verification) {
+  Json document = summary_json(verification);
   document["outputs"] = Json::array();
   for (const auto& output : verification.outputs) {
     document["outputs"].push_back(comparison_json(output));

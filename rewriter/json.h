@@ -15,4 +15,7 @@ nlohmann::ordered_json prediction_json(const Plan& plan);
 
 nlohmann::ordered_json to_json(const Verification& verification);
 
+/// The same without the arrays of tensors: one of several runs.
+nlohmann::ordered_json summary_json(const Verification& verification);
+
 }  // namespace invact

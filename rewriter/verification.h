@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "analyzer/trace.h"
+
 namespace invact {
 
 /// Two tensors of one name. Errors are of the second against the first.
@@ -28,6 +30,7 @@ struct Verification {
   std::vector<std::string> failures;  ///< One sentence each.
   std::vector<std::string> notes;
   uint64_t seed = 0;
+  std::vector<InputRecord> inputs;
   int64_t saved_bytes_before = 0;
   int64_t saved_bytes_after = 0;
   std::optional<int64_t> predicted_bytes;  ///< Where a plan was at hand.
@@ -38,5 +41,9 @@ struct Verification {
   /// The original's own distance from its float64 gradient; none where it does not run in float64.
   std::optional<double> reference_distance;
 };
+
+/// Whether `a` says more against the rewrite than `b`: a failure, else the gradient distance that
+/// takes more of what is allowed.
+bool is_worse(const Verification& a, const Verification& b);
 
 }  // namespace invact

@@ -251,13 +251,26 @@ int64_t observed_bytes(Model& model, const ModelInputs& inputs, const RunSetting
   return build_report(observe_forward(model, inputs, settings)).totals.saved_bytes;
 }
 
+/// Of 1: the whole tolerance.
+double used_tolerance(const Verification& verification) {
+  return verification.gradient_tolerance > 0
+             ? verification.gradient_distance / verification.gradient_tolerance
+             : verification.gradient_distance;
+}
+
 }  // namespace
+
+bool is_worse(const Verification& a, const Verification& b) {
+  if (a.passed != b.passed) return b.passed;
+  return used_tolerance(a) > used_tolerance(b);
+}
 
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
                             const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
                             std::optional<int64_t> predicted_bytes) {
   Verification result;
   result.seed = settings.seed;
+  result.inputs = inputs.records;
   result.predicted_bytes = predicted_bytes;
   result.saved_bytes_before =
       saved_bytes_before ? *saved_bytes_before : observed_bytes(original, inputs, settings);
