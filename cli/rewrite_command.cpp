@@ -155,7 +155,7 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
   if (sha256.empty()) return verification_failed(global, output);
   say(global, operator_count == 0
                   ? fmt::format("no operator of invact to undo; '{}' is an equal copy.", output)
-                  : fmt::format("restored {} operators; wrote '{}'{}.", operator_count, output,
+                  : fmt::format("undid {} operator nodes; wrote '{}'{}.", operator_count, output,
                                 verification ? "" : ", not verified"));
   return kExitDone;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 namespace invact {
@@ -9,6 +10,7 @@ namespace {
 
 namespace prim = torch::jit::prim;
 using torch::jit::Node;
+using torch::jit::Value;
 
 /// The innermost loop whose body holds both nodes; null where there is none.
 const Node* common_loop(const Node* a, const Node* b) {
@@ -22,6 +24,34 @@ const Node* common_loop(const Node* a, const Node* b) {
     if (around_a.contains(block->owningNode())) return block->owningNode();
   }
   return nullptr;
+}
+
+/// The values under which a tensor that `node` makes may still be known in later turns of the loops
+/// around it, and behind them. AliasDb follows one turn alone: it does not lead a loop body's
+/// results back to its inputs.
+torch::jit::ValueSet with_later_turns(Node* node, const torch::jit::AliasDb& aliases) {
+  torch::jit::ValueSet known = {node->output()};
+  const auto is_known = [&](Value* value) {
+    return std::any_of(known.begin(), known.end(), [&](const Value* member) {
+      return aliases.mayContainAlias(const_cast<Value*>(member), value);
+    });
+  };
+  for (auto* block = node->owningBlock(); block->owningNode();
+       block = block->owningNode()->owningBlock()) {
+    Node* const loop = block->owningNode();
+    if (loop->kind() != prim::Loop) continue;
+    // A body takes the turn's number first and returns whether to go on first.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t i = 0; i < loop->outputs().size(); ++i) {
+        if (known.contains(loop->output(i)) || !is_known(block->outputs()[i + 1])) continue;
+        known.insert(loop->output(i));
+        known.insert(block->inputs()[i + 1]);
+        changed = true;
+      }
+    }
+  }
+  return known;
 }
 
 /// `value` is a new tensor each time that its node's block runs, as a linear's result is.
@@ -53,7 +83,7 @@ WholeModelAliases::WholeModelAliases(const InlinedModel& inlined)
 
 std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite& site) const {
   for (Node* node : site.copies) {
-    const torch::jit::ValueSet output = {node->output()};
+    const torch::jit::ValueSet output = with_later_turns(node, *aliases_);
     for (Node* writer : inlined_.nodes()) {
       if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, output)) continue;
       // An in-place activation writes its own output; whoever wrote before it wrote its input.

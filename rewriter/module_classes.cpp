@@ -27,6 +27,7 @@ struct Group {
   ClassTypePtr source;                ///< The class of its first instance.
   std::map<size_t, size_t> children;  ///< Attribute slot -> group of the module in it.
   ClassTypePtr type;                  ///< The class that they get.
+  bool changed = false;               ///< New, or with other attribute types in it or below.
 };
 
 /// Lets the types of all values that are modules follow from that of `self`.
@@ -83,6 +84,7 @@ class Regrouping {
   /// A class named `name` like `group.source`. Children's groups must have their types.
   void copy_class(Group& group, const c10::QualifiedName& name) {
     const ClassTypePtr& source = group.source;
+    group.changed = true;
     group.type = c10::ClassType::create(name, unit_, /*is_module=*/true, source->doc_string());
     unit_->register_type(group.type);
     for (size_t slot = 0; slot < source->numAttributes(); ++slot) {
@@ -107,22 +109,28 @@ class Regrouping {
     }
   }
 
-  /// Fits a class that stays to those of its children.
-  void follow_children(const Group& group) {
-    bool changed = false;
+  /// Fits a class that stays to those of its children, which must have been fitted.
+  void follow_children(Group& group) {
     for (const auto& [slot, child] : group.children) {
+      group.changed |= groups_[child].changed;
       const auto type = attribute_type(group, slot);
       if (*type == *group.type->getAttribute(slot)) continue;
       group.type->unsafeChangeAttributeType(group.type->getAttributeName(slot), type);
-      changed = true;
+      group.changed = true;
     }
-    if (!changed) return;
-    const auto retype = [&group](torch::jit::Function* function) {
-      retype_modules(*torch::jit::toGraphFunction(*function).graph(), group.type);
-    };
-    for (auto* method : group.type->methods()) retype(method);
-    for (auto* hook : group.type->getForwardPreHooks()) retype(hook);
-    for (auto* hook : group.type->getForwardHooks()) retype(hook);
+  }
+
+  /// Lets the code of every new or changed class know the classes of its modules.
+  void retype_code() {
+    for (const Group& group : groups_) {
+      if (!group.changed) continue;
+      const auto retype = [&group](torch::jit::Function* function) {
+        retype_modules(*torch::jit::toGraphFunction(*function).graph(), group.type);
+      };
+      for (auto* method : group.type->methods()) retype(method);
+      for (auto* hook : group.type->getForwardPreHooks()) retype(hook);
+      for (auto* hook : group.type->getForwardHooks()) retype(hook);
+    }
   }
 
   /// Every object with the class of its group; those whose class is another are made anew.
@@ -137,7 +145,6 @@ class Regrouping {
 
   torch::jit::Function* copy_function(torch::jit::Function& function, const Group& group) {
     auto graph = torch::jit::toGraphFunction(function).graph()->copy();
-    retype_modules(*graph, group.type);
     auto* const copy = unit_->create_function(
         c10::QualifiedName(*group.type->name(), function.name()), std::move(graph));
     copy->setSchema(function.getSchema().cloneWithRemappedTypes([&group](const c10::TypePtr& type) {
@@ -205,6 +212,7 @@ torch::jit::Module split_classes(const torch::jit::Module& top, const VariantOf&
     }
   }
   for (Group* group : kept) regrouping.follow_children(*group);
+  regrouping.retype_code();
   return regrouping.rebuild();
 }
 
@@ -223,6 +231,7 @@ torch::jit::Module join_classes(const torch::jit::Module& top) {
     if (!group.type) regrouping.copy_class(group, original_name(*group.source->name()));
   }
   for (Group* group : kept) regrouping.follow_children(*group);
+  regrouping.retype_code();
   return regrouping.rebuild();
 }
 

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/testing/file_check.h>
 
+#include "analyzer/call_sites.h"
 #include "analyzer/error.h"
 #include "analyzer/report.h"
 #include "analyzer/session.h"
+#include "rewriter/module_classes.h"
 #include "rewriter/verify.h"
 #include "tests/support/models.h"
 
@@ -79,6 +81,128 @@ TEST(ApplyTest, ApplyingTwiceEqualsApplyingOnce) {
   const Rewrite twice = rewrite(once.rewritten.module);
   EXPECT_TRUE(twice.plan.sites.empty());
   EXPECT_EQ(graph_text(once.rewritten), graph_text(twice.rewritten));
+}
+
+/// Three blocks of one class, of which the second's output is kept by nobody.
+torch::jit::Module with_shared_classes() {
+  const auto act = make_module("Act", {}, "def forward(self, x):\n    return torch.gelu(x)\n");
+  auto block = make_module("Block", {{"v", parameter({16, 16})}, {"w", parameter({16, 16})}}, "");
+  block.register_module("act", act);
+  block.define(R"(
+def forward(self, x):
+    return torch.linear(self.act.forward(torch.linear(x, self.v)), self.w)
+)");
+  const auto make_block = [&](bool trained) {
+    torch::jit::Module made(block._ivalue()->copy());
+    made.setattr("act", act._ivalue()->copy());
+    made.setattr("v", parameter({16, 16}));
+    made.setattr("w", parameter({16, 16}, trained));
+    return made;
+  };
+  auto top = make_module("Top", {}, "");
+  top.register_module("first", make_block(true));
+  top.register_module("second", make_block(false));
+  top.register_module("third", make_block(true));
+  top.define(R"(
+def forward(self, x):
+    return self.third.forward(self.second.forward(self.first.forward(x)))
+)");
+  return top;
+}
+
+std::string class_of(const Model& model, const std::string& name) {
+  return model.module.attr(name).toModule().type()->name()->qualifiedName();
+}
+
+TEST(ApplyTest, ClassesAreSplitWhereDecisionsDifferAndNowhereElse) {
+  Rewrite result = rewrite(with_shared_classes());
+  EXPECT_EQ(result.plan.accepted_count(), 2);
+  const Model& rewritten = result.rewritten;
+  EXPECT_EQ(class_of(rewritten, "first"), class_of(result.model, "first"));
+  EXPECT_EQ(class_of(rewritten, "first"), class_of(rewritten, "third"));
+  EXPECT_THAT(class_of(rewritten, "second"), ::testing::HasSubstr("rewritten_by_invact"));
+  const auto act_graph = [&rewritten](const char* block) {
+    const auto act = rewritten.module.attr(block).toModule().attr("act").toModule();
+    return act.get_method("forward").graph()->toString();
+  };
+  FileCheck().check("invact::gelu")->run(act_graph("first"));
+  FileCheck().check("aten::gelu")->run(act_graph("second"));
+  const Verification verification =
+      verify_rewrite(result.model, result.rewritten, result.inputs, {},
+                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
+}
+
+TEST(ApplyTest, WhereAllInstancesAgreeNoClassIsMade) {
+  const Rewrite result = rewrite(with_shared_classes());
+  auto all = with_shared_classes();
+  all.attr("second").toModule().attr("w").toTensor().set_requires_grad(true);
+  const Rewrite agreed = rewrite(all);
+  EXPECT_EQ(agreed.plan.accepted_count(), 3);
+  EXPECT_EQ(class_of(agreed.rewritten, "second"), class_of(agreed.rewritten, "first"));
+}
+
+TEST(ApplyTest, OneObjectUnderTwoNamesStaysOne) {
+  auto act = make_module("Act", {}, "def forward(self, x):\n    return torch.gelu(x)\n");
+  auto top = make_module("Top", {{"w", parameter({16, 16})}}, "");
+  top.register_module("a", act);
+  top.register_module("b", act);
+  top.register_module("c", torch::jit::Module(act._ivalue()->copy()));
+  top.define(R"(
+def forward(self, x):
+    y = self.a.forward(torch.linear(x, self.w))
+    return self.c.forward(self.b.forward(torch.linear(y, self.w)) @ self.w)
+)");
+  const Rewrite result = rewrite(top);
+  EXPECT_EQ(result.plan.accepted_count(), 1);  // c's output is kept by nobody
+  const auto object = [&result](const char* name) {
+    return result.rewritten.module.attr(name).toObject();
+  };
+  EXPECT_EQ(object("a"), object("b"));
+  EXPECT_NE(*object("a")->type(), *object("c")->type());
+}
+
+TEST(ApplyTest, RestoreGivesTheOriginalBack) {
+  for (const auto& module : {with_shared_classes(), make_mlp("torch.silu_(h)", 16, 32, 4)}) {
+    const Rewrite result = rewrite(module);
+    const RestoredModel restored = restore_original(result.rewritten);
+    EXPECT_GT(restored.operator_count, 0);
+    const std::string path = temporary_path("restored.pt");
+    save_module(restored.module, result.rewritten, "", path);
+    const Model loaded = load_model(path, c10::kCPU);
+    EXPECT_FALSE(loaded.extra_files.contains(kProvenanceFile));
+    EXPECT_EQ(module_records(loaded.module), module_records(result.model.module));
+    for (const auto& child : result.model.module.named_modules()) {
+      const auto other =
+          child.name.empty() ? loaded.module : *find_submodule(loaded.module, child.name);
+      for (const auto& method : child.value.get_methods()) {
+        EXPECT_EQ(other.get_method(method.name()).graph()->toString(false),
+                  method.graph()->toString(false));
+      }
+    }
+  }
+}
+
+TEST(ApplyTest, RestoreOfAnUntouchedModelFindsNothing) {
+  const Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  EXPECT_EQ(restore_original(model).operator_count, 0);
+}
+
+TEST(ModuleClassesTest, NamesOfVariantsLeadBack) {
+  torch::jit::CompilationUnit unit;
+  EXPECT_EQ(variant_name(unit, {"__torch__.a.Block"}).qualifiedName(),
+            "__torch__.rewritten_by_invact.a.Block");
+  unit.register_type(c10::ClassType::create(c10::QualifiedName("__torch__.rewritten_by_invact.B"),
+                                            std::weak_ptr<torch::jit::CompilationUnit>()));
+  EXPECT_EQ(variant_name(unit, {"__torch__.B"}).qualifiedName(),
+            "__torch__.rewritten_by_invact_2.B");
+  EXPECT_EQ(variant_name(unit, {"__torch__.rewritten_by_invact.B"}).qualifiedName(),
+            "__torch__.rewritten_by_invact_2.B");
+  for (const char* name :
+       {"__torch__.B", "__torch__.rewritten_by_invact.B", "__torch__.rewritten_by_invact_12.B"}) {
+    EXPECT_EQ(original_name({name}).qualifiedName(), "__torch__.B") << name;
+  }
+  EXPECT_EQ(original_name({"Block"}).qualifiedName(), "Block");
 }
 
 TEST(ApplyTest, PlanOfAnotherModelIsRefused) {

@@ -144,7 +144,7 @@ def check_rewrite(
     if name in LEFT_ALONE:
         zoo.equal("rewrite: nothing to gain, nothing accepted", len(accepted(result["plan"])), 0)
         zoo.equal("rewrite: keeps what the original keeps", after.bytes, before.bytes)
-    elif form == "traced":
+    elif accepted(result["plan"]):
         zoo.check(
             "rewrite: keeps less",
             after.bytes < before.bytes,
@@ -166,9 +166,21 @@ def check_twice(zoo: Zoo, rewritten: pathlib.Path) -> None:
     zoo.check("rewrite again: same code", code_in(twice) == code_in(rewritten))
 
 
+def check_restore(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
+    restored = zoo.work / "restored.pt"
+    zoo.run("restore", "rewrite", "--restore", rewritten, "-o", restored, "--no-verify")
+    zoo.check("restore: the original's code", code_in(restored) == code_in(model))
+    states = [saved_bytes.load_for_training(path).state_dict() for path in (rewritten, restored)]
+    zoo.check("restore: the rewritten one's state_dict", list(states[0]) == list(states[1]))
+    zoo.check("restore: and its values", all(map(torch.equal, states[0].values(), states[1].values())))
+
+
 def check_state(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
     states = [saved_bytes.load_for_training(path).state_dict() for path in (model, rewritten)]
     zoo.check("state_dict: same keys in the same order", list(states[0]) == list(states[1]))
+    for source, target in ((model, rewritten), (rewritten, model)):
+        loaded = saved_bytes.load_for_training(target)
+        loaded.load_state_dict(saved_bytes.load_for_training(source).state_dict(), strict=True)
     zoo.check("state_dict: same values", all(map(torch.equal, states[0].values(), states[1].values())))
 
 
@@ -222,6 +234,7 @@ def main() -> int:
         check_analysis(zoo, options.file, before)
         check_rewrite(zoo, options.name, options.form, options.file, rewritten, before, example)
         check_twice(zoo, rewritten)
+        check_restore(zoo, options.file, rewritten)
         check_gradients(zoo, options.file, rewritten, example)
         check_default_executor(zoo, options.name, rewritten)
         zoo.equal("the input file is unchanged", sha256(options.file), digest)
