@@ -11,7 +11,6 @@
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
-#include <torch/csrc/jit/runtime/jit_exception.h>
 
 #include <cmath>
 #include <functional>
@@ -43,11 +42,9 @@ auto run_model(const Model& model, const char* what, Run run) {
     return run();
   } catch (const c10::Error& error) {
     message = error.what_without_backtrace();
-  } catch (const torch::jit::JITException& error) {
-    message = error.what();
   } catch (const std::bad_alloc&) {
     message = "out of memory";
-  } catch (const std::runtime_error& error) {
+  } catch (const std::exception& error) {  // JITException, or Future::FutureError of a task
     message = error.what();
   }
   if (is_out_of_memory(message)) {

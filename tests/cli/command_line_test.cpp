@@ -237,5 +237,59 @@ TEST(CommandLineTest, OpsListsTheCatalog) {
   EXPECT_THAT(invact("ops").out, HasSubstr("invact::silu_"));
 }
 
+TEST(CommandLineTest, RestoreUndoesARewrite) {
+  const std::string rewritten = temporary_path("undo.invact.pt");
+  const std::string restored = temporary_path("undo.restored.pt");
+  ASSERT_EQ(invact("rewrite " + mlp() + kInput + " -o " + rewritten).exit_code, 0);
+  const std::string json = temporary_path("restored.json");
+  const Outcome outcome = invact("rewrite --restore " + temporary_path("undo.invact.pt") + kInput +
+                                 " -o " + restored + " --json " + json);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("PASSED"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(json)).at("restored_operators"), 1);
+  const Outcome compared = invact("verify " + mlp() + " " + restored + kInput + " --json -");
+  const auto document = nlohmann::json::parse(compared.out);
+  EXPECT_EQ(document.at("saved_bytes_before"), document.at("saved_bytes_after"));
+  EXPECT_EQ(document.at("gradient_distance"), 0);
+  // An untouched model is copied, and says so.
+  const Outcome nothing =
+      invact("rewrite --restore " + mlp() + " -o " + temporary_path("untouched.pt"));
+  EXPECT_EQ(nothing.exit_code, 0) << nothing.err;
+  EXPECT_THAT(nothing.err, HasSubstr("no operator of invact"));
+  EXPECT_TRUE(read_file(mlp()) == read_file(temporary_path("untouched.pt")));
+  EXPECT_EQ(invact("rewrite --restore --only gelu " + rewritten).exit_code, 2);
+  EXPECT_EQ(invact("rewrite --restore " + rewritten + kInput + " -o " + rewritten).exit_code, 2);
+}
+
+TEST(CommandLineTest, RewritingTwiceGivesTheSameFile) {
+  const std::string first = temporary_path("same1.pt"), second = temporary_path("same2.pt");
+  ASSERT_EQ(invact("rewrite " + mlp() + kInput + " -o " + first).exit_code, 0);
+  ASSERT_EQ(invact("rewrite " + mlp() + kInput + " -o " + second).exit_code, 0);
+  EXPECT_TRUE(read_file(first) == read_file(second));
+}
+
+TEST(CommandLineTest, VerifyRunsEveryCaseWithEverySeed) {
+  const std::string rewritten = temporary_path("cases.invact.pt");
+  ASSERT_EQ(invact("rewrite " + mlp() + kInput + " -o " + rewritten).exit_code, 0);
+  const std::string cases = " --case x=8x16 --case x=2x3x16 --seeds 2 --seed 5";
+  const Outcome text = invact("verify " + mlp() + " " + rewritten + cases);
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("RUNS (4"));
+  const auto document =
+      nlohmann::json::parse(invact("verify " + mlp() + " " + rewritten + cases + " --json -").out);
+  ASSERT_EQ(document.at("runs").size(), 4u);
+  EXPECT_EQ(document.at("runs")[3].at("seed"), 6);
+  EXPECT_EQ(document.at("runs")[3].at("inputs")[0].at("shape"), (std::vector{2, 3, 16}));
+  // One failing case fails the whole, and is the one shown.
+  const std::string other =
+      saved_and_loaded(make_mlp("torch.gelu(h) if h.dim() == 2 else torch.silu(h)", 16, 32, 4))
+          .record.path;
+  const Outcome failed = invact("verify " + mlp() + " " + other + cases);
+  EXPECT_EQ(failed.exit_code, 4);
+  EXPECT_THAT(failed.out, HasSubstr("FAILED"));
+  EXPECT_EQ(invact("verify " + mlp() + " " + rewritten + kInput + " --seeds 0").exit_code, 2);
+  EXPECT_EQ(invact("verify " + mlp() + " " + rewritten + " --case x=8y16").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace invact
