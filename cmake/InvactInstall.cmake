@@ -1,6 +1,7 @@
 # What `cmake --install` puts where, and find_package(invact) from the build tree. Components:
 #   runtime      the executable and the operator library
 #   development  headers and the CMake package
+#   wheel        the same two files and the Python package, laid out for scripts/make_wheel.sh; only when asked for by name
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -40,3 +41,16 @@ set(invact_default_torch_root ${invact_torch_root})
 configure_file(cmake/invact-config.cmake.in ${PROJECT_BINARY_DIR}/invact-config.cmake @ONLY)
 configure_file(cmake/InvactLibTorch.cmake ${PROJECT_BINARY_DIR}/InvactLibTorch.cmake COPYONLY)
 export(EXPORT invact NAMESPACE invact:: FILE ${PROJECT_BINARY_DIR}/invact-targets.cmake)
+
+# The wheel's executable looks for LibTorch in LD_LIBRARY_PATH alone, which the command `invact` of the wheel sets: torch may lie
+# in another site-packages than invact.
+set(wheel_component COMPONENT wheel EXCLUDE_FROM_ALL)
+configure_file(python/pyproject.toml.in ${PROJECT_BINARY_DIR}/python/pyproject.toml @ONLY)
+configure_file(python/_invact/build.py.in ${PROJECT_BINARY_DIR}/python/_invact/build.py @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/python/pyproject.toml python/wheel_tag.py DESTINATION . ${wheel_component})
+install(DIRECTORY python/invact python/_invact ${PROJECT_BINARY_DIR}/python/_invact DESTINATION . ${wheel_component}
+  FILES_MATCHING PATTERN "*.py" PATTERN "py.typed" PATTERN "__pycache__" EXCLUDE)
+install(TARGETS invact_kernels LIBRARY DESTINATION invact/lib ${wheel_component})
+install(TARGETS invact RUNTIME DESTINATION invact/bin ${wheel_component})
+install(CODE "file(RPATH_SET FILE \"\${CMAKE_INSTALL_PREFIX}/invact/bin/invact\" NEW_RPATH \"\\$ORIGIN/../lib\")"
+  ${wheel_component})
