@@ -1,5 +1,6 @@
 # Builds and runs the project in consumer/ against invact, from the build tree or from an installed tree that was moved:
 #   cmake -DKIND=build_tree|installed -DBUILD=<invact's build folder> -DTORCH_ROOT=<LibTorch> -DMODEL=<rewritten file>
+#     -DTORCH_VERSION=<its version> -DCUDA=ON|OFF -DOTHER_RELEASE=<library that gives LibTorch another version>
 #     -DWORK=<folder of this test> -DCXX=<compiler> -DLAUNCHER=<compiler launcher> -DGENERATOR=<generator> -DMAKE_PROGRAM=<its program>
 #     -P consumer_test.cmake
 cmake_minimum_required(VERSION 3.25)
@@ -80,3 +81,12 @@ else()
 endif()
 run("build" ${CMAKE_COMMAND} --build ${WORK}/build)
 run("train" ${WORK}/build/train ${MODEL})
+
+# In a process of another release: a warning when the library is loaded, an exception from ensure_registered().
+execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_PRELOAD=${OTHER_RELEASE} ${WORK}/build/train ${MODEL}
+  RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+set(sentence "libinvact_kernels was built for LibTorch [0-9.]+ but this process runs LibTorch 2\\.99\\.1: rebuild invact")
+if(NOT status EQUAL 1 OR NOT output MATCHES "Warning: ${sentence}.*train: ${sentence}")
+  message(FATAL_ERROR "with LibTorch 2.99.1: expected a warning and an exception '${sentence}', got ${status}:\n${output}")
+endif()
+message(STATUS "with LibTorch 2.99.1: warned and stopped")
