@@ -1,6 +1,6 @@
 # The front door. `make demo` and `make test` work on a fresh clone; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build demo test bench gpu-check format clean
+.PHONY: help setup configure build demo test bench wheel gpu-check format clean
 
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
@@ -10,6 +10,7 @@ help:
 	@echo 'make test       set up, build everything, run every test that needs no GPU'
 	@echo 'make build      set up and build everything'
 	@echo 'make bench      build everything, run the benchmarks of bench/'
+	@echo 'make wheel      build the tool and pack it with the operator library as a Python wheel, into build/wheel'
 	@echo 'make gpu-check  on a machine with a GPU: its tests, compute-sanitizer, the kernel bench'
 	@echo 'make format     clang-format over every C++ and CUDA file'
 	@echo 'make clean      remove the build folders (the environment that .venv links to stays)'
@@ -33,6 +34,10 @@ test: build
 
 bench: build
 	@set -e; for program in build/bin/*_bench; do $$program; done
+
+wheel: configure
+	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact invact_kernels
+	@scripts/make_wheel.sh build
 
 gpu-check:
 	@scripts/gpu_check.sh

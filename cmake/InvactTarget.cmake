@@ -5,6 +5,7 @@ target_compile_options(invact_compile_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${INVACT_WERROR}>>:-Werror>)
 target_include_directories(invact_compile_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(invact_compile_options INTERFACE INVACT_TORCH_VERSION="${INVACT_TORCH_VERSION}")
 if(INVACT_SANITIZE)
   target_compile_options(invact_compile_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${INVACT_SANITIZE} -fno-omit-frame-pointer>)

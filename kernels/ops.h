@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-#include "kernels/export.h"
+#include "export.h"
 
 namespace invact {
 

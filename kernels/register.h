@@ -4,7 +4,7 @@
 // no call.
 #pragma once
 
-#include "kernels/export.h"
+#include "export.h"
 
 namespace invact::kernels {
 
