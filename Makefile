@@ -1,6 +1,6 @@
 # The front door. `make demo` and `make test` work on a fresh clone; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build demo test bench wheel gpu-check format clean
+.PHONY: help setup configure build demo test test-newest asan tidy bench wheel gpu-check format clean
 
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
@@ -8,6 +8,9 @@ BIN := .venv/bin
 help:
 	@echo 'make demo       set up, build the tool, make a real model, analyze, rewrite and verify it'
 	@echo 'make test       set up, build everything, run every test that needs no GPU'
+	@echo 'make test-newest the same against the newest LibTorch (requirements-newest.txt), in build-newest'
+	@echo 'make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan'
+	@echo 'make tidy       clang-tidy over the CPU part, in build-tidy'
 	@echo 'make build      set up and build everything'
 	@echo 'make bench      build everything, run the benchmarks of bench/'
 	@echo 'make wheel      build the tool and pack it with the operator library as a Python wheel, into build/wheel'
@@ -31,6 +34,22 @@ demo: configure
 
 test: build
 	@$(BIN)/ctest --preset cuda -j $(JOBS)
+
+test-newest: setup
+	@scripts/setup.sh newest
+	@scripts/configure.sh newest
+	@$(BIN)/cmake --build --preset newest -j $(JOBS)
+	@$(BIN)/ctest --preset newest -j $(JOBS)
+
+asan: setup
+	@scripts/configure.sh asan
+	@$(BIN)/cmake --build --preset asan -j $(JOBS)
+	@$(BIN)/ctest --preset asan -j $(JOBS)
+
+tidy: setup
+	@command -v clang-tidy >/dev/null || { echo 'tidy: no clang-tidy: install it (Debian: apt-get install clang-tidy).' >&2; exit 1; }
+	@scripts/configure.sh tidy
+	@$(BIN)/cmake --build --preset tidy -j $(JOBS)
 
 bench: build
 	@set -e; for program in build/bin/*_bench; do $$program; done

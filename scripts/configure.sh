@@ -8,7 +8,7 @@ preset=$1
 folder=build
 [ "$preset" = cuda ] || folder=build-$preset
 stamp=$folder/configured
-made_from="$(readlink .venv) $(sha256sum <CMakePresets.json)"
+made_from="$(readlink .venv) $(readlink .venv-newest || true) $(sha256sum <CMakePresets.json)"
 
 if [ ! -e "$folder/build.ninja" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$made_from" ]; then
   .venv/bin/cmake --preset "$preset" --fresh

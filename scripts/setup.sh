@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
 # Installs what invact's build and tests need and links the Python environment as .venv. Safe to repeat and to interrupt:
-# a second run checks a few files and returns, an interrupted one starts its unfinished step anew. The environment lies in a cache folder keyed by requirements.txt, so that another
-# clone on the same machine reuses it (INVACT_CACHE overrides the folder).
+# a second run checks a few files and returns, an interrupted one starts its unfinished step anew. The environment lies
+# in a cache folder keyed by its list of packages, so that another clone on the same machine reuses it (INVACT_CACHE
+# overrides the folder).
+#   setup.sh          requirements.txt         -> .venv
+#   setup.sh newest   requirements-newest.txt  -> .venv-newest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+case "${1:-}" in
+  "") requirements=requirements.txt link=.venv ;;
+  newest) requirements=requirements-newest.txt link=.venv-newest ;;
+  *) stop "unknown environment '$1': give none, or newest." ;;
+esac
 
 debian_packages=(g++ make git ca-certificates python3-venv libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev
   libgmock-dev libbenchmark-dev libssl-dev ccache)
@@ -59,8 +68,8 @@ fill_environment() {
   [ "$free_kib" -gt 12000000 ] || stop "the environment needs 12 GB while it is made, $(dirname "$environment") has $((free_kib / 1000000)) GB: free some, or name another folder in INVACT_CACHE."
   say "installing LibTorch, nvcc and the example models' packages into $environment; this downloads some gigabytes"
   "$python" -m venv --clear "$environment" || stop "$python -m venv failed (its message is above): install python3-venv."
-  "$environment/bin/pip" install --disable-pip-version-check --no-input -r requirements.txt </dev/null >&2 ||
-    stop "pip could not install requirements.txt (its message is above): check the network and the disk, then run this again."
+  "$environment/bin/pip" install --disable-pip-version-check --no-input -r "$requirements" </dev/null >&2 ||
+    stop "pip could not install $requirements (its message is above): check the network and the disk, then run this again."
   local packages=lib/python$version/site-packages
   complete_cuda_toolkit "$environment/$packages/nvidia/cu13"
   ln -s "$packages/torch" "$environment/libtorch"
@@ -78,7 +87,7 @@ install_python_environment() {
     3.11 | 3.12) ;;
     *) stop "Python $version found; the pinned packages are for 3.11 or 3.12: name one in INVACT_PYTHON." ;;
   esac
-  key=$(cat requirements.txt <(echo "$version") | sha256sum | cut -c1-16)
+  key=$(cat "$requirements" <(echo "$version") | sha256sum | cut -c1-16)
   cache=${INVACT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/invact}
   environment=$cache/env-$key
   if ! is_usable "$environment"; then
@@ -90,10 +99,10 @@ install_python_environment() {
     if ! is_usable "$environment"; then fill_environment "$environment" "$python" "$version"; fi
     exec 9>&-
   fi
-  if [ "$(readlink .venv 2>/dev/null)" != "$environment" ]; then
-    [ ! -e .venv ] || [ -L .venv ] || stop ".venv is a folder of its own; move it away: the set-up links .venv to $environment."
-    ln -sfn "$environment" .venv
-    say ".venv -> $environment"
+  if [ "$(readlink $link 2>/dev/null)" != "$environment" ]; then
+    [ ! -e $link ] || [ -L $link ] || stop "$link is a folder of its own; move it away: the set-up links $link to $environment."
+    ln -sfn "$environment" $link
+    say "$link -> $environment"
   fi
 }
 
