@@ -4,6 +4,10 @@ add_library(invact_compile_options INTERFACE)
 target_compile_options(invact_compile_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-parameter>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${INVACT_WERROR}>>:-Werror>)
+# Messages name files as the repository does, not as this machine does.
+target_compile_options(invact_compile_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>
+  $<$<COMPILE_LANGUAGE:CXX>:-fmacro-prefix-map=${invact_torch_root}/include/=>)
 target_include_directories(invact_compile_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(invact_compile_options INTERFACE INVACT_TORCH_VERSION="${INVACT_TORCH_VERSION}")
 if(INVACT_SANITIZE)
