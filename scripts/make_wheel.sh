@@ -10,5 +10,4 @@ done
 rm -rf "$build/wheel"
 .venv/bin/cmake --install "$build" --component wheel --strip --prefix "$build/wheel/tree" >/dev/null
 cd "$build/wheel/tree"
-"$OLDPWD/.venv/bin/python" -m hatchling build --target wheel --directory "$build/wheel" >/dev/null
-ls "$build"/wheel/*.whl
+"$OLDPWD/.venv/bin/python" -m hatchling build --target wheel --directory "$build/wheel"

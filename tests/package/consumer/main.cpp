@@ -1,16 +1,17 @@
 // Trains a rewritten model as a C++ program does: train MODEL.pt. Exit 1 with a sentence where
 // something is not as promised.
-#include <ATen/ATen.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/mse_loss.h>
+#include <ATen/ops/silu.h>
 #include <invact/ops.h>
 #include <invact/register.h>
-#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <cstdio>
-#include <set>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -18,26 +19,19 @@ void require(bool condition, const std::string& sentence) {
   if (!condition) throw std::runtime_error(sentence);
 }
 
-/// The names of the functions that backward will call.
-std::set<std::string> backward_functions(const at::Tensor& loss) {
-  std::set<torch::autograd::Node*> seen;
-  std::set<std::string> names;
-  std::vector<torch::autograd::Node*> open{loss.grad_fn().get()};
-  while (!open.empty()) {
-    torch::autograd::Node* const node = open.back();
-    open.pop_back();
-    if (!node || !seen.insert(node).second) continue;
-    names.insert(node->name());
-    for (const torch::autograd::Edge& edge : node->next_edges())
-      open.push_back(edge.function.get());
+/// How many calls of operators in the namespace "aten" or "invact" that stand for GELU or SiLU the
+/// model's code has.
+int activation_calls(const torch::jit::Module& model, const std::string& name_space) {
+  int count = 0;
+  for (const torch::jit::Module& module : model.modules()) {
+    const auto forward = module.find_method("forward");
+    if (!forward) continue;
+    for (const torch::jit::Node* node : forward->graph()->nodes()) {
+      const std::string name = node->kind().toQualString();
+      count += name == name_space + "::gelu" || name == name_space + "::silu";
+    }
   }
-  return names;
-}
-
-bool any_contains(const std::set<std::string>& names, const std::string& part) {
-  for (const std::string& name : names)
-    if (name.find(part) != std::string::npos) return true;
-  return false;
+  return count;
 }
 
 void step(torch::jit::Module& model, double rate) {
@@ -51,24 +45,19 @@ void step(torch::jit::Module& model, double rate) {
 void train(const char* path) {
   torch::jit::Module model = torch::jit::load(path);
   model.train();
-  at::manual_seed(0);
-  const at::Tensor input = at::randn({32, 16}), target = at::randn({32, 4});
+  require(activation_calls(model, "invact") == 2 && activation_calls(model, "aten") == 0,
+          "the model does not call invact's operators in both places");
+  const at::Tensor input = at::linspace(-40, 40, 32 * 16).sin().view({32, 16});
+  const at::Tensor target = input.narrow(1, 0, 4);
   double first_loss = 0, last_loss = 0;
   for (int i = 0; i < 50; ++i) {
     const at::Tensor loss = at::mse_loss(model.forward({input}).toTensor(), target);
-    if (i == 0) {
-      const std::set<std::string> functions = backward_functions(loss);
-      require(any_contains(functions, "invact"), "no gradient function of invact in the model");
-      require(
-          !any_contains(functions, "GeluBackward0") && !any_contains(functions, "SiluBackward0"),
-          "ATen's own gradient function is still there");
-      first_loss = loss.item<double>();
-    }
     last_loss = loss.item<double>();
+    if (i == 0) first_loss = last_loss;
     loss.backward();
     step(model, 0.5);
   }
-  require(last_loss < 0.9 * first_loss, "the loss did not fall: " + std::to_string(first_loss) +
+  require(last_loss < 0.1 * first_loss, "the loss did not fall: " + std::to_string(first_loss) +
                                             " became " + std::to_string(last_loss));
   std::printf("loss %.4f -> %.4f\n", first_loss, last_loss);
 }
