@@ -52,6 +52,10 @@ void add_global_options(CLI::App& app, GlobalOptions& global) {
   app.set_version_flag("--version", version_text);
 }
 
+void check_libtorch() try { kernels::ensure_registered(); } catch (const std::exception& error) {
+  throw_environment_error(first_sentence(error.what()));
+}
+
 int run(int argc, char** argv) {
   CLI::App app(
       "invact says what training a TorchScript model keeps twice, and rewrites it to keep it once.",
@@ -73,7 +77,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
-  kernels::ensure_registered();
+  check_libtorch();
   if (analyze_command->parsed()) return run_analyze(analyze, global);
   if (rewrite_command->parsed()) return run_rewrite(rewrite, global);
   if (verify_command->parsed()) return run_verify(verify, global);

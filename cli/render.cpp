@@ -218,7 +218,9 @@ std::string render_sites(const Plan& plan, const RenderOptions& options) {
                       site.id, options.style.dim, short_source(site.source), options.style.reset);
     }
   }
-  return text + render_rejected(plan, options);
+  text += render_rejected(plan, options);
+  for (const std::string& note : plan.notes) text += fmt::format("\nNote: {}\n", note);
+  return text;
 }
 
 std::string render_report(const Report& report, const Plan& plan, const RenderOptions& options) {

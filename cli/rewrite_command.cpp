@@ -85,6 +85,7 @@ nlohmann::ordered_json rewrite_document(const Observation& observation,
   document["model"] = model_json(observation.model);
   document["plan"] = sites_json(observation.plan);
   document["prediction"] = prediction_json(observation.plan);
+  document["notes"] = observation.plan.notes;
   document["verification"] = verification_json(verification);
   document["output"] = output_json(output, sha256);
   return document;

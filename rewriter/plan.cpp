@@ -235,8 +235,28 @@ class Planner {
     return {"no_gain", "the branch bits would cost as much as the input frees"};
   }
 
+  /// A dropout that drops nothing hands its input on, but the default executor differentiates
+  /// dropout by a formula of its own, which makes another tensor and a mask whatever p is.
+  void note_copies_of_default_executor(Plan& plan) const {
+    const int64_t count =
+        std::count_if(candidates_.begin(), candidates_.end(), [](const Candidate& candidate) {
+          const auto readers = consumers(candidate.graph_site);
+          return candidate.open &&
+                 std::find(readers.begin(), readers.end(), "aten::dropout") != readers.end();
+        });
+    if (count == 0) return;
+    plan.notes.push_back(fmt::format(
+        "{} accepted sites are read by a dropout with p = 0. TorchScript's default executor makes "
+        "a "
+        "copy there, which costs what these sites free: train with its profiling mode off (Python: "
+        "torch._C._jit_set_profiling_mode(False); C++: torch::jit::getProfilingMode() = false), or "
+        "make the file without these dropout modules.",
+        count));
+  }
+
   Plan finish() {
     Plan plan;
+    note_copies_of_default_executor(plan);
     plan.saved_bytes_before = report_.totals.saved_bytes;
     plan.saved_bytes_after = prediction_.saved_bytes(open_calls());
     for (Candidate& candidate : candidates_) {

@@ -44,7 +44,8 @@ struct Site {
 struct Plan {
   std::vector<Site> sites;  ///< In forward order of the graphs.
   int64_t saved_bytes_before = 0;
-  int64_t saved_bytes_after = 0;  ///< The prediction.
+  int64_t saved_bytes_after = 0;   ///< The prediction.
+  std::vector<std::string> notes;  ///< Sentences for the user.
   bool operator==(const Plan&) const = default;
 
   int64_t accepted_count() const;

@@ -296,6 +296,16 @@ def forward(self, x):
   EXPECT_EQ(plan.sites[0].saved_bytes_delta, 2 * (kRows * 16 / 8 - kRows * 16 * 4));
 }
 
+TEST(PlanTest, NotesADropoutThatDropsNothing) {
+  const Plan plan =
+      plan_of(with_body("    y = torch.dropout(torch.gelu(torch.linear(x, self.w)), 0.0, True)\n"
+                        "    return torch.linear(y, self.w)\n"));
+  EXPECT_EQ(reason(plan), "accepted");
+  ASSERT_EQ(plan.notes.size(), 1u);
+  EXPECT_THAT(plan.notes[0], HasSubstr("1 accepted sites are read by a dropout"));
+  EXPECT_TRUE(plan_of(make_mlp("torch.gelu(h)", 16, 32, 4)).notes.empty());
+}
+
 TEST(PlanTest, ChainedActivations) {
   // The second's input is the first's output, which only the second keeps: once the second keeps
   // its own output, the first would keep it alone. One of the two is a gain, both are not.
