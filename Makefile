@@ -10,7 +10,7 @@ help:
 	@echo 'make test       set up, build everything, run every test that needs no GPU'
 	@echo 'make test-newest the same against the newest LibTorch (requirements-newest.txt), in build-newest'
 	@echo 'make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan'
-	@echo 'make tidy       clang-tidy over the CPU part, in build-tidy'
+	@echo 'make tidy       clang-tidy over the CPU part'
 	@echo 'make build      set up and build everything'
 	@echo 'make bench      build everything, run the benchmarks of bench/'
 	@echo 'make wheel      build the tool and pack it with the operator library as a Python wheel, into build/wheel'
@@ -47,9 +47,7 @@ asan: setup
 	@$(BIN)/ctest --preset asan -j $(JOBS)
 
 tidy: setup
-	@command -v clang-tidy >/dev/null || { echo 'tidy: no clang-tidy: install it (Debian: apt-get install clang-tidy).' >&2; exit 1; }
-	@scripts/configure.sh tidy
-	@$(BIN)/cmake --build --preset tidy -j $(JOBS)
+	@scripts/tidy.sh $(JOBS)
 
 bench: build
 	@set -e; for program in build/bin/*_bench; do $$program; done
