@@ -12,7 +12,9 @@ target_include_directories(invact_compile_options INTERFACE ${PROJECT_SOURCE_DIR
 target_compile_definitions(invact_compile_options INTERFACE INVACT_TORCH_VERSION="${INVACT_TORCH_VERSION}")
 if(INVACT_SANITIZE)
   target_compile_options(invact_compile_options INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${INVACT_SANITIZE} -fno-omit-frame-pointer>)
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${INVACT_SANITIZE} -fno-omit-frame-pointer>
+    # GCC 12 finds uninitialised members in <regex> once it is instrumented.
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
   target_link_options(invact_compile_options INTERFACE -fsanitize=${INVACT_SANITIZE})
 endif()
 

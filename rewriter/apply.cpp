@@ -238,13 +238,17 @@ Module apply_plan(const Model& model, const Plan& plan) {
   }
   const Module module = split_classes(copy, variants);
   CodeEditor editor(module._ivalue()->compilation_unit());
-  // Instances of one class share their code, which must be edited once; now all of them agree.
+  // Instances of one class share their code, which must be edited once; now all of them agree. In
+  // the plan's order, so that the same plan gives the same names.
+  const auto edits = collect_edits(module, plan);
   std::set<const Graph*> edited;
-  for (const auto& [instance, edits] : collect_edits(module, plan)) {
-    for (const auto& [method, code] : edits) {
-      const auto graph = torch::jit::toGraphFunction(instance->type()->getMethod(method)).graph();
-      if (edited.insert(graph.get()).second) editor.edit(*graph, code);
-    }
+  for (const Site& site : plan.sites) {
+    if (!site.accepted) continue;
+    const Module owner = owner_of(module, site);
+    const std::string& method = site.location.method;
+    const auto graph = owner.get_method(method).graph();
+    if (!edited.insert(graph.get()).second) continue;
+    editor.edit(*graph, edits.at(owner._ivalue().get()).at(method));
   }
   return module;
 }
