@@ -117,7 +117,8 @@ class Inliner {
   }
 
   void note_origin(const Entry& entry, const Scope& scope) {
-    if (!scope.instance) return;
+    // A constant of Optional type that has no attribute at all is None to LibTorch.
+    if (!scope.instance || entry.copy->kind() == prim::Constant) return;
     NodeOrigin origin = scope;
     origin.node_index = entry.index;
     origin.frames.insert(origin.frames.begin(), code_range(entry.original->sourceRange()));

@@ -41,8 +41,8 @@ class InlinedModel {
   /// Every node, in the order of running.
   const std::vector<torch::jit::Node*>& nodes() const { return nodes_; }
 
-  /// Null where the node does not stand in a module's code (a method of a plain class), or was made
-  /// by a pass.
+  /// Null where the node does not stand in a module's code (a method of a plain class), is a
+  /// constant, or was made by a pass.
   const NodeOrigin* origin(const torch::jit::Node& node) const;
 
  private:
