@@ -13,6 +13,8 @@ target_compile_definitions(invact_compile_options INTERFACE INVACT_TORCH_VERSION
 if(INVACT_SANITIZE)
   target_compile_options(invact_compile_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${INVACT_SANITIZE} -fno-omit-frame-pointer>
+    # The check of virtual tables wants type information that LibTorch keeps to itself (c10::DynamicType).
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=vptr>
     # GCC 12 finds uninitialised members in <regex> once it is instrumented.
     $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
   target_link_options(invact_compile_options INTERFACE -fsanitize=${INVACT_SANITIZE})
