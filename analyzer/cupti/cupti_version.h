@@ -6,8 +6,9 @@
 
 namespace invact {
 
-/// The API version of the CUPTI library that is loaded (130001 for CUPTI 13.0.85); none in a build
-/// without CUPTI or where the library does not answer.
+/// The API version of the CUPTI library that is loaded (130001 for CUPTI 13.0.85), on a machine
+/// without a driver that of the build; none in a build without CUPTI or where the library does not
+/// answer.
 std::optional<uint32_t> cupti_api_version();
 
 }  // namespace invact
