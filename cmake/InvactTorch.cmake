@@ -11,7 +11,8 @@ set(INVACT_CUDA_ROOT "" CACHE PATH "CUDA 13 toolkit's folder; default: the one i
 if(NOT INVACT_TORCH_ROOT AND EXISTS ${PROJECT_SOURCE_DIR}/.venv/libtorch)
   file(REAL_PATH ${PROJECT_SOURCE_DIR}/.venv/libtorch invact_torch_root)
 else()
-  set(invact_torch_root ${INVACT_TORCH_ROOT})
+  # Links resolved: CMake would leave a folder that seems to lie in the source tree out of an installed file's RPATH.
+  file(REAL_PATH "${INVACT_TORCH_ROOT}" invact_torch_root)
 endif()
 if(NOT EXISTS ${invact_torch_root}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "LibTorch not found (looked in '${invact_torch_root}'): run `scripts/setup.sh`, which makes .venv, "
@@ -30,7 +31,7 @@ if(INVACT_CUDA)
   if(NOT INVACT_CUDA_ROOT AND EXISTS ${PROJECT_SOURCE_DIR}/.venv/cuda)
     file(REAL_PATH ${PROJECT_SOURCE_DIR}/.venv/cuda invact_cuda_root)
   else()
-    set(invact_cuda_root ${INVACT_CUDA_ROOT})
+    file(REAL_PATH "${INVACT_CUDA_ROOT}" invact_cuda_root)
   endif()
   if(NOT EXISTS ${invact_cuda_root}/bin/nvcc)
     message(FATAL_ERROR "INVACT_CUDA=ON needs nvcc 13 (looked in '${invact_cuda_root}/bin'): run `scripts/setup.sh`, set "
