@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "rewriter/inlined_model.h"
@@ -79,6 +80,23 @@ class Regrouping {
   }
 
   std::vector<Group>& groups() { return groups_; }
+
+  /// Makes a class for every group that has none yet, and the module whose objects have them.
+  torch::jit::Module finish(
+      const std::function<c10::QualifiedName(const c10::QualifiedName&)>& copy_name) {
+    std::vector<Group*> kept;
+    for (Group& group : groups_) {
+      if (group.type) kept.push_back(&group);
+    }
+    // Every copy is made before a class that stays is changed.
+    for (Group& group : groups_) {
+      if (!group.type) copy_class(group, copy_name(*group.source->name()));
+    }
+    for (Group* group : kept) follow_children(*group);
+    retype_code();
+    return torch::jit::Module(rebuilt(top_));
+  }
+
   torch::jit::CompilationUnit& unit() { return *unit_; }
 
   /// A class named `name` like `group.source`. Children's groups must have their types.
@@ -133,9 +151,6 @@ class Regrouping {
     }
   }
 
-  /// Every object with the class of its group; those whose class is another are made anew.
-  torch::jit::Module rebuild() { return torch::jit::Module(rebuilt(top_)); }
-
  private:
   c10::TypePtr attribute_type(const Group& group, size_t slot) const {
     const auto child = group.children.find(slot);
@@ -153,6 +168,7 @@ class Regrouping {
     return copy;
   }
 
+  /// The object with the class of its group: made anew where that is another.
   c10::intrusive_ptr<Object> rebuilt(const c10::intrusive_ptr<Object>& object) {
     auto& result = rebuilt_[object.get()];
     if (result) return result;
@@ -197,23 +213,13 @@ torch::jit::Module split_classes(const torch::jit::Module& top, const VariantOf&
     const auto variant = variant_of.find(&object);
     return class_name(object) + "|" + (variant == variant_of.end() ? "" : variant->second);
   });
-  std::map<const c10::ClassType*, bool> taken;
-  std::vector<Group*> kept;
+  std::set<const c10::ClassType*> taken;
   for (Group& group : regrouping.groups()) {
-    if (!std::exchange(taken[group.source.get()], true)) {
-      group.type = group.source;
-      kept.push_back(&group);
-    }
+    if (taken.insert(group.source.get()).second) group.type = group.source;
   }
-  // Every copy is made before a class that stays is changed.
-  for (Group& group : regrouping.groups()) {
-    if (!group.type) {
-      regrouping.copy_class(group, variant_name(regrouping.unit(), *group.source->name()));
-    }
-  }
-  for (Group* group : kept) regrouping.follow_children(*group);
-  regrouping.retype_code();
-  return regrouping.rebuild();
+  return regrouping.finish([&regrouping](const c10::QualifiedName& name) {
+    return variant_name(regrouping.unit(), name);
+  });
 }
 
 torch::jit::Module join_classes(const torch::jit::Module& top) {
@@ -221,18 +227,10 @@ torch::jit::Module join_classes(const torch::jit::Module& top) {
   regrouping.assign(top._ivalue(), [](const Object& object) {
     return original_name(*object.type()->name()).qualifiedName();
   });
-  std::vector<Group*> kept;
   for (Group& group : regrouping.groups()) {
-    const auto name = original_name(*group.source->name());
-    group.type = regrouping.unit().get_class(name);
-    if (group.type) kept.push_back(&group);
+    group.type = regrouping.unit().get_class(original_name(*group.source->name()));
   }
-  for (Group& group : regrouping.groups()) {
-    if (!group.type) regrouping.copy_class(group, original_name(*group.source->name()));
-  }
-  for (Group* group : kept) regrouping.follow_children(*group);
-  regrouping.retype_code();
-  return regrouping.rebuild();
+  return regrouping.finish(original_name);
 }
 
 c10::QualifiedName variant_name(const torch::jit::CompilationUnit& unit,
