@@ -1,18 +1,20 @@
 // What each operator saves and why. Instead of its input, the node keeps its output, whose storage
-// the next layer keeps anyway, and one bit per element that says on which side of the function's
-// minimum the input lay. Nothing is saved when no gradient is asked for. The only file with
-// save_for_backward.
+// the next layer keeps anyway, and, for a function that is not monotone, one bit per element that
+// says on which side of the function's minimum the input lay. Nothing is saved when no gradient is
+// asked for. The only file with save_for_backward.
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
+#include <c10/util/FunctionRef.h>
 #include <torch/csrc/autograd/VariableTypeUtils.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <string>
-#include <string_view>
-#include <tuple>
-#include <utility>
+#include <vector>
 
+#include "kernels/activation_function.h"
+#include "kernels/internal_operators.h"
 #include "kernels/operators.h"
 
 namespace invact::kernels {
@@ -23,165 +25,194 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 constexpr const char* kStrides = "strides";
+constexpr const char* kFunction = "function";
 constexpr const char* kParameters = "parameters";
+constexpr const char* kOperator = "operator";
 
-c10::IValue to_ivalue(std::string_view v) {
-  return std::string(v);
-}
-
-template <class P>
-P from_ivalue(const c10::IValue& v);
-template <>
-std::string_view from_ivalue<std::string_view>(const c10::IValue& v) {
-  return v.toStringView();
-}
-
-/// Saves what backward needs. The strides are remembered apart from the output: a saved-tensor hook
-/// (offloading, compression) may bring it back with others, and the bits are in the order of these.
-template <class... P>
-void remember(AutogradContext* ctx, const at::Tensor& output, const at::Tensor& branch,
-              c10::SymIntArrayRef strides, const P&... parameters) {
-  ctx->save_for_backward({output, branch});
+/// Saves what backward needs; `branch` is undefined for a function without a branch bit. The
+/// strides are remembered apart from the output: a saved-tensor hook (offloading, compression) may
+/// bring it back with others, and the bits are in the order of these.
+void remember(AutogradContext* ctx, const char* op, const ActivationFunction& function,
+              const at::Tensor& output, const at::Tensor& branch, c10::SymIntArrayRef strides) {
+  if (branch.defined()) {
+    ctx->save_for_backward({output, branch});
+  } else {
+    ctx->save_for_backward({output});
+  }
+  ctx->saved_data[kOperator] = std::string(op);
+  ctx->saved_data[kFunction] = std::string(function_name(function));
+  ctx->saved_data[kParameters] = function_parameters(function);
   ctx->saved_data[kStrides] = c10::IValue(strides);
-  std::vector<c10::IValue> values{to_ivalue(parameters)...};
-  ctx->saved_data[kParameters] = c10::ivalue::Tuple::create(std::move(values));
   ctx->set_materialize_grads(false);
 }
+
+/// grad_output * f'(output, branch) as a node of its own: linear in grad_output, so that any order
+/// of differentiation works along it. Its derivative along `output` would need f'' and does not
+/// exist here.
+struct Gradient : Function<Gradient> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& grad_output,
+                            const at::Tensor& output, const at::Tensor& branch,
+                            c10::SymIntArrayRef strides, const std::string& op,
+                            const ActivationFunction& function) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    remember(ctx, op.c_str(), function, output, branch, strides);
+    return activation_backward(grad_output, output, branch, strides, function);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads);
+};
+
+/// The gradient of the input, by what remember() kept.
+at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
+  if (!grad_output.defined()) return {};
+  const variable_list saved = ctx->get_saved_variables();
+  const at::Tensor branch = saved.size() > 1 ? saved[1] : at::Tensor();
+  const std::vector<c10::SymInt> strides = ctx->saved_data[kStrides].toSymIntVector();
+  const ActivationFunction function = make_function(ctx->saved_data[kFunction].toStringView(),
+                                                    ctx->saved_data[kParameters].toDoubleVector());
+  if (torch::autograd::GradMode::is_enabled()) {
+    return Gradient::apply(grad_output, saved[0], branch, strides,
+                           ctx->saved_data[kOperator].toStringRef(), function);
+  }
+  return activation_backward(grad_output, saved[0], branch, strides, function);
+}
+
+variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grads) {
+  constexpr size_t kOutputEdge = 1;
+  constexpr size_t kArguments = 6;
+  const std::string op = ctx->saved_data[kOperator].toStringRef();
+  TORCH_CHECK_NOT_IMPLEMENTED(!ctx->needs_input_grad(kOutputEdge), "invact::", op,
+                              ": double backward through the activation's input is not supported, "
+                              "because the second derivative cannot be had from the saved output. "
+                              "Use ATen's operator where the gradient itself is differentiated.");
+  variable_list result(kArguments);
+  result[0] = differentiate(ctx, grads[0]);
+  return result;
+}
+
+/// ATen's operator with its parameters bound.
+using Aten = c10::function_ref<at::Tensor(const at::Tensor&)>;
+using AtenInPlace = c10::function_ref<void(at::Tensor&)>;
+
+/// A function with a branch bit has its forward in one pass with the bits instead of ATen's.
+struct OutOfPlace : Function<OutOfPlace> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& self, const char* op,
+                            const ActivationFunction& function, Aten aten) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    at::Tensor output;
+    at::Tensor branch;
+    if (branch_bits(function) > 0) {
+      std::tie(output, branch) = activation_forward(self, function);
+    } else {
+      output = aten(self);
+    }
+    remember(ctx, op, function, output, branch, output.sym_strides());
+    return output;
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    return {differentiate(ctx, grads[0]), {}, {}, {}};
+  }
+};
+
+struct InPlace : Function<InPlace> {
+  static at::Tensor forward(AutogradContext* ctx, at::Tensor self, const char* op,
+                            const ActivationFunction& function, AtenInPlace aten) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    at::Tensor branch;
+    if (branch_bits(function) > 0) {
+      // The bits come from input and output together, so the output is made apart and copied in:
+      // what ATen's in-place form does for autograd as well, only that it keeps its copy.
+      at::Tensor output;
+      std::tie(output, branch) = activation_forward(self, function);
+      self.copy_(output);
+    } else {
+      aten(self);
+    }
+    ctx->mark_dirty({self});
+    remember(ctx, op, function, self, branch, self.sym_strides());
+    return self;
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    return {differentiate(ctx, grads[0]), {}, {}, {}};
+  }
+};
 
 template <class Operator, class = typename Operator::ParameterTypes>
 struct Autograd;
 
 template <class Operator, class... P>
 struct Autograd<Operator, Parameters<P...>> {
-  using Internal = InternalOperators<Operator>;
-
-  /// Calls `call(output, branch, strides, parameters...)` with what remember() kept.
-  template <class Call>
-  static auto with_saved(AutogradContext* ctx, const Call& call) {
-    const variable_list saved = ctx->get_saved_variables();
-    const std::vector<c10::SymInt> strides = ctx->saved_data[kStrides].toSymIntVector();
-    const auto values = ctx->saved_data[kParameters].toTuple();
-    return [&]<size_t... kIndex>(std::index_sequence<kIndex...>) {
-      return call(saved[0], saved[1], strides, from_ivalue<P>(values->elements()[kIndex])...);
-    }
-    (std::index_sequence_for<P...>());
-  }
-
-  /// grad_output * f'(output, branch) as a node of its own: linear in grad_output, so that any
-  /// order of differentiation works along it. Its derivative along `output` would need f'' and does
-  /// not exist here.
-  struct Gradient : Function<Gradient> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& grad_output,
-                              const at::Tensor& output, const at::Tensor& branch,
-                              c10::SymIntArrayRef strides, P... parameters) {
-      at::AutoDispatchBelowADInplaceOrView guard;
-      remember(ctx, output, branch, strides, parameters...);
-      return Internal::backward(grad_output, output, branch, strides, parameters...);
-    }
-
-    static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-      constexpr size_t kOutputEdge = 1;
-      TORCH_CHECK_NOT_IMPLEMENTED(!ctx->needs_input_grad(kOutputEdge), "invact::", Operator::kName,
-                                  ": double backward through the activation's input is not "
-                                  "supported, because the second derivative cannot be "
-                                  "had from the saved output. Use aten::",
-                                  Operator::kName, " where the gradient itself is differentiated.");
-      variable_list result(4 + sizeof...(P));
-      result[0] = differentiate(ctx, grads[0]);
-      return result;
-    }
-  };
-
-  static at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
-    if (!grad_output.defined()) return {};
-    return with_saved(ctx, [&](const at::Tensor& output, const at::Tensor& branch,
-                               c10::SymIntArrayRef strides, P... parameters) {
-      if (torch::autograd::GradMode::is_enabled()) {
-        return Gradient::apply(grad_output, output, branch, strides, parameters...);
-      }
-      return Internal::backward(grad_output, output, branch, strides, parameters...);
-    });
-  }
-
-  static variable_list differentiate_only_self(AutogradContext* ctx, const variable_list& grads) {
-    variable_list result(1 + sizeof...(P));
-    result[0] = differentiate(ctx, grads[0]);
-    return result;
-  }
-
-  struct OutOfPlace : Function<OutOfPlace> {
-    static at::Tensor forward(AutogradContext* ctx, const at::Tensor& self, P... parameters) {
-      at::AutoDispatchBelowADInplaceOrView guard;
-      auto [output, branch] = Internal::forward(self, parameters...);
-      remember(ctx, output, branch, output.sym_strides(), parameters...);
-      return output;
-    }
-    static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-      return differentiate_only_self(ctx, grads);
-    }
-  };
-
-  struct InPlace : Function<InPlace> {
-    static at::Tensor forward(AutogradContext* ctx, at::Tensor self, P... parameters) {
-      at::AutoDispatchBelowADInplaceOrView guard;
-      // The bits come from input and output together, so the output is made apart and copied in:
-      // what ATen's in-place form does for autograd as well, only that it keeps its copy.
-      const auto [output, branch] = Internal::forward(self, parameters...);
-      self.copy_(output);
-      ctx->mark_dirty({self});
-      remember(ctx, self, branch, output.sym_strides(), parameters...);
-      return self;
-    }
-    static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-      return differentiate_only_self(ctx, grads);
-    }
-  };
-
   static bool needs_gradient(const at::Tensor& self) {
-    TORCH_CHECK_NOT_IMPLEMENTED(
-        !self._fw_grad(/*level=*/0).defined(), "invact::", Operator::kName,
-        ": forward-mode AD (jvp) is not supported. Use aten::", Operator::kName, " there.");
+    TORCH_CHECK_NOT_IMPLEMENTED(!self._fw_grad(/*level=*/0).defined(), "invact::", Operator::kName,
+                                ": forward-mode AD (jvp) is not supported. Use ATen's operator "
+                                "there.");
     return torch::autograd::GradMode::is_enabled() && self.requires_grad();
   }
 
   static at::Tensor call(const at::Tensor& self, P... parameters) {
     if (!needs_gradient(self)) return Operator::aten(self, parameters...);
-    return OutOfPlace::apply(self, parameters...);
+    const ActivationFunction function = Operator::function(parameters...);
+    // Parameters for which the output does not tell the derivative: ATen's own, which keeps the
+    // input.
+    if (!is_invertible(function)) return Operator::aten(self, parameters...);
+    const auto aten = [&](const at::Tensor& tensor) {
+      return Operator::aten(tensor, parameters...);
+    };
+    return OutOfPlace::apply(self, Operator::kName, function, Aten(aten));
   }
 
   static at::Tensor& call_(at::Tensor& self, P... parameters) {
     if (!needs_gradient(self)) return Operator::aten_(self, parameters...);
+    const ActivationFunction function = Operator::function(parameters...);
+    if (!is_invertible(function)) return Operator::aten_(self, parameters...);
     torch::autograd::check_inplace(self, /*requires_grad=*/true);
     if (self.is_view() || !self.is_non_overlapping_and_dense()) {
       // An output that is a view and saved by its own node would keep itself alive (a cycle through
       // its base's history); memory that is not dense has no order for the bits.
-      return self.copy_(OutOfPlace::apply(self, parameters...));
+      return self.copy_(call(self, parameters...));
     }
-    InPlace::apply(self, parameters...);
+    const auto aten = [&](at::Tensor& tensor) { Operator::aten_(tensor, parameters...); };
+    InPlace::apply(self, Operator::kName, function, AtenInPlace(aten));
     return self;
   }
 };
 
 template <class Operator>
+constexpr bool has_in_place_form() {
+  return requires {
+    &Operator::aten_;
+  };
+}
+
+template <class Operator>
 void register_autograd(torch::Library& m) {
   m.impl(Operator::kName, &Autograd<Operator>::call);
-  m.impl((std::string(Operator::kName) + "_").c_str(), &Autograd<Operator>::call_);
+  if constexpr (has_in_place_form<Operator>()) {
+    m.impl((std::string(Operator::kName) + "_").c_str(), &Autograd<Operator>::call_);
+  }
 }
 
 /// A batch rule would have to know in which order each example's bits were packed; refusing is the
 /// safe answer.
 void refuse_vmap(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack*) {
   TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(),
-                              ": vmap is not supported. Use the aten operator there.");
+                              ": vmap is not supported. Use ATen's operator there.");
 }
 
-template <class Operator>
-void register_vmap_refusal(torch::Library& m) {
-  const std::string name = Operator::kName;
-  for (const std::string& op :
-       {name, name + "_", "_" + name + "_forward", "_" + name + "_backward"}) {
-    m.impl(op.c_str(), torch::CppFunction::makeFromBoxedFunction<&refuse_vmap>());
-  }
+void refuse_vmap_of(torch::Library& m, const std::string& name) {
+  m.impl(name.c_str(), torch::CppFunction::makeFromBoxedFunction<&refuse_vmap>());
+}
+
+/// As ATen's own: on CUDA autocast computes softplus, alone of all these, in float32.
+at::Tensor autocast_softplus(const at::Tensor& self, const at::Scalar& beta,
+                             const at::Scalar& threshold) {
+  const c10::impl::ExcludeDispatchKeyGuard guard(c10::DispatchKey::AutocastCUDA);
+  static const auto handle =
+      c10::Dispatcher::singleton()
+          .findSchemaOrThrow("invact::softplus", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Scalar&, const at::Scalar&)>();
+  return handle.call(at::autocast::cached_cast(at::kFloat, self, c10::DeviceType::CUDA), beta,
+                     threshold);
 }
 
 }  // namespace
@@ -192,10 +223,18 @@ TORCH_LIBRARY_IMPL(invact, Autograd, m) {
 #undef INVACT_REGISTER
 }
 
+TORCH_LIBRARY_IMPL(invact, AutocastCUDA, m) {
+  m.impl("softplus", &autocast_softplus);
+}
+
 TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {
-#define INVACT_REGISTER(Operator) register_vmap_refusal<Operator>(m);
+#define INVACT_REGISTER(Operator)     \
+  refuse_vmap_of(m, Operator::kName); \
+  if (has_in_place_form<Operator>()) refuse_vmap_of(m, std::string(Operator::kName) + "_");
   INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
 #undef INVACT_REGISTER
+  refuse_vmap_of(m, "_activation_forward");
+  refuse_vmap_of(m, "_activation_backward");
 }
 
 }  // namespace invact::kernels

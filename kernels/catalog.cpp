@@ -1,25 +1,90 @@
 // The rows of catalog.h. Bounds are for correctly rounded outputs, measured on the CPU by
 // DerivativeTest.CatalogStatesTheMeasuredBound of tests/kernels/derivative_test.cpp, over every
 // 16-bit input and over float32 and float64 inputs that crowd the minimum, and rounded up. What
-// ATen's own output adds in float32: own_forward_test.cpp.
+// ATen's own output adds in float32: own_forward_test.cpp. What ATen keeps for each of them, and
+// for those that need nothing: saved_by_aten_test.cpp.
 #include "kernels/catalog.h"
 
 #include <algorithm>
 
+#include "kernels/math/elu.h"
+#include "kernels/math/piecewise_linear.h"
+#include "kernels/math/softplus.h"
+
 namespace invact::kernels {
 namespace {
 
-constexpr DerivativeErrorBound kGeluBound{2.0e-9, 4.8e-5, 1.1e-2, 4.9e-3};
-constexpr DerivativeErrorBound kGeluTanhBound{2.4e-9, 5.2e-5, 1.1e-2, 3.8e-3};
-constexpr DerivativeErrorBound kSiluBound{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr std::string_view kOutput = "output";
+constexpr std::string_view kClosed = "closed";
 
+constexpr DerivativeErrorBound kGelu{2.0e-9, 4.8e-5, 1.1e-2, 4.9e-3};
+constexpr DerivativeErrorBound kGeluTanh{2.4e-9, 5.2e-5, 1.1e-2, 3.8e-3};
+constexpr DerivativeErrorBound kSilu{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kMish{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kQuickGelu{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kHardswish{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kElu{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kSelu{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kSoftplus{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kLogSigmoid{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kSoftsign{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kHardsigmoid{1.7e-9, 5.7e-5, 1.2e-2, 4.1e-3};
+constexpr DerivativeErrorBound kExact{0, 0, 0, 0};
+
+using Values = std::span<const double>;
+
+bool elu_is_invertible(Values v) {
+  return math::Elu{v[0], v[1], v[2]}.is_invertible();
+}
+bool celu_is_invertible(Values v) {
+  return math::celu(v[0]).is_invertible();
+}
+bool softplus_is_invertible(Values v) {
+  return math::Softplus{v[0], v[1]}.is_invertible();
+}
+bool leaky_relu_is_invertible(Values v) {
+  return math::LeakyRelu{v[0]}.is_invertible();
+}
+bool hardtanh_is_invertible(Values v) {
+  return math::Hardtanh{v[0], v[1]}.is_invertible();
+}
+
+// ATen's elu_, celu_, selu_ and leaky_relu_ keep their output: no rows.
 constexpr Activation kActivations[] = {
-    {"aten::gelu", "invact::gelu", "none", false, "output", 1, kGeluBound},
-    {"aten::gelu", "invact::gelu", "tanh", false, "output", 1, kGeluTanhBound},
-    {"aten::gelu_", "invact::gelu_", "none", true, "output", 1, kGeluBound},
-    {"aten::gelu_", "invact::gelu_", "tanh", true, "output", 1, kGeluTanhBound},
-    {"aten::silu", "invact::silu", "", false, "output", 1, kSiluBound},
-    {"aten::silu_", "invact::silu_", "", true, "output", 1, kSiluBound},
+    // clang-format off
+    {"aten::gelu",         "invact::gelu",         "none", false, kOutput, 1, kGelu,        nullptr},
+    {"aten::gelu",         "invact::gelu",         "tanh", false, kOutput, 1, kGeluTanh,    nullptr},
+    {"aten::gelu_",        "invact::gelu_",        "none", true,  kOutput, 1, kGelu,        nullptr},
+    {"aten::gelu_",        "invact::gelu_",        "tanh", true,  kOutput, 1, kGeluTanh,    nullptr},
+    {"aten::silu",         "invact::silu",         "",     false, kOutput, 1, kSilu,        nullptr},
+    {"aten::silu_",        "invact::silu_",        "",     true,  kOutput, 1, kSilu,        nullptr},
+    {"aten::mish",         "invact::mish",         "",     false, kOutput, 1, kMish,        nullptr},
+    {"aten::mish_",        "invact::mish_",        "",     true,  kOutput, 1, kMish,        nullptr},
+    {"aten::hardswish",    "invact::hardswish",    "",     false, kOutput, 1, kHardswish,   nullptr},
+    {"aten::hardswish_",   "invact::hardswish_",   "",     true,  kOutput, 1, kHardswish,   nullptr},
+    {"aten::elu",          "invact::elu",          "",     false, kClosed, 0, kElu,         &elu_is_invertible},
+    {"aten::celu",         "invact::celu",         "",     false, kClosed, 0, kElu,         &celu_is_invertible},
+    {"aten::selu",         "invact::selu",         "",     false, kClosed, 0, kSelu,        nullptr},
+    {"aten::softplus",     "invact::softplus",     "",     false, kClosed, 0, kSoftplus,    &softplus_is_invertible},
+    {"aten::log_sigmoid",  "invact::log_sigmoid",  "",     false, kClosed, 0, kLogSigmoid,  nullptr},
+    {"aten::leaky_relu",   "invact::leaky_relu",   "",     false, kClosed, 0, kExact,       &leaky_relu_is_invertible},
+    {"aten::hardsigmoid",  "invact::hardsigmoid",  "",     false, kClosed, 0, kHardsigmoid, nullptr},
+    {"aten::hardsigmoid_", "invact::hardsigmoid_", "",     true,  kClosed, 0, kHardsigmoid, nullptr},
+    {"aten::hardtanh",     "invact::hardtanh",     "",     false, kClosed, 0, kExact,       &hardtanh_is_invertible},
+    {"aten::hardtanh_",    "invact::hardtanh_",    "",     true,  kClosed, 0, kExact,       &hardtanh_is_invertible},
+    {"aten::relu6",        "invact::relu6",        "",     false, kClosed, 0, kExact,       nullptr},
+    {"aten::relu6_",       "invact::relu6_",       "",     true,  kClosed, 0, kExact,       nullptr},
+    // clang-format on
+};
+
+constexpr Activation kWrittenOut[] = {
+    {"", "invact::quick_gelu", "", false, kOutput, 1, kQuickGelu, nullptr},
+    {"", "invact::softsign", "", false, kClosed, 0, kSoftsign, nullptr},
+};
+
+constexpr std::string_view kOutputKeeping[] = {
+    "aten::relu",  "aten::relu_", "aten::sigmoid", "aten::sigmoid_", "aten::tanh",
+    "aten::tanh_", "aten::elu_",  "aten::celu_",   "aten::selu_",    "aten::leaky_relu_",
 };
 
 }  // namespace
@@ -28,15 +93,23 @@ std::span<const Activation> activations() {
   return kActivations;
 }
 
+std::span<const Activation> written_out_activations() {
+  return kWrittenOut;
+}
+
+std::span<const std::string_view> output_keeping_activations() {
+  return kOutputKeeping;
+}
+
 const Activation* find_activation(std::string_view aten_op, std::string_view variant) {
-  const auto row = std::ranges::find_if(kActivations, [&](const Activation& activation) {
+  const auto* const row = std::ranges::find_if(kActivations, [&](const Activation& activation) {
     return activation.aten_op == aten_op && activation.variant == variant;
   });
   return row == std::end(kActivations) ? nullptr : row;
 }
 
 const Activation* find_replacement(std::string_view invact_op) {
-  const auto row = std::ranges::find(kActivations, invact_op, &Activation::invact_op);
+  const auto* const row = std::ranges::find(kActivations, invact_op, &Activation::invact_op);
   return row == std::end(kActivations) ? nullptr : row;
 }
 

@@ -10,9 +10,9 @@
 
 namespace invact::kernels {
 
-/// Largest absolute error of f'(x) recovered from the stored output, by storage dtype; measured by
-/// the tests named in catalog.cpp. For the 16-bit types the bound is set by the output's own
-/// precision near f's minimum.
+/// Largest absolute error of f'(x) recovered from the stored output, by storage dtype, for the
+/// default parameters; measured by the tests named in catalog.cpp. For the 16-bit types the bound
+/// is set by the output's own precision.
 struct DerivativeErrorBound {
   double float64;
   double float32;
@@ -22,25 +22,39 @@ struct DerivativeErrorBound {
 
 /// One ATen operator that the operator library replaces.
 struct Activation {
-  std::string_view aten_op;    ///< Qualified name without overload: "aten::gelu".
+  /// Qualified name without overload: "aten::gelu". Empty for a function that ATen has no operator
+  /// for (models write it out).
+  std::string_view aten_op;
   std::string_view invact_op;  ///< Its replacement, same schema: "invact::gelu".
   std::string_view
       variant;  ///< Value of `approximate` that this row is for ("none", "tanh"); empty: has none.
-  bool in_place;                    ///< Writes its input.
-  std::string_view strategy;        ///< "output": keeps the output and branch bits.
+  bool in_place;              ///< Writes its input.
+  std::string_view strategy;  ///< "output": keeps the output and branch bits; "closed": the output
+                              ///< alone, derivative equal up to rounding.
   int64_t branch_bits_per_element;  ///< Bits kept beside the output, packed; ceil(n * bits / 8)
                                     ///< bytes in all.
   DerivativeErrorBound error_bound;
+  /// Whether with these parameters (those behind `self`, in the schema's order) the output tells
+  /// the derivative; null: the operator has none.
+  bool (*is_invertible)(std::span<const double> parameters);
 };
 
-/// Every activation of the operator library, in the order `invact ops` prints them.
+/// Every activation of the operator library that has an ATen operator, in the order `invact ops`
+/// prints them.
 std::span<const Activation> activations();
+
+/// The library's operators for functions that ATen has no operator for. No rewrite makes them yet:
+/// they are for those who write models.
+std::span<const Activation> written_out_activations();
+
+/// ATen's activations that keep their own output already, so that there is nothing to replace.
+std::span<const std::string_view> output_keeping_activations();
 
 /// The row for an operator ("aten::silu") and variant ("" where the operator has none); null if
 /// there is none.
 const Activation* find_activation(std::string_view aten_op, std::string_view variant);
 
-/// The first row whose replacement is `invact_op`; null if there is none.
+/// The first row of activations() whose replacement is `invact_op`; null if there is none.
 const Activation* find_replacement(std::string_view invact_op);
 
 /// Whether any row replaces this operator, whatever its variant.

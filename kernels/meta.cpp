@@ -4,38 +4,34 @@
 #include <ATen/ops/empty_strided.h>
 #include <torch/library.h>
 
-#include "kernels/elementwise.h"
-#include "kernels/operators.h"
+#include <optional>
+#include <string_view>
+#include <tuple>
+
+#include "kernels/aten_forward.h"
+#include "kernels/device_kernels.h"
 
 namespace invact::kernels {
 namespace {
 
-at::Tensor meta_branch(const at::Tensor& like) {
-  return at::empty_symint({(like.sym_numel() + 7) / 8}, like.options().dtype(at::kByte));
+std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& self, std::string_view name) {
+  const ActivationFunction function = checked_function(name);
+  at::Tensor output = aten_forward(function, self);
+  at::Tensor branch = at::empty_symint({branch_byte_count(function, output.sym_numel())},
+                                       output.options().dtype(at::kByte));
+  return {std::move(output), std::move(branch)};
 }
 
-template <class Operator, class = typename Operator::ParameterTypes>
-struct MetaKernels;
-
-template <class Operator, class... P>
-struct MetaKernels<Operator, Parameters<P...>> {
-  static std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& self, P... parameters) {
-    at::Tensor output = Operator::aten(self, parameters...);
-    at::Tensor branch = meta_branch(output);
-    return {std::move(output), std::move(branch)};
-  }
-  static at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& output,
-                             const at::Tensor& branch, c10::SymIntArrayRef strides, P...) {
-    return at::empty_strided_symint(output.sym_sizes(), strides, output.options());
-  }
-};
+at::Tensor backward(const at::Tensor&, const at::Tensor& output, const std::optional<at::Tensor>&,
+                    c10::SymIntArrayRef strides, std::string_view, at::ArrayRef<double>) {
+  return at::empty_strided_symint(output.sym_sizes(), strides, output.options());
+}
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, Meta, m) {
-#define INVACT_REGISTER(Operator) register_internal<MetaKernels<Operator>>(m, Operator::kName);
-  INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
-#undef INVACT_REGISTER
+  m.impl("_activation_forward", &forward);
+  m.impl("_activation_backward", &backward);
 }
 
 }  // namespace invact::kernels

@@ -2,43 +2,48 @@
 // models name them.
 #include "kernels/ops.h"
 
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/library.h>
 
 #include <string>
 
+#include "kernels/internal_operators.h"
 #include "kernels/operators.h"
 
 namespace invact {
 namespace kernels {
 namespace {
 
-/// The public operator, its in-place form, and the two internal operators that stand below
-/// autograd. `parameters` follows `self` in ATen's schema, with its leading comma.
-void define_activation(torch::Library& m, const std::string& name, const std::string& parameters) {
-  const auto def = [&](const std::string& schema) { m.def(schema.c_str()); };
-  def(name + "(Tensor self" + parameters + ") -> Tensor");
-  def(name + "_(Tensor(a!) self" + parameters + ") -> Tensor(a!)");
-  // Branch bits: uint8, ceil(n / 8) bytes, element i of the output's memory order in bit i % 8 of
-  // byte i / 8.
-  def("_" + name + "_forward(Tensor self" + parameters + ") -> (Tensor output, Tensor branch)");
-  // `strides` are those the bits were packed by; `output` and `grad_output` may have come back with
-  // others.
-  def("_" + name + "_backward(Tensor grad_output, Tensor output, Tensor branch, SymInt[] strides" +
-      parameters + ") -> Tensor");
+/// The public operator, and its in-place form where ATen has one.
+template <class Operator>
+void define_operator(torch::Library& m) {
+  const std::string name = Operator::kName;
+  const std::string parameters = Operator::kSchema;
+  m.def((name + "(Tensor self" + parameters + ") -> Tensor").c_str());
+  if constexpr (requires { &Operator::aten_; }) {
+    m.def((name + "_(Tensor(a!) self" + parameters + ") -> Tensor(a!)").c_str());
+  }
 }
 
 /// Inference mode has no autograd keys: the operators are ATen's own there.
 template <class Operator>
 void register_inference(torch::Library& m) {
   m.impl(Operator::kName, &Operator::aten);
-  m.impl((std::string(Operator::kName) + "_").c_str(), &Operator::aten_);
+  if constexpr (requires { &Operator::aten_; }) {
+    m.impl((std::string(Operator::kName) + "_").c_str(), &Operator::aten_);
+  }
 }
 
 }  // namespace
 
 TORCH_LIBRARY(invact, m) {
-  define_activation(m, "gelu", ", *, str approximate='none'");
-  define_activation(m, "silu", "");
+#define INVACT_DEFINE(Operator) define_operator<Operator>(m);
+  INVACT_FOR_EACH_OPERATOR(INVACT_DEFINE)
+#undef INVACT_DEFINE
+  m.def(kForwardSchema);
+  m.def(kForwardOutSchema);
+  m.def(kBackwardSchema);
+  m.def(kBackwardOutSchema);
 }
 
 TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
@@ -49,26 +54,119 @@ TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
 
 }  // namespace kernels
 
-at::Tensor gelu(const at::Tensor& self, std::string_view approximate) {
-  static const auto handle =
-      kernels::find_operator<at::Tensor(const at::Tensor&, std::string_view)>("gelu");
-  return handle.call(self, approximate);
+namespace {
+
+template <class Signature>
+c10::TypedOperatorHandle<Signature> find_operator(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 
-at::Tensor& gelu_(at::Tensor& self, std::string_view approximate) {
-  static const auto handle =
-      kernels::find_operator<at::Tensor&(at::Tensor&, std::string_view)>("gelu_");
-  return handle.call(self, approximate);
+using at::Scalar;
+using at::Tensor;
+
+}  // namespace
+
+// A public function is a call of its operator; the handle is looked up once.
+#define INVACT_CALL(NAME, SIGNATURE, ...)                                 \
+  static const auto kHandle = find_operator<SIGNATURE>("invact::" #NAME); \
+  return kHandle.call(__VA_ARGS__)
+
+Tensor gelu(const Tensor& self, std::string_view approximate) {
+  INVACT_CALL(gelu, Tensor(const Tensor&, std::string_view), self, approximate);
+}
+Tensor& gelu_(Tensor& self, std::string_view approximate) {
+  INVACT_CALL(gelu_, Tensor & (Tensor&, std::string_view), self, approximate);
 }
 
-at::Tensor silu(const at::Tensor& self) {
-  static const auto handle = kernels::find_operator<at::Tensor(const at::Tensor&)>("silu");
-  return handle.call(self);
+Tensor silu(const Tensor& self) {
+  INVACT_CALL(silu, Tensor(const Tensor&), self);
+}
+Tensor& silu_(Tensor& self) {
+  INVACT_CALL(silu_, Tensor & (Tensor&), self);
 }
 
-at::Tensor& silu_(at::Tensor& self) {
-  static const auto handle = kernels::find_operator<at::Tensor&(at::Tensor&)>("silu_");
-  return handle.call(self);
+Tensor mish(const Tensor& self) {
+  INVACT_CALL(mish, Tensor(const Tensor&), self);
 }
+Tensor& mish_(Tensor& self) {
+  INVACT_CALL(mish_, Tensor & (Tensor&), self);
+}
+
+Tensor hardswish(const Tensor& self) {
+  INVACT_CALL(hardswish, Tensor(const Tensor&), self);
+}
+Tensor& hardswish_(Tensor& self) {
+  INVACT_CALL(hardswish_, Tensor & (Tensor&), self);
+}
+
+Tensor quick_gelu(const Tensor& self) {
+  INVACT_CALL(quick_gelu, Tensor(const Tensor&), self);
+}
+
+Tensor elu(const Tensor& self, const Scalar& alpha, const Scalar& scale,
+           const Scalar& input_scale) {
+  INVACT_CALL(elu, Tensor(const Tensor&, const Scalar&, const Scalar&, const Scalar&), self, alpha,
+              scale, input_scale);
+}
+Tensor& elu_(Tensor& self, const Scalar& alpha, const Scalar& scale, const Scalar& input_scale) {
+  INVACT_CALL(elu_, Tensor & (Tensor&, const Scalar&, const Scalar&, const Scalar&), self, alpha,
+              scale, input_scale);
+}
+
+Tensor celu(const Tensor& self, const Scalar& alpha) {
+  INVACT_CALL(celu, Tensor(const Tensor&, const Scalar&), self, alpha);
+}
+Tensor& celu_(Tensor& self, const Scalar& alpha) {
+  INVACT_CALL(celu_, Tensor & (Tensor&, const Scalar&), self, alpha);
+}
+
+Tensor selu(const Tensor& self) {
+  INVACT_CALL(selu, Tensor(const Tensor&), self);
+}
+Tensor& selu_(Tensor& self) {
+  INVACT_CALL(selu_, Tensor & (Tensor&), self);
+}
+
+Tensor softplus(const Tensor& self, const Scalar& beta, const Scalar& threshold) {
+  INVACT_CALL(softplus, Tensor(const Tensor&, const Scalar&, const Scalar&), self, beta, threshold);
+}
+
+Tensor log_sigmoid(const Tensor& self) {
+  INVACT_CALL(log_sigmoid, Tensor(const Tensor&), self);
+}
+
+Tensor softsign(const Tensor& self) {
+  INVACT_CALL(softsign, Tensor(const Tensor&), self);
+}
+
+Tensor leaky_relu(const Tensor& self, const Scalar& negative_slope) {
+  INVACT_CALL(leaky_relu, Tensor(const Tensor&, const Scalar&), self, negative_slope);
+}
+Tensor& leaky_relu_(Tensor& self, const Scalar& negative_slope) {
+  INVACT_CALL(leaky_relu_, Tensor & (Tensor&, const Scalar&), self, negative_slope);
+}
+
+Tensor hardsigmoid(const Tensor& self) {
+  INVACT_CALL(hardsigmoid, Tensor(const Tensor&), self);
+}
+Tensor& hardsigmoid_(Tensor& self) {
+  INVACT_CALL(hardsigmoid_, Tensor & (Tensor&), self);
+}
+
+Tensor hardtanh(const Tensor& self, const Scalar& min_val, const Scalar& max_val) {
+  INVACT_CALL(hardtanh, Tensor(const Tensor&, const Scalar&, const Scalar&), self, min_val,
+              max_val);
+}
+Tensor& hardtanh_(Tensor& self, const Scalar& min_val, const Scalar& max_val) {
+  INVACT_CALL(hardtanh_, Tensor & (Tensor&, const Scalar&, const Scalar&), self, min_val, max_val);
+}
+
+Tensor relu6(const Tensor& self) {
+  INVACT_CALL(relu6, Tensor(const Tensor&), self);
+}
+Tensor& relu6_(Tensor& self) {
+  INVACT_CALL(relu6_, Tensor & (Tensor&), self);
+}
+#undef INVACT_CALL
 
 }  // namespace invact

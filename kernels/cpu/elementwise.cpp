@@ -1,19 +1,36 @@
-// CPU kernels: threads and the choice of instruction set around the loops of loops.h.
-#include "kernels/elementwise.h"
+// CPU kernels: threads, cache and the choice of instruction set around the loops of loops.h. ATen's
+// own kernel makes the output; where it treats every element alike it is called chunk by chunk, so
+// that the bits are packed while input and output are in cache.
+#include "kernels/device_kernels.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
+#include <ATen/ops/gelu_cpu_dispatch.h>
+#include <ATen/ops/hardswish_cpu_dispatch.h>
+#include <ATen/ops/mish_cpu_dispatch.h>
+#include <ATen/ops/mul_cpu_dispatch.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/sigmoid_cpu_dispatch.h>
+#include <ATen/ops/silu_cpu_dispatch.h>
+#include <c10/core/TensorImpl.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
 #include <variant>
+#include <vector>
 
+#include "kernels/aten_forward.h"
 #include "kernels/cpu/loops.h"
 
 namespace invact::kernels {
 namespace {
 
-// Blocks that are worth a thread (ATen's grain for elementwise work is 32768 elements).
-constexpr int64_t kGrainBlocks = 32768 / cpu::kBlock;
+/// Elements between ATen's kernel and ours: input and output stay in the second-level cache. Also
+/// what is worth a thread (ATen's grain for elementwise work).
+constexpr int64_t kChunk = 32768;
+static_assert(kChunk % cpu::kBlock == 0);
 
 cpu::Storage storage_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -36,64 +53,151 @@ const char* at_element(const at::Tensor& tensor, int64_t element) {
   return static_cast<const char*>(tensor.const_data_ptr()) + element * tensor.element_size();
 }
 
-/// Calls `work(first element, element count, first byte)` for ranges of whole blocks.
+/// Calls `work(first element, element count)` for ranges that begin at multiples of kChunk.
 template <class Work>
 void for_each_range(int64_t element_count, const Work& work) {
-  const int64_t block_count = (element_count + cpu::kBlock - 1) / cpu::kBlock;
-  at::parallel_for(0, block_count, kGrainBlocks, [&](int64_t first_block, int64_t end_block) {
-    const int64_t first = first_block * cpu::kBlock;
-    work(first, std::min(end_block * cpu::kBlock, element_count) - first, first / 8);
+  const int64_t chunk_count = (element_count + kChunk - 1) / kChunk;
+  at::parallel_for(0, chunk_count, 1, [&](int64_t first_chunk, int64_t end_chunk) {
+    const int64_t first = first_chunk * kChunk;
+    work(first, std::min(end_chunk * kChunk, element_count) - first);
   });
 }
 
-struct CpuLoops {
-  static void pack(const ActivationFunction& function, const at::Tensor& input,
-                   at::Tensor& branch) {
-    const cpu::Storage storage = storage_of(input);
-    uint8_t* bits = branch.mutable_data_ptr<uint8_t>();
-    std::visit(
-        [&]<class F>(const F& f) {
-          const cpu::PackLoop<F> loop =
-              cpu::has_avx2() ? &cpu::avx2::pack<F> : &cpu::baseline::pack<F>;
-          for_each_range(input.numel(), [&](int64_t first, int64_t count, int64_t first_byte) {
-            loop(f, storage, at_element(input, first), count, bits + first_byte);
-          });
-        },
-        function);
+void pack(const ActivationFunction& function, const at::Tensor& input, const at::Tensor& output,
+          uint8_t* bits, int64_t first, int64_t count) {
+  const cpu::Storage storage = storage_of(input);
+  const cpu::ForwardArrays arrays{at_element(input, first), at_element(output, first),
+                                  bits + first / 8, count};
+  std::visit(
+      [&]<class F>(const F& f) {
+        if constexpr (F::kBranchBits > 0) {
+          (cpu::has_avx2() ? &cpu::avx2::pack<F> : &cpu::baseline::pack<F>)(f, storage, arrays);
+        }
+      },
+      function);
+}
+
+/// ATen's CPU kernel, into `output`, without the dispatcher (no autograd, no profiler): `input` and
+/// `output` are contiguous.
+struct ForwardKernel {
+  const at::Tensor& input;
+  at::Tensor& output;
+
+  void operator()(const math::Gelu&) const { at::cpu::gelu_out(output, input, "none"); }
+  void operator()(const math::GeluTanh&) const { at::cpu::gelu_out(output, input, "tanh"); }
+  void operator()(const math::Silu&) const { at::cpu::silu_out(output, input); }
+  void operator()(const math::Mish&) const { at::cpu::mish_out(output, input); }
+  void operator()(const math::Hardswish&) const { at::cpu::hardswish_out(output, input); }
+  void operator()(const math::QuickGelu&) const {
+    static const at::Tensor kRate = [] {
+      at::Tensor rate = at::scalar_tensor(math::QuickGelu::kRate, at::kDouble);
+      rate.unsafeGetTensorImpl()->set_wrapped_number(true);
+      return rate;
+    }();
+    at::cpu::mul_out(output, input, kRate);
+    at::cpu::sigmoid_out(output, output);
+    at::cpu::mul_out(output, input, output);
+  }
+  template <class Function>
+  void operator()(const Function&) const {
+    TORCH_INTERNAL_ASSERT(false, "a function without a branch bit");
+  }
+};
+
+/// A one-dimensional tensor over `count` elements of a dense tensor's memory.
+at::Tensor flat_range(const at::Tensor& tensor, int64_t first, int64_t count) {
+  at::Tensor range = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(tensor.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
+  c10::TensorImpl* const impl = range.unsafeGetTensorImpl();
+  impl->set_storage_offset(tensor.storage_offset() + first);
+  impl->set_sizes_contiguous({count});
+  return range;
+}
+
+/// The strides of ATen's output for a dense `self` whose elements ATen's kernel treats alike in any
+/// order; none where it does not, or where `self` is not dense. ATen's float32 erf GELU runs oneDNN
+/// on contiguous tensors and another kernel, with other values, on the rest.
+std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
+                                         const at::Tensor& self) {
+  if (self.is_contiguous()) return at::empty(self.sizes(), self.options());
+  if (std::holds_alternative<math::Gelu>(function)) return std::nullopt;
+  for (const auto format : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::ChannelsLast3d}) {
+    if (self.is_contiguous(format)) {
+      return at::empty(self.sizes(), self.options().memory_format(format));
+    }
+  }
+  return std::nullopt;
+}
+
+struct CpuKernels {
+  static void forward_out(const ActivationFunction& function, const at::Tensor& self,
+                          at::Tensor& output, at::Tensor& branch) {
+    uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
+    const int64_t total = self.numel();
+    const auto pack_blocks = [&](int64_t first, int64_t end) {
+      if (first < end) pack(function, self, output, bits, first, end - first);
+    };
+    std::mutex mutex;
+    std::vector<int64_t> split_blocks;  // first elements of blocks that two threads share
+    // ATen's own ranges: its kernels compute the last elements of a range one by one, which can
+    // differ by an ulp from what their vectors give.
+    at::parallel_for(0, total, at::internal::GRAIN_SIZE, [&](int64_t begin, int64_t end) {
+      int64_t packed = (begin + cpu::kBlock - 1) / cpu::kBlock * cpu::kBlock;
+      if (packed != begin) {
+        const std::lock_guard lock(mutex);
+        split_blocks.push_back(packed - cpu::kBlock);
+      }
+      for (int64_t first = begin; first < end; first += kChunk) {
+        const int64_t count = std::min(kChunk, end - first);
+        const at::Tensor chunk_input = flat_range(self, first, count);
+        at::Tensor chunk_output = flat_range(output, first, count);
+        std::visit(ForwardKernel{chunk_input, chunk_output}, function);
+        const int64_t computed = first + count;
+        const int64_t whole =
+            computed == total ? total : std::max(packed, computed / cpu::kBlock * cpu::kBlock);
+        pack_blocks(packed, whole);
+        packed = std::max(packed, whole);
+      }
+    });
+    for (const int64_t first : split_blocks) {
+      pack_blocks(first, std::min(first + cpu::kBlock, total));
+    }
   }
 
-  static void refine(const ActivationFunction& function, const at::Tensor& input,
-                     const at::Tensor& output, at::Tensor& branch) {
-    if (output.scalar_type() != at::kFloat) return;
-    const float* x = input.const_data_ptr<float>();
-    const float* y = output.const_data_ptr<float>();
-    uint8_t* bits = branch.mutable_data_ptr<uint8_t>();
-    std::visit(
-        [&]<class F>(const F& f) {
-          const cpu::RefineLoop<F> loop =
-              cpu::has_avx2() ? &cpu::avx2::refine<F> : &cpu::baseline::refine<F>;
-          for_each_range(output.numel(), [&](int64_t first, int64_t count, int64_t first_byte) {
-            loop(f, x + first, y + first, count, bits + first_byte);
-          });
-        },
-        function);
+  static at::Tensor forward(const ActivationFunction& function, const at::Tensor& self,
+                            at::Tensor& branch) {
+    if (self.numel() > 0) {
+      if (std::optional<at::Tensor> output = chunked_output(function, self)) {
+        storage_of(self);  // refuses other dtypes
+        forward_out(function, self, *output, branch);
+        return *output;
+      }
+    }
+    at::Tensor output = aten_forward(function, self);
+    const at::Tensor input = in_memory_order(self, output.strides());
+    uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
+    for_each_range(output.numel(), [&](int64_t first, int64_t count) {
+      pack(function, input, output, bits, first, count);
+    });
+    return output;
   }
 
   static void backward(const ActivationFunction& function, const GradientTensors& tensors) {
     const cpu::Storage storage = storage_of(tensors.output);
-    char* grad_input = static_cast<char*>(tensors.grad_input.mutable_data_ptr());
+    char* const grad_input = static_cast<char*>(tensors.grad_input.mutable_data_ptr());
     const int64_t element_bytes = tensors.output.element_size();
+    const uint8_t* const bits =
+        tensors.branch.defined() ? tensors.branch.const_data_ptr<uint8_t>() : nullptr;
     std::visit(
         [&]<class F>(const F& f) {
           const cpu::BackwardLoop<F> loop =
               cpu::has_avx2() ? &cpu::avx2::backward<F> : &cpu::baseline::backward<F>;
-          for_each_range(
-              tensors.output.numel(), [&](int64_t first, int64_t count, int64_t first_byte) {
-                loop(f, storage,
-                     {at_element(tensors.grad_output, first), at_element(tensors.output, first),
-                      tensors.branch.const_data_ptr<uint8_t>() + first_byte,
-                      grad_input + first * element_bytes, count});
-              });
+          for_each_range(tensors.output.numel(), [&](int64_t first, int64_t count) {
+            loop(f, storage,
+                 {at_element(tensors.grad_output, first), at_element(tensors.output, first),
+                  bits == nullptr ? nullptr : bits + first / 8, grad_input + first * element_bytes,
+                  count});
+          });
         },
         function);
   }
@@ -102,10 +206,7 @@ struct CpuLoops {
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, CPU, m) {
-#define INVACT_REGISTER(Operator) \
-  register_internal<DeviceKernels<CpuLoops, Operator>>(m, Operator::kName);
-  INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
-#undef INVACT_REGISTER
+  DeviceKernels<CpuKernels>::register_in(m);
 }
 
 }  // namespace invact::kernels

@@ -8,9 +8,9 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/cpu/bit_flags.h"
+#include "kernels/cpu/bit_words.h"
 #include "kernels/cpu/refinement.h"
-#include "kernels/cpu/storage_block.h"
+#include "kernels/cpu/storage_lanes.h"
 #include "kernels/math/functions.h"
 #include "kernels/math/host_device.h"
 
@@ -21,93 +21,103 @@ template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class F>
-INVACT_HOST_DEVICE double derivative(const F& f, double y, bool left, const double*) {
-  return f.from_float64(y, left);
-}
-template <class F>
-INVACT_HOST_DEVICE float derivative(const F& f, float y, bool left, const float*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const float*) {
   return f.from_float32(y, left);
 }
 template <class F>
-INVACT_HOST_DEVICE float derivative(const F& f, float y, bool left, const BFloat16Bits*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const BFloat16Bits*) {
   return f.from_bfloat16(y, left);
 }
 template <class F>
-INVACT_HOST_DEVICE float derivative(const F& f, float y, bool left, const HalfBits*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const HalfBits*) {
   return f.from_float16(y, left);
 }
 
-template <class F, class T>
-INVACT_HOST_DEVICE void pack_block(const F& f, const T* input, uint8_t* bits) {
-  Compute<T> x[kBlock];
-  uint8_t flags[kBlock];
-  load_block<kBlock>(input, x);
-  for (int i = 0; i < kBlock; ++i) flags[i] = f.is_left(x[i]) ? 1 : 0;
-  for (int i = 0; i < kBlock / 8; ++i) bits[i] = gather_bits(flags + 8 * i);
-}
-
-template <class F, class T>
-void pack_all(const F& f, const T* input, int64_t count, uint8_t* bits) {
-  int64_t first = 0;
-  for (; first + kBlock <= count; first += kBlock) pack_block(f, input + first, bits + first / 8);
-  const int64_t rest = count - first;
-  if (rest == 0) return;
-  T tail[kBlock] = {};  // x = 0 lies on the right branch: the unused bits come out zero
-  uint8_t tail_bits[kBlock / 8];
-  memcpy(tail, input + first, static_cast<size_t>(rest) * sizeof(T));
-  pack_block(f, tail, tail_bits);
-  memcpy(bits + first / 8, tail_bits, static_cast<size_t>((rest + 7) / 8));
-}
-
+/// Adds to `left` the refinement codes of the word's elements.
 template <class F>
-void refine_all(const F& f, const float* input, const float* output, int64_t count, uint8_t* bits) {
-  int64_t first = 0;
-  for (; first + kBlock <= count; first += kBlock) {
-    write_refinements<kBlock>(f, input + first, output + first, bits + first / 8);
-  }
-  const size_t rest = static_cast<size_t>(count - first);
-  if (rest == 0) return;
-  float tail_input[kBlock] = {};
-  float tail_output[kBlock] = {};  // zeros are neither near the minimum nor free places
-  uint8_t tail_bits[kBlock / 8] = {};
-  memcpy(tail_input, input + first, rest * sizeof(float));
-  memcpy(tail_output, output + first, rest * sizeof(float));
-  memcpy(tail_bits, bits + first / 8, (rest + 7) / 8);
-  write_refinements<kBlock>(f, tail_input, tail_output, tail_bits);
-  memcpy(bits + first / 8, tail_bits, (rest + 7) / 8);
-}
-
-template <class Flag>
-INVACT_HOST_DEVICE void expand_bits(const uint8_t* bits, Flag* left) {
-  for (int byte = 0; byte < kBlock / 8; ++byte) {
-    for (int i = 0; i < 8; ++i) left[8 * byte + i] = static_cast<Flag>(bits[byte]) & (1 << i);
-  }
+INVACT_HOST_DEVICE uint64_t with_refinements(const F& f, uint64_t left, const float* x,
+                                             const float* y) {
+  const uint64_t near = below(y, F::kFirstUnrefined);
+  if (near == 0) return left;
+  for_each_refined(near, above(y, 0.0f), [&](int element, uint64_t places) {
+    left |= scatter_code(f.refinement_code(x[element], y[element]), places);
+  });
+  return left;
 }
 
 template <class F, class T>
-INVACT_HOST_DEVICE void backward_block(const F& f, const T* grad_output, const T* output,
-                                       const uint8_t* bits, T* grad_input) {
-  // The flag is as wide as the number it selects for: other widths cost a conversion per element.
-  using Flag = std::conditional_t<std::is_same_v<T, double>, int64_t, int32_t>;
-  Compute<T> g[kBlock];
-  Compute<T> y[kBlock];
-  Flag left[kBlock];
-  load_block<kBlock>(grad_output, g);
-  load_block<kBlock>(output, y);
-  expand_bits(bits, left);
-  if constexpr (std::is_same_v<T, float> && F::kRefines) {
-    // The bit of an output above zero is a piece of somebody's refinement code.
-    for (int i = 0; i < kBlock; ++i) left[i] = y[i] > 0.0f ? 0 : left[i];
+INVACT_HOST_DEVICE void pack_word(const F& f, const T* x, const T* y, uint8_t* bits) {
+  uint64_t left = below(x, F::template first_right<Compute<T>>());
+  if constexpr (std::is_same_v<T, float> && F::kRefines) left = with_refinements(f, left, x, y);
+  store_word(left, bits);
+}
+
+template <class F, class T>
+void pack_all(const F& f, const ForwardArrays& arrays) {
+  const T* input = static_cast<const T*>(arrays.input);
+  const T* output = static_cast<const T*>(arrays.output);
+  int64_t first = 0;
+  for (; first + kWord <= arrays.count; first += kWord) {
+    pack_word(f, input + first, output + first, arrays.bits + first / 8);
   }
-  for (int i = 0; i < kBlock; ++i) {
-    g[i] *= derivative(f, y[i], left[i] != 0, static_cast<const T*>(nullptr));
+  const size_t rest = static_cast<size_t>(arrays.count - first);
+  if (rest == 0) return;
+  // Zeros lie on the right branch, are not near the minimum and no free places.
+  T last_input[kWord] = {};
+  T last_output[kWord] = {};
+  uint8_t last_bits[kWord / 8];
+  memcpy(last_input, input + first, rest * sizeof(T));
+  memcpy(last_output, output + first, rest * sizeof(T));
+  pack_word(f, last_input, last_output, last_bits);
+  memcpy(arrays.bits + first / 8, last_bits, (rest + 7) / 8);
+}
+
+/// grad_input[i] = grad_output[i] f'(x[i]) for a word of elements.
+template <class F>
+INVACT_HOST_DEVICE void differentiate(const F& f, const double* grad_output, const double* y,
+                                      uint64_t left, double* grad_input) {
+  for (int i = 0; i < kWord; ++i) {
+    grad_input[i] = grad_output[i] * f.from_float64(y[i], (left >> i & 1) != 0);
   }
-  if constexpr (std::is_same_v<T, float> && F::kRefines) {
-    read_refinements<kBlock>(f, y, bits, [&](int element, int code) {
-      g[element] = grad_output[element] * f.from_refined(y[element], code, left[element] != 0);
-    });
+}
+template <class F, class T>
+INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T* y, uint64_t left,
+                                      T* grad_input) {
+  for (int i = 0; i < kWord; i += kLanes) {
+    const Floats slope = derivative(f, load_lanes(y + i), mask_of(left >> i), y);
+    store_lanes(load_lanes(grad_output + i) * slope, grad_input + i);
   }
-  store_block<kBlock>(g, grad_input);
+}
+
+/// Replaces the gradients of a word's elements that have a refinement code.
+template <class F>
+INVACT_HOST_DEVICE void refine(const F& f, const float* grad_output, const float* y, uint64_t bits,
+                               uint64_t free, float* grad_input) {
+  const uint64_t near = below(y, F::kFirstUnrefined);
+  if (near == 0) return;
+  for_each_refined(near, free, [&](int element, uint64_t places) {
+    const int code = gather_code(bits, places);
+    if (code == 0) return;
+    const bool left = (bits >> element & 1) != 0;
+    grad_input[element] = grad_output[element] * f.from_refined(y[element], code, left);
+  });
+}
+
+/// One word; `bits` is not read for a function without a branch bit.
+template <class F, class T>
+INVACT_HOST_DEVICE void backward_word(const F& f, const T* grad_output, const T* y,
+                                      const uint8_t* bits, T* grad_input) {
+  if constexpr (F::kBranchBits == 0) {
+    differentiate(f, grad_output, y, 0, grad_input);
+  } else if constexpr (std::is_same_v<T, float> && F::kRefines) {
+    const uint64_t packed = load_word(bits);
+    // The bit of an output above zero may be a piece of somebody's refinement code.
+    const uint64_t free = above(y, 0.0f);
+    differentiate(f, grad_output, y, packed & ~free, grad_input);
+    refine(f, grad_output, y, packed, free, grad_input);
+  } else {
+    differentiate(f, grad_output, y, load_word(bits), grad_input);
+  }
 }
 
 template <class F, class T>
@@ -115,21 +125,24 @@ void backward_all(const F& f, const BackwardArrays& arrays) {
   const T* grad_output = static_cast<const T*>(arrays.grad_output);
   const T* output = static_cast<const T*>(arrays.output);
   T* grad_input = static_cast<T*>(arrays.grad_input);
+  const auto bits_of_word = [&](int64_t first) {
+    return F::kBranchBits == 0 ? nullptr : arrays.bits + first / 8;
+  };
   int64_t first = 0;
-  for (; first + kBlock <= arrays.count; first += kBlock) {
-    backward_block(f, grad_output + first, output + first, arrays.bits + first / 8,
-                   grad_input + first);
+  for (; first + kWord <= arrays.count; first += kWord) {
+    backward_word(f, grad_output + first, output + first, bits_of_word(first), grad_input + first);
   }
   const size_t rest = static_cast<size_t>(arrays.count - first);
   if (rest == 0) return;
-  T tail_grad[kBlock] = {};
-  T tail_output[kBlock] = {};
-  uint8_t tail_bits[kBlock / 8] = {};
-  memcpy(tail_grad, grad_output + first, rest * sizeof(T));
-  memcpy(tail_output, output + first, rest * sizeof(T));
-  memcpy(tail_bits, arrays.bits + first / 8, (rest + 7) / 8);
-  backward_block(f, tail_grad, tail_output, tail_bits, tail_grad);
-  memcpy(grad_input + first, tail_grad, rest * sizeof(T));
+  T last_grad[kWord] = {};
+  T last_output[kWord] = {};
+  T last_result[kWord];
+  uint8_t last_bits[kWord / 8] = {};
+  memcpy(last_grad, grad_output + first, rest * sizeof(T));
+  memcpy(last_output, output + first, rest * sizeof(T));
+  if (F::kBranchBits != 0) memcpy(last_bits, bits_of_word(first), (rest + 7) / 8);
+  backward_word(f, last_grad, last_output, last_bits, last_result);
+  memcpy(grad_input + first, last_result, rest * sizeof(T));
 }
 
 }  // namespace
@@ -137,22 +150,17 @@ void backward_all(const F& f, const BackwardArrays& arrays) {
 namespace INVACT_LOOPS {
 
 template <class F>
-void pack(const F& f, Storage storage, const void* input, int64_t count, uint8_t* bits) {
+void pack(const F& f, Storage storage, const ForwardArrays& arrays) {
   switch (storage) {
     case Storage::kFloat64:
-      return pack_all(f, static_cast<const double*>(input), count, bits);
+      return pack_all<F, double>(f, arrays);
     case Storage::kFloat32:
-      return pack_all(f, static_cast<const float*>(input), count, bits);
+      return pack_all<F, float>(f, arrays);
     case Storage::kBFloat16:
-      return pack_all(f, static_cast<const BFloat16Bits*>(input), count, bits);
+      return pack_all<F, BFloat16Bits>(f, arrays);
     case Storage::kFloat16:
-      return pack_all(f, static_cast<const HalfBits*>(input), count, bits);
+      return pack_all<F, HalfBits>(f, arrays);
   }
-}
-
-template <class F>
-void refine(const F& f, const float* input, const float* output, int64_t count, uint8_t* bits) {
-  if constexpr (F::kRefines) refine_all(f, input, output, count, bits);
 }
 
 template <class F>
@@ -169,10 +177,10 @@ void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
   }
 }
 
-#define INVACT_INSTANTIATE(F)                                                       \
-  template void pack<F>(const F&, Storage, const void*, int64_t, uint8_t*);         \
-  template void refine<F>(const F&, const float*, const float*, int64_t, uint8_t*); \
-  template void backward<F>(const F&, Storage, const BackwardArrays&);
+#define INVACT_INSTANTIATE(F) template void pack<F>(const F&, Storage, const ForwardArrays&);
+INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
+#undef INVACT_INSTANTIATE
+#define INVACT_INSTANTIATE(F) template void backward<F>(const F&, Storage, const BackwardArrays&);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
 

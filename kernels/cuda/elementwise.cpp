@@ -1,6 +1,6 @@
 // CUDA kernels: device guard, current stream and dtype around the launches of loops.h. Temporary
 // memory comes from at::empty and so from the caching allocator; nothing here synchronizes.
-#include "kernels/elementwise.h"
+#include "kernels/device_kernels.h"
 
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
@@ -8,6 +8,7 @@
 
 #include <variant>
 
+#include "kernels/aten_forward.h"
 #include "kernels/cuda/loops.h"
 
 namespace invact::kernels {
@@ -30,21 +31,32 @@ cuda::Storage storage_of(const at::Tensor& tensor) {
   }
 }
 
-struct CudaLoops {
-  static void pack(const ActivationFunction& function, const at::Tensor& input,
-                   at::Tensor& branch) {
-    const c10::cuda::CUDAGuard guard(input.device());
-    const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
-    std::visit(
-        [&](const auto& f) {
+// No refinement codes on the GPU: its backward would have to read them.
+void pack(const ActivationFunction& function, const at::Tensor& input, at::Tensor& branch) {
+  const c10::cuda::CUDAGuard guard(input.device());
+  const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
+  std::visit(
+      [&]<class F>(const F& f) {
+        if constexpr (F::kBranchBits > 0) {
           cuda::launch_pack(f, storage_of(input), input.const_data_ptr(), input.numel(),
                             branch.mutable_data_ptr<uint8_t>(), stream);
-        },
-        function);
+        }
+      },
+      function);
+}
+
+struct CudaKernels {
+  static at::Tensor forward(const ActivationFunction& function, const at::Tensor& self,
+                            at::Tensor& branch) {
+    at::Tensor output = aten_forward(function, self);
+    if (output.numel() > 0) pack(function, in_memory_order(self, output.strides()), branch);
+    return output;
   }
 
-  // No codes on the GPU: its backward would have to read them.
-  static void refine(const ActivationFunction&, const at::Tensor&, const at::Tensor&, at::Tensor&) {
+  static void forward_out(const ActivationFunction& function, const at::Tensor& self,
+                          at::Tensor& output, at::Tensor& branch) {
+    aten_forward_out(function, self, output);
+    pack(function, self, branch);
   }
 
   static void backward(const ActivationFunction& function, const GradientTensors& tensors) {
@@ -52,8 +64,8 @@ struct CudaLoops {
     const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
     const cuda::BackwardArrays arrays{
         tensors.grad_output.const_data_ptr(), tensors.output.const_data_ptr(),
-        tensors.branch.const_data_ptr<uint8_t>(), tensors.grad_input.mutable_data_ptr(),
-        tensors.output.numel()};
+        tensors.branch.defined() ? tensors.branch.const_data_ptr<uint8_t>() : nullptr,
+        tensors.grad_input.mutable_data_ptr(), tensors.output.numel()};
     std::visit(
         [&](const auto& f) {
           cuda::launch_backward(f, storage_of(tensors.output), arrays, stream);
@@ -65,10 +77,7 @@ struct CudaLoops {
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, CUDA, m) {
-#define INVACT_REGISTER(Operator) \
-  register_internal<DeviceKernels<CudaLoops, Operator>>(m, Operator::kName);
-  INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
-#undef INVACT_REGISTER
+  DeviceKernels<CudaKernels>::register_in(m);
 }
 
 }  // namespace invact::kernels

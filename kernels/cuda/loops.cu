@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/cuda/loops.h"
 #include "kernels/math/functions.h"
@@ -72,7 +73,9 @@ __device__ unsigned pack_elements(const F& f, const T* x, int count) {
   unsigned byte = 0;
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) {
-    if (i < count && f.is_left(to_compute(x[i]))) byte |= 1u << i;
+    const auto value = to_compute(x[i < count ? i : 0]);
+    const bool left = value < F::template first_right<std::remove_cv_t<decltype(value)>>();
+    if (i < count && left) byte |= 1u << i;
   }
   return byte;
 }
@@ -117,7 +120,7 @@ __global__ void __launch_bounds__(kThreads)
                     int64_t count) {
   for (int64_t i = first(); i < count; i += stride()) {
     const int64_t rest = count - i;
-    const unsigned byte = bits[i / kPerThread];
+    const unsigned byte = F::kBranchBits > 0 ? bits[i / kPerThread] : 0u;
     if (kAligned && rest >= kPerThread) {
       const Pack<T> g = *reinterpret_cast<const Pack<T>*>(grad_output + i);
       const Pack<T> y = *reinterpret_cast<const Pack<T>*>(output + i);
@@ -190,8 +193,11 @@ void launch_backward(const F& f, Storage storage, const BackwardArrays& arrays,
   }
 }
 
-#define INVACT_INSTANTIATE(F)                                                                    \
-  template void launch_pack<F>(const F&, Storage, const void*, int64_t, uint8_t*, cudaStream_t); \
+#define INVACT_INSTANTIATE(F) \
+  template void launch_pack<F>(const F&, Storage, const void*, int64_t, uint8_t*, cudaStream_t);
+INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
+#undef INVACT_INSTANTIATE
+#define INVACT_INSTANTIATE(F) \
   template void launch_backward<F>(const F&, Storage, const BackwardArrays&, cudaStream_t);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE

@@ -11,8 +11,8 @@ namespace invact::kernels::cuda {
 
 enum class Storage { kFloat64, kFloat32, kBFloat16, kFloat16 };
 
-/// bits: ceil(count / 8) bytes; element i is bit i % 8 of byte i / 8; unused bits of the last byte
-/// are zero. count > 0.
+/// Of a function with a branch bit. bits: ceil(count / 8) bytes; element i is bit i % 8 of byte i /
+/// 8; unused bits of the last byte are zero. count > 0.
 template <class Function>
 void launch_pack(const Function& f, Storage storage, const void* input, int64_t count,
                  uint8_t* bits, cudaStream_t stream);
@@ -20,7 +20,7 @@ void launch_pack(const Function& f, Storage storage, const void* input, int64_t 
 struct BackwardArrays {
   const void* grad_output;
   const void* output;
-  const uint8_t* bits;
+  const uint8_t* bits;  ///< Not read for a function without a branch bit.
   void* grad_input;
   int64_t count;
 };

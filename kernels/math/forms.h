@@ -4,8 +4,8 @@
 // of kernels/math: no torch, no allocation.
 //
 // All forms: NaN gives NaN, every other y gives a finite value on either branch (also y that no x
-// has), y = +inf gives 1. Written with selections instead of branches so that the loops around them
-// vectorise.
+// has), y = +inf gives 1. `Real` is a float or several (lanes.h), `left` the mask of the left
+// branch.
 #pragma once
 
 #include <math.h>
@@ -13,92 +13,101 @@
 #include <cstdint>
 
 #include "kernels/math/host_device.h"
+#include "kernels/math/lanes.h"
 #include "kernels/math/logarithm_coefficients.h"
 #include "kernels/math/polynomial.h"
 
 namespace invact::kernels::math {
 
-// Comparisons with a NaN on the left choose the bound; each form returns the NaN at its end.
+/// -ln(1 - t) for the left branch, where 1 - t = y / y* = ratio. Computed from t near 0, because
+/// y / y* has lost digits there.
 template <class Real>
-INVACT_HOST_DEVICE Real at_least(Real v, Real bound) {
-  return v > bound ? v : bound;
-}
-
-template <class Real>
-INVACT_HOST_DEVICE Real at_most(Real v, Real bound) {
-  return v < bound ? v : bound;
-}
-
-/// -ln(1 - t) for the left branch, where 1 - t = y / y*. Computed from t near 0, because y / y* has
-/// lost digits there.
-INVACT_HOST_DEVICE float negative_log1m(float t, float ratio) {
+INVACT_HOST_DEVICE Real negative_log1m(Real t, Real ratio) {
   constexpr float kLn2 = static_cast<float>(M_LN2);
 #if defined(__CUDA_ARCH__)
   // lg2.approx is off by 2^-22 absolutely near 1 (CUDA C++ Programming Guide, intrinsic functions):
   // not usable for t ~ 0.
-  const float near = t - t * t * evaluate(LogarithmCoefficients::tail(), -t);
+  const float near = t - t * t * evaluate(LogarithmCoefficients::series(), -t);
   return 3.0f * t < 1.0f ? near : -kLn2 * __log2f(ratio);
 #else
   constexpr int32_t kTwoThirds = 0x3f2aaaab;  // bits of 2/3: mantissas are taken in [2/3, 4/3)
-  const int32_t shifted = __builtin_bit_cast(int32_t, ratio) - kTwoThirds;
-  const float mantissa = __builtin_bit_cast(float, (shifted & 0x007fffff) + kTwoThirds);
-  const bool near = shifted >= 0;
-  const float r = near ? -t : mantissa - 1.0f;
-  const float exponent = near ? 0.0f : static_cast<float>(shifted >> 23);
-  return -(exponent * kLn2 + (r + r * r * evaluate(LogarithmCoefficients::tail(), r)));
+  constexpr int32_t kMantissa = 0x007fffff;
+  constexpr int kMantissaBits = 23;
+  const Bits<Real> shifted = as_bits(ratio) - kTwoThirds;
+  const Real mantissa = as_real((shifted & kMantissa) + kTwoThirds);
+  const Real exponent = to_real(shifted >> kMantissaBits);  // 0 where 1 - t >= 2/3
+  const Real r = shifted >= 0 ? -t : mantissa - 1.0f;
+  return -(exponent * kLn2 + (r + r * r * evaluate(LogarithmCoefficients::series(), r)));
 #endif
 }
 
 /// float32: right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w); s = sqrt(y - y*), w =
 /// sqrt(ln(y* / y)).
-template <class C>
-INVACT_HOST_DEVICE float float32_form(float y, bool left) {
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
+  const Real zero = splat<Real>(0);
+  const Real one = splat<Real>(1);
   // y* as a sum of two floats: with one, the error near the minimum grows by half (facts: section
   // 4).
-  const float distance = at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, C::kDistanceFloor);
-  const float s = at_most(sqrtf(distance), C::kRightEnd);
-  const float z = s - C::kRightCentre;
+  const Real distance =
+      at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, splat<Real>(C::kDistanceFloor));
+  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
+  const Real z = s - C::kRightCentre;
 
   constexpr float kSmallestRatio =
       0x1p-100f;  // far below exp(-kLeftEnd^2): only keeps the logarithm finite
-  const float negative_y = at_least(at_most(y, 0.0f), C::kMinimumYHigh);
-  const float t = at_most(distance * C::kInverseMagnitude, 1.0f);
-  const float ratio = at_least(negative_y * -C::kInverseMagnitude, kSmallestRatio);
-  const float w = at_most(sqrtf(at_least(negative_log1m(t, ratio), 0.0f)), C::kLeftEnd);
+  const Real negative_y = at_least(at_most(y, zero), splat<Real>(C::kMinimumYHigh));
+  const Real t = at_most(distance * C::kInverseMagnitude, one);
+  const Real ratio = at_least(negative_y * -C::kInverseMagnitude, splat<Real>(kSmallestRatio));
+  const Real w =
+      at_most(square_root(at_least(negative_log1m(t, ratio), zero)), splat<Real>(C::kLeftEnd));
 
-  const float right_numerator = evaluate(C::right_numerator(), z) * s;
-  const float left_numerator = evaluate(C::left_numerator(), w) * w * negative_y;
-  const float right_denominator = evaluate(C::right_denominator(), z);
-  const float left_denominator = evaluate(C::left_denominator(), w);
-  const float quotient =
-      (left ? left_numerator : right_numerator) / (left ? left_denominator : right_denominator);
-  const float value = !left && s >= C::kRightEnd ? 1.0f : quotient;
+  const Real right_numerator = evaluate(C::right_numerator(), z) * s;
+  const Real left_numerator = evaluate(C::left_numerator(), w) * w * negative_y;
+  const Real right_denominator = evaluate(C::right_denominator(), z);
+  const Real left_denominator = evaluate(C::left_denominator(), w);
+  const Real numerator = left ? left_numerator : right_numerator;
+  const Real denominator = left ? left_denominator : right_denominator;
+  const Real quotient = numerator / denominator;
+  const Real right_value = s >= C::kRightEnd ? one : quotient;
+  const Real value = left ? quotient : right_value;
   return y != y ? y : value;
 }
 
 /// bfloat16: right P(s), left y * P(s), s = sqrt(y - y0) with each branch's own y0 near y*.
-template <class C>
-INVACT_HOST_DEVICE float polynomial_form(float y, bool left) {
-  const float negative_y = at_most(y, 0.0f);
-  const float distance = at_least(left ? negative_y - C::kLeftOrigin : y - C::kRightOrigin, 0.0f);
-  const float s = at_most(sqrtf(distance), C::kRightEnd);
-  const float left_value = evaluate(C::left_numerator(), s) * at_least(negative_y, C::kLeftOrigin);
-  const float right_value = s >= C::kRightEnd ? 1.0f : evaluate(C::right_numerator(), s);
-  const float value = left ? left_value : right_value;
+template <class C, class Real>
+INVACT_HOST_DEVICE Real polynomial_form(Real y, Mask<Real> left) {
+  const Real zero = splat<Real>(0);
+  const Real left_origin = splat<Real>(C::kLeftOrigin);
+  const Real negative_y = at_most(y, zero);
+  const Real from_left = negative_y - left_origin;
+  const Real from_right = y - C::kRightOrigin;
+  const Real distance = at_least(left ? from_left : from_right, zero);
+  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
+  const Real left_value = evaluate(C::left_numerator(), s) * at_least(negative_y, left_origin);
+  const Real right_polynomial = evaluate(C::right_numerator(), s);
+  const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : right_polynomial;
+  const Real value = left ? left_value : right_value;
   return y != y ? y : value;
 }
 
 /// float16: P(s) / Q(s) on either branch, s = sqrt(y - y0) with each branch's own y0 near y*.
-template <class C>
-INVACT_HOST_DEVICE float rational_form(float y, bool left) {
-  const float distance =
-      at_least(left ? at_most(y, 0.0f) - C::kLeftOrigin : y - C::kRightOrigin, 0.0f);
-  const float s = at_most(sqrtf(distance), C::kRightEnd);
-  const float numerator =
-      left ? evaluate(C::left_numerator(), s) : evaluate(C::right_numerator(), s);
-  const float denominator =
-      left ? evaluate(C::left_denominator(), s) : evaluate(C::right_denominator(), s);
-  const float value = !left && s >= C::kRightEnd ? 1.0f : numerator / denominator;
+template <class C, class Real>
+INVACT_HOST_DEVICE Real rational_form(Real y, Mask<Real> left) {
+  const Real zero = splat<Real>(0);
+  const Real from_left = at_most(y, zero) - C::kLeftOrigin;
+  const Real from_right = y - C::kRightOrigin;
+  const Real distance = at_least(left ? from_left : from_right, zero);
+  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
+  const Real left_numerator = evaluate(C::left_numerator(), s);
+  const Real right_numerator = evaluate(C::right_numerator(), s);
+  const Real left_denominator = evaluate(C::left_denominator(), s);
+  const Real right_denominator = evaluate(C::right_denominator(), s);
+  const Real numerator = left ? left_numerator : right_numerator;
+  const Real denominator = left ? left_denominator : right_denominator;
+  const Real quotient = numerator / denominator;
+  const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : quotient;
+  const Real value = left ? quotient : right_value;
   return y != y ? y : value;
 }
 

@@ -5,14 +5,33 @@
 
 #include <variant>
 
+#include "kernels/math/elu.h"
 #include "kernels/math/gelu.h"
+#include "kernels/math/hardswish.h"
+#include "kernels/math/mish.h"
+#include "kernels/math/piecewise_linear.h"
+#include "kernels/math/quick_gelu.h"
 #include "kernels/math/silu.h"
+#include "kernels/math/softplus.h"
+#include "kernels/math/softsign.h"
 
 namespace invact::kernels {
 
-using ActivationFunction = std::variant<math::Gelu, math::GeluTanh, math::Silu>;
+using ActivationFunction =
+    std::variant<math::Gelu, math::GeluTanh, math::Silu, math::Mish, math::QuickGelu,
+                 math::Hardswish, math::Elu, math::Softplus, math::LogSigmoid, math::Softsign,
+                 math::LeakyRelu, math::Hardtanh, math::Hardsigmoid>;
 
-/// Expands `X(Function)` for each alternative: explicit instantiations of the loops.
-#define INVACT_FOR_EACH_FUNCTION(X) X(math::Gelu) X(math::GeluTanh) X(math::Silu)
+/// Expands `X(Function)` for each alternative that keeps a branch bit: explicit instantiations of
+/// the loops.
+#define INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
+  X(math::Gelu) X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
+
+/// Expands `X(Function)` for each alternative.
+#define INVACT_FOR_EACH_FUNCTION(X)                                                            \
+  INVACT_FOR_EACH_BRANCHED_FUNCTION(X)                                                         \
+  X(math::Elu)                                                                                 \
+  X(math::Softplus) X(math::LogSigmoid) X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) \
+      X(math::Hardsigmoid)
 
 }  // namespace invact::kernels

@@ -15,6 +15,7 @@ namespace invact::kernels::math {
 /// catalog.cpp, which the tests GeluErf/* of tests/kernels/derivative_test.cpp prove. Source: ATen
 /// gelu.
 struct Gelu : OneMinimum<Gelu, GeluCoefficients> {
+  static constexpr const char* kName = "gelu";
   static constexpr double kLeftmost = -40.0;  ///< f underflows before it.
 
   INVACT_HOST_DEVICE double value(double x) const { return x * cumulative(x); }
@@ -31,6 +32,7 @@ struct Gelu : OneMinimum<Gelu, GeluCoefficients> {
 /// f(x) = x (1 + tanh(k (x + c x^3))) / 2, `approximate='tanh'`. Error bounds: as for Gelu, tests
 /// GeluTanh/*.
 struct GeluTanh : OneMinimum<GeluTanh, GeluTanhCoefficients> {
+  static constexpr const char* kName = "gelu_tanh";
   static constexpr double kLeftmost = -40.0;
 
   INVACT_HOST_DEVICE double value(double x) const { return x * gate(x); }

@@ -7,7 +7,7 @@ namespace invact::kernels::math {
 
 /// P with ln(1 + r) = r + r^2 P(r) on |r| <= 1/3; worst error 5.5e-09 in exact arithmetic.
 struct LogarithmCoefficients {
-  INVACT_HOST_DEVICE static constexpr Polynomial<float, 8> tail() {
+  INVACT_HOST_DEVICE static constexpr Polynomial<float, 8> series() {
     return {{-4.999988e-01f, 3.3332995e-01f, -2.5011012e-01f, 2.002044e-01f, -1.6365299e-01f,
              1.386713e-01f, -1.5629023e-01f, 1.4584608e-01f}};
   }

@@ -12,12 +12,12 @@ struct Polynomial {
   Real coefficients[kCount];
 };
 
-/// Horner's scheme. Recursive, so that it unrolls before the vectoriser looks at the loop around
-/// it.
-template <int kFirst = 0, class Real, int kCount>
-INVACT_HOST_DEVICE constexpr Real evaluate(const Polynomial<Real, kCount>& polynomial, Real v) {
-  if constexpr (kFirst + 1 == kCount) {
-    return polynomial.coefficients[kFirst];
+/// Horner's scheme. Recursive, so that it unrolls at once. `Number` is the coefficients' type or
+/// several of them side by side (lanes.h).
+template <int kFirst = 0, class Real, int kCount, class Number>
+INVACT_HOST_DEVICE constexpr Number evaluate(const Polynomial<Real, kCount>& polynomial, Number v) {
+  if constexpr (kFirst + 2 == kCount) {
+    return v * polynomial.coefficients[kFirst + 1] + polynomial.coefficients[kFirst];
   } else {
     return evaluate<kFirst + 1>(polynomial, v) * v + polynomial.coefficients[kFirst];
   }

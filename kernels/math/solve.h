@@ -20,7 +20,7 @@ constexpr double kLastStep = 1e-9;
 template <class C, class Function>
 INVACT_HOST_DEVICE double solve_right(const Function& f, double y) {
   double low = C::kMinimumX;
-  double high = y - C::kMinimumYHigh;  // x - f(x) = -f(-x) <= -y* for every x of this branch
+  double high = y - C::kMinimumYHigh;  // x - f(x) <= -y* for every x of this branch
   double x = high;
   constexpr int kMaxSteps = 64;
   for (int i = 0; i < kMaxSteps; ++i) {

@@ -51,6 +51,30 @@ def _silu(x):
     return x * sigmoid, sigmoid * (1 + x * expit(-x))
 
 
+def _mish(x):
+    # With e = exp(x): tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2), which keeps its digits where e is tiny; for large x
+    # the same in exp(-x).
+    small = np.exp(-np.abs(x))
+    numerator = np.where(x < 0, small * (small + 2), 1 + 2 * small)
+    denominator = np.where(x < 0, numerator + 2, numerator + 2 * small * small)
+    gate = numerator / denominator
+    # 1 - gate^2 = 4 (1 + e)^2 / (e (e + 2) + 2)^2
+    inner_slope = np.where(x < 0, 4 * (1 + small) ** 2, 4 * (1 + small) ** 2 * small**2) / denominator**2
+    return x * gate, gate + x * inner_slope * expit(x)
+
+
+_QUICK_GELU_RATE = 1.702  # defines the function (CLIP's quick_gelu)
+
+
+def _quick_gelu(x):
+    value, slope = _silu(_QUICK_GELU_RATE * x)
+    return value / _QUICK_GELU_RATE, slope
+
+
+def _mp_mish(x):
+    return x * mpmath.tanh(mpmath.log1p(mpmath.exp(x)))
+
+
 def _mp_gelu_tanh(x):
     argument = 2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3)
     return x / (1 + mpmath.exp(-argument))
@@ -76,6 +100,10 @@ ACTIVATIONS = {
     "gelu": Activation("gelu", _gelu, lambda x: x * mpmath.ncdf(x), -0.75),
     "gelu_tanh": Activation("gelu_tanh", _gelu_tanh, _mp_gelu_tanh, -0.75),
     "silu": Activation("silu", _silu, lambda x: x / (1 + mpmath.exp(-x)), -1.28),
+    "mish": Activation("mish", _mish, _mp_mish, -1.19),
+    "quick_gelu": Activation(
+        "quick_gelu", _quick_gelu, lambda x: x / (1 + mpmath.exp(-mpmath.mpf("1.702") * x)), -0.75
+    ),
 }
 
 

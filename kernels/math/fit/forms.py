@@ -192,6 +192,16 @@ def fit_logarithm(degree=7):
     return p, float(np.abs(np.log1p(r) - r - r**2 * np.polynomial.polynomial.polyval(r, p)).max())
 
 
+def fit_exponential(degree=6):
+    """P with 1 - e^-r ~ r P(r) on |r| <= ln 2 / 2; returns (coefficients, relative error)."""
+    high = np.log(2) / 2
+    r = high * np.cos(np.linspace(0, np.pi, 800))  # an even count: no node at 0
+    target = -np.expm1(-r) / r
+    c, _ = minimax(chebyshev_basis(r, -high, high, degree), target)
+    p = to_monomials(c, -high, high)
+    return p, float(np.abs(np.polynomial.polynomial.polyval(r, p) / target - 1).max())
+
+
 def fit(name):
     """Everything that <name>'s coefficient struct holds."""
     bfloat16 = {s: fit_sixteen_bit(name, "bfloat16", s, d, False) for s, d in zip(("right", "left"), BFLOAT16_DEGREES)}

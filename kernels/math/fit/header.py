@@ -195,3 +195,24 @@ def main(script, file_name, structs, fit):
     if problems:
         print(f"{file_name} differs from a fresh fit: {', '.join(problems)}. Run {script} and review the change.")
     return 1 if problems else 0
+
+
+def main_series(script, file_name, opening, struct, comment, fit, evaluate):
+    """Entry point for one polynomial in r: `fit() -> (coefficients, error)`, `evaluate(r, P(r))` is what uses it."""
+    parser = argparse.ArgumentParser(description=f"Fit {struct} and write {file_name}.")
+    parser.add_argument("--check", action="store_true", help="compare with the header in the tree; write nothing")
+    arguments = parser.parse_args()
+    coefficients, error = fit()
+    lines = [f"/// {comment}; worst error {error:.1e} in exact arithmetic.", f"struct {struct} {{"]
+    text = render_file(script, [opening], [lines + polynomial("float", "series", coefficients) + ["};"]])
+    path = HEADER_FOLDER / file_name
+    if not arguments.check:
+        path.write_text(text)
+        return 0
+    r = np.linspace(-1 / 3, 1 / 3, 1000)
+    old, new = (
+        evaluate(r, np.polynomial.polynomial.polyval(r, parse(t)[f"{struct}/series"])) for t in (path.read_text(), text)
+    )
+    difference = np.abs(old - new).max()
+    print(f"{file_name}: largest difference {difference:.1e}, allowed 1e-08")
+    return 0 if difference <= 1e-8 else 1

@@ -1,18 +1,23 @@
-// Conversion of a short block between a storage dtype and the float (or double) that the loops
-// compute in. Included only by loops.cpp, inside that unit's own namespace: compiled for two
-// instruction sets, so nothing here may have external linkage.
+// Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to a storage
+// dtype. Included only by loops.cpp, inside that unit's own namespace: compiled for two instruction
+// sets, so nothing here may have external linkage.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
-#if defined(__F16C__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 #include "kernels/math/host_device.h"
+#include "kernels/math/lanes.h"
 
 namespace invact::kernels::cpu {
 namespace {
+
+using math::Floats;
+using math::Ints;
+using math::kLanes;
 
 /// Bits of a bfloat16 and of a half: distinct types, so that overloads tell them apart.
 struct BFloat16Bits {
@@ -61,49 +66,58 @@ INVACT_HOST_DEVICE HalfBits to_half(float v) {
   return {static_cast<uint16_t>(half | sign)};
 }
 
-template <int kCount>
-INVACT_HOST_DEVICE void load_block(const BFloat16Bits* from, float* to) {
-  for (int i = 0; i < kCount; ++i) to[i] = to_float(from[i]);
+INVACT_HOST_DEVICE Floats load_lanes(const float* from) {
+  Floats lanes;
+  memcpy(&lanes, from, sizeof(lanes));
+  return lanes;
+}
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, float* to) {
+  memcpy(to, &lanes, sizeof(lanes));
 }
 
-template <int kCount>
-INVACT_HOST_DEVICE void store_block(const float* from, BFloat16Bits* to) {
-  for (int i = 0; i < kCount; ++i) to[i] = to_bfloat16(from[i]);
+#if defined(__AVX2__)
+INVACT_HOST_DEVICE Floats load_lanes(const BFloat16Bits* from) {
+  const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  return math::as_real(__builtin_bit_cast(Ints, _mm256_cvtepu16_epi32(halves)) << 16);
 }
 
-template <int kCount>
-INVACT_HOST_DEVICE void load_block(const HalfBits* from, float* to) {
-#if defined(__F16C__)
-  for (int i = 0; i < kCount; i += 8) {
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
-    _mm256_storeu_ps(to + i, _mm256_cvtph_ps(halves));
-  }
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, BFloat16Bits* to) {
+  // As to_bfloat16(); a carry out of a NaN's or an infinity's exponent does not occur in the
+  // latter.
+  const Ints bits = math::as_bits(lanes);
+  const Ints rounded = bits + 0x7fff + (bits >> 16 & 1);
+  const Ints kept = lanes != lanes ? bits | 0x00400000 : rounded;
+  const __m256i high = _mm256_srli_epi32(__builtin_bit_cast(__m256i, kept), 16);
+  const __m256i packed = _mm256_packus_epi32(high, high);  // within each half of the register
+  constexpr int kFirstOfEachHalf = 0x08;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, kFirstOfEachHalf)));
+}
+
+INVACT_HOST_DEVICE Floats load_lanes(const HalfBits* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, HalfBits* to) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                   _mm256_cvtps_ph(lanes, _MM_FROUND_TO_NEAREST_INT));
+}
 #else
-  for (int i = 0; i < kCount; ++i) to[i] = to_float(from[i]);
+template <class T>
+INVACT_HOST_DEVICE Floats load_lanes(const T* from) {
+  Floats lanes;
+  for (int i = 0; i < kLanes; ++i) lanes[i] = to_float(from[i]);
+  return lanes;
+}
+
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, BFloat16Bits* to) {
+  for (int i = 0; i < kLanes; ++i) to[i] = to_bfloat16(lanes[i]);
+}
+
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, HalfBits* to) {
+  for (int i = 0; i < kLanes; ++i) to[i] = to_half(lanes[i]);
+}
 #endif
-}
-
-template <int kCount>
-INVACT_HOST_DEVICE void store_block(const float* from, HalfBits* to) {
-#if defined(__F16C__)
-  for (int i = 0; i < kCount; i += 8) {
-    const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), halves);
-  }
-#else
-  for (int i = 0; i < kCount; ++i) to[i] = to_half(from[i]);
-#endif
-}
-
-template <int kCount, class Real>
-INVACT_HOST_DEVICE void load_block(const Real* from, Real* to) {
-  memcpy(to, from, kCount * sizeof(Real));
-}
-
-template <int kCount, class Real>
-INVACT_HOST_DEVICE void store_block(const Real* from, Real* to) {
-  memcpy(to, from, kCount * sizeof(Real));
-}
 
 }  // namespace
 }  // namespace invact::kernels::cpu

@@ -1,0 +1,77 @@
+// Comparisons of 64 neighbouring elements with a bound, as the bits of one word, and the way back.
+// Included only by loops.cpp, inside that unit's own namespace.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/storage_lanes.h"
+#include "kernels/math/host_device.h"
+#include "kernels/math/lanes.h"
+
+namespace invact::kernels::cpu {
+namespace {
+
+/// Elements of one word of bits.
+constexpr int kWord = kBlock;
+static_assert(kWord == 8 * sizeof(uint64_t));
+
+/// Bit i: the mask's lane i.
+INVACT_HOST_DEVICE uint64_t bits_of(Ints mask) {
+#if defined(__AVX2__)
+  return static_cast<uint32_t>(_mm256_movemask_ps(math::as_real(mask)));
+#elif defined(__SSE2__)
+  return static_cast<uint32_t>(_mm_movemask_ps(math::as_real(mask)));
+#else
+  uint64_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= static_cast<uint64_t>(mask[i] != 0) << i;
+  return bits;
+#endif
+}
+
+/// Lane i holds where bit i is set.
+INVACT_HOST_DEVICE Ints mask_of(uint64_t bits) {
+#if defined(__AVX2__)
+  constexpr Ints kLaneBits = {1, 2, 4, 8, 16, 32, 64, 128};
+#else
+  constexpr Ints kLaneBits = {1, 2, 4, 8};
+#endif
+  return (kLaneBits & static_cast<int32_t>(bits & 0xff)) != 0;
+}
+
+/// Bit i: v[i] < bound.
+template <class T>
+INVACT_HOST_DEVICE uint64_t below(const T* v, float bound) {
+  uint64_t word = 0;
+  for (int i = 0; i < kWord; i += kLanes) word |= bits_of(load_lanes(v + i) < bound) << i;
+  return word;
+}
+INVACT_HOST_DEVICE uint64_t below(const double* v, double bound) {
+  uint64_t word = 0;
+  for (int i = 0; i < kWord; ++i) word |= static_cast<uint64_t>(v[i] < bound) << i;
+  return word;
+}
+
+/// Bit i: v[i] > bound.
+INVACT_HOST_DEVICE uint64_t above(const float* v, float bound) {
+  uint64_t word = 0;
+  for (int i = 0; i < kWord; i += kLanes) word |= bits_of(load_lanes(v + i) > bound) << i;
+  return word;
+}
+
+// Bit i of a word is bit i % 8 of byte i / 8: LibTorch's platforms are little-endian.
+INVACT_HOST_DEVICE uint64_t load_word(const uint8_t* bits) {
+  uint64_t word;
+  memcpy(&word, bits, sizeof(word));
+  return word;
+}
+INVACT_HOST_DEVICE void store_word(uint64_t word, uint8_t* bits) {
+  memcpy(bits, &word, sizeof(word));
+}
+
+}  // namespace
+}  // namespace invact::kernels::cpu

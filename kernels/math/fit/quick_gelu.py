@@ -1,0 +1,9 @@
+"""Fits QuickGELU and writes quick_gelu_coefficients.h; `--check` only compares."""
+
+import sys
+
+import header
+from forms import fit
+
+if __name__ == "__main__":
+    sys.exit(header.main("quick_gelu.py", "quick_gelu_coefficients.h", {"quick_gelu": "QuickGeluCoefficients"}, fit))

@@ -1,0 +1,123 @@
+// The numbers that the forms compute with: one float or double, or on the host several floats side
+// by side, as wide as the instruction set of the unit that includes this. One text of a form serves
+// all of them; written with explicit lanes because the vectoriser, given selections, makes branches
+// of them first. Part of kernels/math: no torch, no allocation.
+#pragma once
+
+#include <math.h>
+
+#include <cstdint>
+#if !defined(__CUDACC__) && defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/math/host_device.h"
+
+namespace invact::kernels::math {
+
+#if !defined(__CUDACC__)
+#if defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+// The compiler's vector types: arithmetic, comparisons and `mask ? a : b` work lane by lane.
+using Floats = float __attribute__((vector_size(4 * kLanes)));
+using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
+#endif
+
+template <class Real>
+struct LaneTypes {
+  using Mask = bool;
+  using Bits = int32_t;
+};
+#if !defined(__CUDACC__)
+template <>
+struct LaneTypes<Floats> {
+  using Mask = Ints;  ///< -1 where it holds, 0 elsewhere.
+  using Bits = Ints;
+};
+#endif
+
+/// What a comparison of two Reals gives, and what `mask ? a : b` takes.
+template <class Real>
+using Mask = typename LaneTypes<Real>::Mask;
+template <class Real>
+using Bits = typename LaneTypes<Real>::Bits;
+
+/// The same number in every lane.
+template <class Real>
+INVACT_HOST_DEVICE constexpr Real splat(double v) {
+  if constexpr (sizeof(Real) <= sizeof(double)) {
+    return static_cast<Real>(v);
+  } else {
+    const float narrow = static_cast<float>(v);
+#if !defined(__CUDACC__) && defined(__AVX2__)
+    return Real{narrow, narrow, narrow, narrow, narrow, narrow, narrow, narrow};
+#else
+    return Real{narrow, narrow, narrow, narrow};
+#endif
+  }
+}
+
+// A comparison with NaN chooses the bound; each form returns the NaN at its end.
+template <class Real>
+INVACT_HOST_DEVICE Real at_least(Real v, Real bound) {
+  return v > bound ? v : bound;
+}
+template <class Real>
+INVACT_HOST_DEVICE Real at_most(Real v, Real bound) {
+  return v < bound ? v : bound;
+}
+
+INVACT_HOST_DEVICE float square_root(float v) {
+  return sqrtf(v);
+}
+INVACT_HOST_DEVICE double square_root(double v) {
+  return sqrt(v);
+}
+
+INVACT_HOST_DEVICE float as_real(int32_t bits) {
+  return __builtin_bit_cast(float, bits);
+}
+INVACT_HOST_DEVICE int32_t as_bits(float v) {
+  return __builtin_bit_cast(int32_t, v);
+}
+INVACT_HOST_DEVICE float to_real(int32_t v) {
+  return static_cast<float>(v);
+}
+
+#if !defined(__CUDACC__)
+INVACT_HOST_DEVICE Floats as_real(Ints bits) {
+  return __builtin_bit_cast(Floats, bits);
+}
+INVACT_HOST_DEVICE Ints as_bits(Floats v) {
+  return __builtin_bit_cast(Ints, v);
+}
+INVACT_HOST_DEVICE Floats to_real(Ints v) {
+  return __builtin_convertvector(v, Floats);
+}
+
+#if defined(__AVX2__)
+INVACT_HOST_DEVICE Floats square_root(Floats v) {
+  return _mm256_sqrt_ps(v);
+}
+INVACT_HOST_DEVICE Floats at_least(Floats v, Floats bound) {
+  return _mm256_max_ps(v, bound);  // the second operand where one is NaN, as above
+}
+INVACT_HOST_DEVICE Floats at_most(Floats v, Floats bound) {
+  return _mm256_min_ps(v, bound);
+}
+#elif defined(__SSE2__)
+INVACT_HOST_DEVICE Floats square_root(Floats v) {
+  return _mm_sqrt_ps(v);
+}
+#else
+INVACT_HOST_DEVICE Floats square_root(Floats v) {
+  for (int i = 0; i < kLanes; ++i) v[i] = sqrtf(v[i]);
+  return v;
+}
+#endif
+#endif
+
+}  // namespace invact::kernels::math

@@ -1,0 +1,65 @@
+// The monotone functions of straight pieces: derivatives from the output. Part of kernels/math: no
+// torch, no allocation.
+#pragma once
+
+#include <array>
+
+#include "kernels/math/closed_form.h"
+#include "kernels/math/host_device.h"
+
+namespace invact::kernels::math {
+
+/// f(x) = x for x > 0, negative_slope x elsewhere. Source: ATen leaky_relu.
+struct LeakyRelu : ClosedForm<LeakyRelu> {
+  static constexpr const char* kName = "leaky_relu";
+  static constexpr int kParameterCount = 1;
+
+  double negative_slope;
+
+  constexpr explicit LeakyRelu(double slope) : negative_slope(slope) {}
+
+  constexpr std::array<double, kParameterCount> parameters() const { return {negative_slope}; }
+  /// With a negative slope f is a V, and y does not tell the side.
+  constexpr bool is_invertible() const { return negative_slope >= 0; }
+
+  template <class Real>
+  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+    return y > splat<Real>(0) ? splat<Real>(1) : splat<Real>(negative_slope);
+  }
+};
+
+/// f(x) = x cut to [min, max]; f' = 1 strictly between. Source: ATen hardtanh, and relu6, which is
+/// hardtanh(x, 0, 6).
+struct Hardtanh : ClosedForm<Hardtanh> {
+  static constexpr const char* kName = "hardtanh";
+  static constexpr int kParameterCount = 2;
+
+  double min;
+  double max;
+
+  constexpr Hardtanh(double min_value, double max_value) : min(min_value), max(max_value) {}
+
+  constexpr std::array<double, kParameterCount> parameters() const { return {min, max}; }
+  /// ATen itself refuses min > max.
+  constexpr bool is_invertible() const { return min <= max; }
+
+  template <class Real>
+  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+    // As ATen: a NaN passes the gradient on.
+    const Real above_min = y <= splat<Real>(min) ? splat<Real>(0) : splat<Real>(1);
+    return y >= splat<Real>(max) ? splat<Real>(0) : above_min;
+  }
+};
+
+/// f(x) = (x + 3) / 6 cut to [0, 1]; f' = 1/6 strictly between. Source: ATen hardsigmoid.
+struct Hardsigmoid : ClosedForm<Hardsigmoid> {
+  static constexpr const char* kName = "hardsigmoid";
+
+  template <class Real>
+  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+    const Real below_one = y < splat<Real>(1) ? splat<Real>(1.0 / 6.0) : splat<Real>(0);
+    return y > splat<Real>(0) ? below_one : splat<Real>(0);
+  }
+};
+
+}  // namespace invact::kernels::math
