@@ -1,5 +1,7 @@
 #include "cli/ops_command.h"
 
+#include <span>
+
 #include "analyzer/json.h"
 #include "cli/exit_code.h"
 #include "cli/output_file.h"
@@ -9,22 +11,31 @@
 namespace invact {
 namespace {
 
+nlohmann::ordered_json rows_json(std::span<const kernels::Activation> rows) {
+  auto array = nlohmann::ordered_json::array();
+  for (const auto& row : rows) {
+    array.push_back({{"op", row.aten_op},
+                     {"variant", row.variant},
+                     {"replacement", row.invact_op},
+                     {"in_place", row.in_place},
+                     {"strategy", row.strategy},
+                     {"branch_bits_per_element", row.branch_bits_per_element},
+                     {"depends_on_parameters", row.is_invertible != nullptr},
+                     {"max_derivative_error",
+                      {{"float64", row.error_bound.float64},
+                       {"float32", row.error_bound.float32},
+                       {"bfloat16", row.error_bound.bfloat16},
+                       {"float16", row.error_bound.float16}}},
+                     {"proof", kernels::proof(row)}});
+  }
+  return array;
+}
+
 nlohmann::ordered_json operators_document() {
   auto document = document_head(current_environment());
-  document["operators"] = nlohmann::ordered_json::array();
-  for (const auto& row : kernels::activations()) {
-    document["operators"].push_back({{"op", row.aten_op},
-                                     {"variant", row.variant},
-                                     {"replacement", row.invact_op},
-                                     {"in_place", row.in_place},
-                                     {"strategy", row.strategy},
-                                     {"branch_bits_per_element", row.branch_bits_per_element},
-                                     {"max_derivative_error",
-                                      {{"float64", row.error_bound.float64},
-                                       {"float32", row.error_bound.float32},
-                                       {"bfloat16", row.error_bound.bfloat16},
-                                       {"float16", row.error_bound.float16}}}});
-  }
+  document["operators"] = rows_json(kernels::activations());
+  document["written_out"] = rows_json(kernels::written_out_activations());
+  document["keeps_output_already"] = kernels::output_keeping_activations();
   return document;
 }
 

@@ -10,7 +10,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "kernels/activation_function.h"
@@ -33,9 +35,10 @@ constexpr const char* kOperator = "operator";
 /// strides are remembered apart from the output: a saved-tensor hook (offloading, compression) may
 /// bring it back with others, and the bits are in the order of these.
 void remember(AutogradContext* ctx, const char* op, const ActivationFunction& function,
-              const at::Tensor& output, const at::Tensor& branch, c10::SymIntArrayRef strides) {
-  if (branch.defined()) {
-    ctx->save_for_backward({output, branch});
+              const at::Tensor& output, const std::optional<at::Tensor>& branch,
+              c10::SymIntArrayRef strides) {
+  if (branch) {
+    ctx->save_for_backward({output, *branch});
   } else {
     ctx->save_for_backward({output});
   }
@@ -51,7 +54,7 @@ void remember(AutogradContext* ctx, const char* op, const ActivationFunction& fu
 /// exist here.
 struct Gradient : Function<Gradient> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& grad_output,
-                            const at::Tensor& output, const at::Tensor& branch,
+                            const at::Tensor& output, const std::optional<at::Tensor>& branch,
                             c10::SymIntArrayRef strides, const std::string& op,
                             const ActivationFunction& function) {
     at::AutoDispatchBelowADInplaceOrView guard;
@@ -66,7 +69,7 @@ struct Gradient : Function<Gradient> {
 at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
   if (!grad_output.defined()) return {};
   const variable_list saved = ctx->get_saved_variables();
-  const at::Tensor branch = saved.size() > 1 ? saved[1] : at::Tensor();
+  const auto branch = saved.size() > 1 ? std::optional(saved[1]) : std::nullopt;
   const std::vector<c10::SymInt> strides = ctx->saved_data[kStrides].toSymIntVector();
   const ActivationFunction function = make_function(ctx->saved_data[kFunction].toStringView(),
                                                     ctx->saved_data[kParameters].toDoubleVector());
@@ -100,7 +103,7 @@ struct OutOfPlace : Function<OutOfPlace> {
                             const ActivationFunction& function, Aten aten) {
     at::AutoDispatchBelowADInplaceOrView guard;
     at::Tensor output;
-    at::Tensor branch;
+    std::optional<at::Tensor> branch;
     if (branch_bits(function) > 0) {
       std::tie(output, branch) = activation_forward(self, function);
     } else {
@@ -118,7 +121,7 @@ struct InPlace : Function<InPlace> {
   static at::Tensor forward(AutogradContext* ctx, at::Tensor self, const char* op,
                             const ActivationFunction& function, AtenInPlace aten) {
     at::AutoDispatchBelowADInplaceOrView guard;
-    at::Tensor branch;
+    std::optional<at::Tensor> branch;
     if (branch_bits(function) > 0) {
       // The bits come from input and output together, so the output is made apart and copied in:
       // what ATen's in-place form does for autograd as well, only that it keeps its copy.

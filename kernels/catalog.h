@@ -50,6 +50,9 @@ std::span<const Activation> written_out_activations();
 /// ATen's activations that keep their own output already, so that there is nothing to replace.
 std::span<const std::string_view> output_keeping_activations();
 
+/// The test that proves the row's error bounds, as a path in the repository.
+std::string_view proof(const Activation& activation);
+
 /// The row for an operator ("aten::silu") and variant ("" where the operator has none); null if
 /// there is none.
 const Activation* find_activation(std::string_view aten_op, std::string_view variant);

@@ -18,7 +18,7 @@ std::tuple<at::Tensor, at::Tensor> activation_forward(const at::Tensor& self,
 }
 
 at::Tensor activation_backward(const at::Tensor& grad_output, const at::Tensor& output,
-                               const at::Tensor& branch, c10::SymIntArrayRef strides,
+                               const std::optional<at::Tensor>& branch, c10::SymIntArrayRef strides,
                                const ActivationFunction& function) {
   using Signature =
       at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
@@ -27,8 +27,7 @@ at::Tensor activation_backward(const at::Tensor& grad_output, const at::Tensor& 
                                  .findSchemaOrThrow("invact::_activation_backward", "")
                                  .typed<Signature>();
   const std::vector<double> parameters = function_parameters(function);
-  return handle.call(grad_output, output, branch.defined() ? std::optional(branch) : std::nullopt,
-                     strides, function_name(function), parameters);
+  return handle.call(grad_output, output, branch, strides, function_name(function), parameters);
 }
 
 }  // namespace invact::kernels

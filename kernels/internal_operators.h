@@ -33,9 +33,9 @@ constexpr const char* kBackwardOutSchema =
 std::tuple<at::Tensor, at::Tensor> activation_forward(const at::Tensor& self,
                                                       const ActivationFunction& function);
 
-/// grad_output * f'(x), with these strides; `branch` undefined for a function without a branch bit.
+/// grad_output * f'(x), with these strides; no `branch` for a function without a branch bit.
 at::Tensor activation_backward(const at::Tensor& grad_output, const at::Tensor& output,
-                               const at::Tensor& branch, c10::SymIntArrayRef strides,
+                               const std::optional<at::Tensor>& branch, c10::SymIntArrayRef strides,
                                const ActivationFunction& function);
 
 }  // namespace invact::kernels

@@ -26,6 +26,13 @@ GraphSite make_site(const NodeOrigin& origin, const ActivationMatch& match,
   return site;
 }
 
+/// One site runs with whatever arguments its calls give it: what differs between them is as good as
+/// decided at run time.
+void join_arguments(const ActivationMatch& call, ActivationMatch& site) {
+  if (call.activation != site.activation) site.activation = nullptr;
+  if (call.is_invertible != site.is_invertible) site.is_invertible = std::nullopt;
+}
+
 }  // namespace
 
 std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined,
@@ -41,6 +48,7 @@ std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined,
     const auto [found, fresh] = index_of.try_emplace(key, sites.size());
     if (fresh) sites.push_back(make_site(*origin, *match, top));
     GraphSite& site = sites[found->second];
+    if (!fresh) join_arguments(*match, site.match);
     site.module_paths.insert(origin->module_path);
     site.copies.push_back(node);
   }

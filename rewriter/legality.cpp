@@ -70,10 +70,23 @@ bool overwrites_earlier_turn(const Node* node) {
 
 }  // namespace
 
-std::optional<Rejection> check_variant(const GraphSite& site) {
-  if (site.match.activation) return std::nullopt;
-  return Rejection{"variant_unknown",
-                   fmt::format("{}'s variant is not a constant that invact knows", site.match.op)};
+std::optional<Rejection> check_arguments(const GraphSite& site) {
+  const ActivationMatch& match = site.match;
+  if (!match.activation) {
+    return Rejection{"variant_unknown",
+                     fmt::format("{}'s variant is not a constant that invact knows", match.op)};
+  }
+  if (!match.is_invertible) {
+    return Rejection{"parameters_unknown",
+                     fmt::format("a parameter of {} is decided at run time", match.op)};
+  }
+  if (!*match.is_invertible) {
+    return Rejection{"not_invertible",
+                     fmt::format("with these parameters of {} the output does not tell on which "
+                                 "side the input lay",
+                                 match.op)};
+  }
+  return std::nullopt;
 }
 
 WholeModelAliases::WholeModelAliases(const InlinedModel& inlined)

@@ -20,8 +20,9 @@ struct Rejection {
   std::string reason;  ///< A sentence for people.
 };
 
-/// The operator library has no operator for this variant, or it is only known at run time.
-std::optional<Rejection> check_variant(const GraphSite& site);
+/// The operator library has no operator for this variant or these parameters, or they are only
+/// known at run time.
+std::optional<Rejection> check_arguments(const GraphSite& site);
 
 /// Alias analysis over the whole model.
 class WholeModelAliases {

@@ -161,7 +161,7 @@ class Planner {
         (!options_.only.empty() && !names_operator(options_.only, site.match.op))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
     }
-    if (const auto rejection = check_variant(site)) return candidate.reject(*rejection);
+    if (const auto rejection = check_arguments(site)) return candidate.reject(*rejection);
     if (!candidate.executed) {
       return candidate.reject({"not_executed", "did not run in the observed step"});
     }
@@ -246,11 +246,10 @@ class Planner {
         });
     if (count == 0) return;
     plan.notes.push_back(fmt::format(
-        "{} accepted sites are read by a dropout with p = 0. TorchScript's default executor makes "
-        "a "
-        "copy there, which costs what these sites free: train with its profiling mode off (Python: "
-        "torch._C._jit_set_profiling_mode(False); C++: torch::jit::getProfilingMode() = false), or "
-        "make the file without these dropout modules.",
+        "Accepted sites that are read by a dropout with p = 0: {}. TorchScript's default executor "
+        "makes a copy there, which costs what they free: train with its profiling mode off "
+        "(Python: torch._C._jit_set_profiling_mode(False); C++: torch::jit::getProfilingMode() = "
+        "false), or make the file without these dropout modules.",
         count));
   }
 
@@ -265,8 +264,9 @@ class Planner {
       site.saved_bytes_delta = candidate.calls.empty() ? 0 : delta(candidate);
       if (candidate.open) {
         site.reason_code = "accepted";
-        site.reason =
-            "keeps its output, which is kept anyway, and branch bits instead of its input";
+        const bool has_bits = candidate.graph_site.match.activation->branch_bits_per_element > 0;
+        site.reason = fmt::format("keeps its output, which is kept anyway, {}instead of its input",
+                                  has_bits ? "and branch bits " : "");
       }
       plan.sites.push_back(std::move(site));
     }

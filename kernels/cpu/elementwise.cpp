@@ -3,7 +3,6 @@
 // that the bits are packed while input and output are in cache.
 #include "kernels/device_kernels.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/gelu_cpu_dispatch.h>
 #include <ATen/ops/hardswish_cpu_dispatch.h>
@@ -16,6 +15,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <variant>
@@ -53,13 +53,40 @@ const char* at_element(const at::Tensor& tensor, int64_t element) {
   return static_cast<const char*>(tensor.const_data_ptr()) + element * tensor.element_size();
 }
 
-/// Calls `work(first element, element count)` for ranges that begin at multiples of kChunk.
-template <class Work>
-void for_each_range(int64_t element_count, const Work& work) {
-  const int64_t chunk_count = (element_count + kChunk - 1) / kChunk;
-  at::parallel_for(0, chunk_count, 1, [&](int64_t first_chunk, int64_t end_chunk) {
-    const int64_t first = first_chunk * kChunk;
-    work(first, std::min(end_chunk * kChunk, element_count) - first);
+/// A one-dimensional tensor over `count` elements of a dense tensor's memory.
+at::Tensor flat_range(const at::Tensor& tensor, int64_t first, int64_t count) {
+  at::Tensor range = at::detail::make_tensor<c10::TensorImpl>(
+      c10::Storage(tensor.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
+  c10::TensorImpl* const impl = range.unsafeGetTensorImpl();
+  impl->set_storage_offset(tensor.storage_offset() + first);
+  impl->set_sizes_contiguous({count});
+  return range;
+}
+
+/// Calls `work(begin, end)` for the ranges of elements into which ATen divides an elementwise
+/// kernel over `dense`, on its threads. By way of a TensorIterator, because at::parallel_for, a
+/// template, would need an OpenMP runtime of this library's own beside LibTorch's.
+void for_each_range(const at::Tensor& dense, const std::function<void(int64_t, int64_t)>& work) {
+  at::Tensor flat = flat_range(dense, 0, dense.numel());
+  at::TensorIterator iterator = at::TensorIterator::nullary_op(flat);
+  const char* const base = static_cast<const char*>(flat.const_data_ptr());
+  iterator.for_each([&](char** data, const int64_t* /*strides*/, int64_t size0, int64_t size1) {
+    const int64_t begin = (data[0] - base) / flat.element_size();
+    work(begin, begin + size0 * size1);
+  });
+}
+
+int64_t next_block(int64_t element) {
+  return (element + cpu::kBlock - 1) / cpu::kBlock * cpu::kBlock;
+}
+
+/// for_each_range() of whole blocks: a block belongs to the range that its first element is in.
+void for_each_block_range(const at::Tensor& dense,
+                          const std::function<void(int64_t, int64_t)>& work) {
+  for_each_range(dense, [&](int64_t begin, int64_t end) {
+    const int64_t first = next_block(begin);
+    const int64_t last = std::min(next_block(end), dense.numel());
+    if (first < last) work(first, last);
   });
 }
 
@@ -100,19 +127,9 @@ struct ForwardKernel {
   }
   template <class Function>
   void operator()(const Function&) const {
-    TORCH_INTERNAL_ASSERT(false, "a function without a branch bit");
+    TORCH_CHECK(false, "invact: function '", Function::kName, "' has no branch bit");
   }
 };
-
-/// A one-dimensional tensor over `count` elements of a dense tensor's memory.
-at::Tensor flat_range(const at::Tensor& tensor, int64_t first, int64_t count) {
-  at::Tensor range = at::detail::make_tensor<c10::TensorImpl>(
-      c10::Storage(tensor.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
-  c10::TensorImpl* const impl = range.unsafeGetTensorImpl();
-  impl->set_storage_offset(tensor.storage_offset() + first);
-  impl->set_sizes_contiguous({count});
-  return range;
-}
 
 /// The strides of ATen's output for a dense `self` whose elements ATen's kernel treats alike in any
 /// order; none where it does not, or where `self` is not dense. ATen's float32 erf GELU runs oneDNN
@@ -141,8 +158,8 @@ struct CpuKernels {
     std::vector<int64_t> split_blocks;  // first elements of blocks that two threads share
     // ATen's own ranges: its kernels compute the last elements of a range one by one, which can
     // differ by an ulp from what their vectors give.
-    at::parallel_for(0, total, at::internal::GRAIN_SIZE, [&](int64_t begin, int64_t end) {
-      int64_t packed = (begin + cpu::kBlock - 1) / cpu::kBlock * cpu::kBlock;
+    for_each_range(output, [&](int64_t begin, int64_t end) {
+      int64_t packed = next_block(begin);
       if (packed != begin) {
         const std::lock_guard lock(mutex);
         split_blocks.push_back(packed - cpu::kBlock);
@@ -176,8 +193,9 @@ struct CpuKernels {
     at::Tensor output = aten_forward(function, self);
     const at::Tensor input = in_memory_order(self, output.strides());
     uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
-    for_each_range(output.numel(), [&](int64_t first, int64_t count) {
-      pack(function, input, output, bits, first, count);
+    if (output.numel() == 0) return output;
+    for_each_block_range(output, [&](int64_t first, int64_t end) {
+      pack(function, input, output, bits, first, end - first);
     });
     return output;
   }
@@ -192,11 +210,11 @@ struct CpuKernels {
         [&]<class F>(const F& f) {
           const cpu::BackwardLoop<F> loop =
               cpu::has_avx2() ? &cpu::avx2::backward<F> : &cpu::baseline::backward<F>;
-          for_each_range(tensors.output.numel(), [&](int64_t first, int64_t count) {
+          for_each_block_range(tensors.grad_input, [&](int64_t first, int64_t end) {
             loop(f, storage,
                  {at_element(tensors.grad_output, first), at_element(tensors.output, first),
                   bits == nullptr ? nullptr : bits + first / 8, grad_input + first * element_bytes,
-                  count});
+                  end - first});
           });
         },
         function);

@@ -13,11 +13,12 @@
 
 namespace invact::kernels::math {
 
+// NaN gives NaN, t < 0 (which no output makes) gives 0.
 INVACT_HOST_DEVICE double one_minus_exp(double t) {
-  return -expm1(-t);
+  return t != t ? t : -expm1(-at_least(t, 0.0));
 }
 
-/// NaN gives NaN, t < 0 (which no output makes) gives 0. Error: an ulp or two of the result.
+/// Error: an ulp or two of the result.
 template <class Real>
 INVACT_HOST_DEVICE Real one_minus_exp(Real t) {
 #if defined(__CUDA_ARCH__)

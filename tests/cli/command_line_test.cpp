@@ -13,6 +13,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "kernels/catalog.h"
 #include "tests/support/models.h"
 
 /// An operator that this test has and the program has not.
@@ -233,8 +234,13 @@ TEST(CommandLineTest, NoTemporaryFilesRemain) {
 
 TEST(CommandLineTest, OpsListsTheCatalog) {
   const auto document = nlohmann::json::parse(invact("ops --json").out);
-  EXPECT_EQ(document["operators"].size(), 6u);
-  EXPECT_THAT(invact("ops").out, HasSubstr("invact::silu_"));
+  EXPECT_EQ(document["operators"].size(), kernels::activations().size());
+  EXPECT_EQ(document["written_out"][0]["replacement"], "invact::quick_gelu");
+  EXPECT_THAT(document["keeps_output_already"].dump(), HasSubstr("aten::relu"));
+  const std::string table = invact("ops").out;
+  for (const auto& row : kernels::activations()) EXPECT_THAT(table, HasSubstr(row.invact_op));
+  EXPECT_THAT(table, HasSubstr("invact::softsign"));
+  EXPECT_THAT(table, HasSubstr("aten::tanh_"));
 }
 
 TEST(CommandLineTest, RestoreUndoesARewrite) {

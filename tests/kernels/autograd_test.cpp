@@ -24,9 +24,8 @@ using ::testing::IsEmpty;
 class AutogradTest : public ::testing::TestWithParam<size_t> {
  protected:
   const OpCase& op() const { return op_cases()[GetParam()]; }
-  std::string op_name() const {
-    return "invact::" + op().aten_op.substr(std::string("aten::").size());
-  }
+  std::string op_name() const { return op().op; }
+  size_t saved_count() const { return op().has_branch_bit() ? 2 : 1; }
 };
 
 at::Tensor leaf(at::IntArrayRef sizes, at::ScalarType dtype = at::kFloat) {
@@ -44,7 +43,7 @@ void expect_error(const Call& call, const std::string& part) {
 }
 
 int64_t branch_bytes(const OpCase& op, int64_t count) {
-  return kernels::branch_bytes(*kernels::find_activation(op.aten_op, op.variant), count);
+  return kernels::branch_bytes(op.row(), count);
 }
 
 TEST_P(AutogradTest, SavesTheOutputsStorageAndThePackedBits) {
@@ -53,13 +52,14 @@ TEST_P(AutogradTest, SavesTheOutputsStorageAndThePackedBits) {
       const at::Tensor input = leaf({count}, dtype);
       const SavedTensorRecorder recorder;
       const at::Tensor output = op().invact(input);
-      ASSERT_EQ(recorder.saved().size(), 2u);
+      ASSERT_EQ(recorder.saved().size(), saved_count());
       const at::Tensor& saved_output = recorder.saved()[0];
-      const at::Tensor& saved_bits = recorder.saved()[1];
       EXPECT_TRUE(saved_output.is_alias_of(output));
       EXPECT_FALSE(saved_output.is_alias_of(input));
       EXPECT_EQ(saved_output.storage().nbytes(),
                 static_cast<size_t>(count * output.element_size()));
+      if (!op().has_branch_bit()) continue;
+      const at::Tensor& saved_bits = recorder.saved()[1];
       EXPECT_EQ(saved_bits.scalar_type(), at::kByte);
       EXPECT_EQ(saved_bits.storage().nbytes(), static_cast<size_t>(branch_bytes(op(), count)));
     }
@@ -74,7 +74,7 @@ TEST_P(AutogradTest, SharesOneStorageWithTheLinearLayerBehind) {
   std::set<const void*> storages;
   for (const at::Tensor& saved : recorder.saved())
     storages.insert(saved.storage().unsafeGetStorageImpl());
-  EXPECT_EQ(storages.size(), 3u);  // the activation's output once, its bits, the weight
+  EXPECT_EQ(storages.size(), saved_count() + 1);  // the output once, the bits, the weight
 }
 
 TEST_P(AutogradTest, SavesNothingWithoutNeed) {
@@ -89,6 +89,7 @@ TEST_P(AutogradTest, SavesNothingWithoutNeed) {
 }
 
 TEST_P(AutogradTest, BitsFollowTheOutputsMemoryOrder) {
+  if (!op().has_branch_bit()) GTEST_SKIP() << "has no bits";
   const at::Tensor input =
       normal({2, 5, 3, 4}, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_();
   const SavedTensorRecorder recorder;
@@ -125,6 +126,7 @@ TEST_P(AutogradTest, ModifyingTheSavedOutputRaisesTheVersionError) {
 }
 
 TEST_P(AutogradTest, InPlaceBumpsTheVersionForEarlierSavers) {
+  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
   const at::Tensor input = leaf({9});
   at::Tensor exponential = input.exp();  // saves its own output
   op().invact_in_place(exponential);
@@ -137,16 +139,19 @@ TEST_P(AutogradTest, InPlaceBumpsTheVersionForEarlierSavers) {
 }
 
 TEST_P(AutogradTest, InPlaceSavesTheOverwrittenTensorItself) {
+  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
   const at::Tensor input = leaf({1001});
   at::Tensor tracked = input * 1;
   const SavedTensorRecorder recorder;
   op().invact_in_place(tracked);
-  ASSERT_EQ(recorder.saved().size(), 2u);
+  ASSERT_EQ(recorder.saved().size(), saved_count());
   EXPECT_TRUE(recorder.saved()[0].is_alias_of(tracked));
+  if (!op().has_branch_bit()) return;
   EXPECT_EQ(recorder.saved()[1].nbytes(), static_cast<size_t>(branch_bytes(op(), 1001)));
 }
 
 TEST_P(AutogradTest, InPlaceOnALeafRaisesAtensError) {
+  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
   at::Tensor input = leaf({9});
   const at::Tensor before = input.detach().clone();
   expect_error([&] { op().invact_in_place(input); },
@@ -157,6 +162,7 @@ TEST_P(AutogradTest, InPlaceOnALeafRaisesAtensError) {
 }
 
 TEST_P(AutogradTest, InPlaceOnAViewIsRight) {
+  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
   const at::Tensor input = leaf({6, 8});
   const std::vector<std::function<at::Tensor(const at::Tensor&)>> make_views = {
       [](const at::Tensor& base) { return base.slice(1, 1, 6); },
@@ -186,6 +192,7 @@ TEST_P(AutogradTest, InPlaceOnAViewIsRight) {
 }
 
 TEST_P(AutogradTest, InPlaceOnABaseReachesItsViews) {
+  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
   const at::Tensor input = leaf({6, 8});
   const auto gradient_through_view = [&](const auto& in_place) {
     at::Tensor base = input.clone();
@@ -212,14 +219,16 @@ bool is_freed(const Make& make) {
 TEST_P(AutogradTest, LeaksNothing) {
   const at::Tensor input = leaf({6, 8});
   EXPECT_TRUE(is_freed([&] { return op().invact(input); }));
-  EXPECT_TRUE(is_freed([&] {
-    at::Tensor tracked = input * 1;
-    return op().invact_in_place(tracked);
-  }));
-  EXPECT_TRUE(is_freed([&] {
-    at::Tensor view = (input * 1).slice(1, 1, 6);
-    return op().invact_in_place(view);
-  }));
+  if (op().invact_in_place) {
+    EXPECT_TRUE(is_freed([&] {
+      at::Tensor tracked = input * 1;
+      return op().invact_in_place(tracked);
+    }));
+    EXPECT_TRUE(is_freed([&] {
+      at::Tensor view = (input * 1).slice(1, 1, 6);
+      return op().invact_in_place(view);
+    }));
+  }
   EXPECT_TRUE(is_freed([&] {
     const at::Tensor output = op().invact(input);
     torch::autograd::grad({output.sum()}, {input}, {}, /*retain_graph=*/true,

@@ -4,7 +4,9 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include "kernels/register.h"
 
@@ -33,6 +35,37 @@ TEST(CatalogTest, FindsRowsByOperatorAndVariant) {
   EXPECT_FALSE(kernels::is_activation("aten::relu"));
 }
 
+TEST(CatalogTest, WrittenOutFunctionsHaveOperatorsOfTheirOwn) {
+  kernels::ensure_registered();
+  for (const kernels::Activation& row : kernels::written_out_activations()) {
+    EXPECT_TRUE(c10::Dispatcher::singleton().findSchema({std::string(row.invact_op), ""}))
+        << row.invact_op;
+    EXPECT_EQ(kernels::find_replacement(row.invact_op), nullptr) << row.invact_op;
+  }
+  EXPECT_FALSE(kernels::is_activation(""));
+}
+
+TEST(CatalogTest, ParametersDecideWhetherTheOutputIsEnough) {
+  const auto accepts = [](const char* op, std::vector<double> parameters) {
+    return kernels::find_activation(op, "")->is_invertible(parameters);
+  };
+  EXPECT_TRUE(accepts("aten::elu", {1, 1, 1}));
+  EXPECT_TRUE(accepts("aten::elu", {0, 1, 1}));
+  EXPECT_FALSE(accepts("aten::elu", {-1, 1, 1}));
+  EXPECT_FALSE(accepts("aten::elu", {1, 0, 1}));
+  EXPECT_FALSE(accepts("aten::elu", {1, 1, -1}));
+  EXPECT_FALSE(accepts("aten::elu", {std::nan(""), 1, 1}));
+  EXPECT_TRUE(accepts("aten::celu", {0.5}));
+  EXPECT_FALSE(accepts("aten::celu", {-0.5}));
+  EXPECT_FALSE(accepts("aten::celu", {0}));
+  EXPECT_TRUE(accepts("aten::softplus", {2, 20}));
+  EXPECT_FALSE(accepts("aten::softplus", {1, 19}));
+  EXPECT_TRUE(accepts("aten::leaky_relu", {0}));
+  EXPECT_FALSE(accepts("aten::leaky_relu", {-0.01}));
+  EXPECT_TRUE(accepts("aten::hardtanh_", {-1, 1}));
+  EXPECT_FALSE(accepts("aten::hardtanh", {1, -1}));
+}
+
 TEST(CatalogTest, BranchBytesRoundUp) {
   const kernels::Activation& row = *kernels::find_activation("aten::silu", "");
   EXPECT_EQ(kernels::branch_bytes(row, 0), 0);
@@ -40,6 +73,7 @@ TEST(CatalogTest, BranchBytesRoundUp) {
   EXPECT_EQ(kernels::branch_bytes(row, 8), 1);
   EXPECT_EQ(kernels::branch_bytes(row, 9), 2);
   EXPECT_EQ(kernels::branch_bytes(row, int64_t{1} << 40), int64_t{1} << 37);
+  EXPECT_EQ(kernels::branch_bytes(*kernels::find_activation("aten::elu", ""), 9), 0);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "kernels/catalog.h"
 #include "tests/kernels/forms.h"
+#include "tests/kernels/op_cases.h"
 #include "tests/kernels/reference.h"
 #include "tests/kernels/tolerances.h"
 
@@ -44,6 +45,7 @@ class DerivativeTest : public ::testing::TestWithParam<Case> {
       GTEST_SKIP() << "no AVX2 here";
   }
   const Reference& reference() const { return references()[std::get<0>(GetParam())]; }
+  double minimum() const { return static_cast<double>(reference().minimum_x); }
   Storage storage() const { return std::get<1>(GetParam()); }
   InstructionSet instruction_set() const { return std::get<2>(GetParam()); }
   Format format() const { return format_of(storage()); }
@@ -53,8 +55,7 @@ class DerivativeTest : public ::testing::TestWithParam<Case> {
 
   Grid grid() const {
     if (is_16_bit()) return all_codes(format());
-    return storage() == Storage::kFloat32 ? float32_blocks(reference())
-                                          : float64_sample(reference());
+    return storage() == Storage::kFloat32 ? float32_blocks(minimum()) : float64_sample(minimum());
   }
   std::vector<double> derivative(const StoredOutputs& outputs) const {
     return instruction_set() == InstructionSet::kAvx2
@@ -97,7 +98,7 @@ std::vector<double> sampled_outputs(const Format& format) {
 
 TEST_P(DerivativeTest, StaysWithinTheInformationLimit) {
   if (storage() == Storage::kFloat64) GTEST_SKIP() << "float64 has its own test";
-  const AcceptanceThreshold threshold = acceptance_threshold(storage());
+  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, storage());
   const Grid inputs = grid();
   const StoredOutputs outputs = stored_outputs(reference(), inputs, format());
   const ErrorSummary error = summarize(reference(), inputs, outputs, derivative(outputs));
@@ -130,7 +131,7 @@ TEST_P(DerivativeTest, HoldsUnderOtherInputDistributions) {
     const StoredOutputs outputs = stored_outputs(reference(), inputs, format());
     const ErrorSummary error = summarize(reference(), inputs, outputs, derivative(outputs));
     const Limit limit = information_limit(reference(), inputs, outputs);
-    EXPECT_LE(error.rms, acceptance_threshold(storage()).robustness * limit.rms)
+    EXPECT_LE(error.rms, acceptance_threshold(reference().name, storage()).robustness * limit.rms)
         << "mu " << mu << ", sigma " << sigma;
   }
 }
@@ -150,12 +151,13 @@ TEST_P(DerivativeTest, IsFiniteAndInRangeForEveryOutputAndBothBits) {
 }
 
 TEST_P(DerivativeTest, HandlesSpecialValues) {
-  const AcceptanceThreshold threshold = acceptance_threshold(storage());
+  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, storage());
   EXPECT_EQ(derivative(kInfinity, false), 1.0);
   EXPECT_TRUE(std::isnan(derivative(kNaN, false)));
   EXPECT_TRUE(std::isnan(derivative(kNaN, true)));
   EXPECT_LE(std::abs(derivative(-0.0, true)), threshold.left_at_zero);
-  EXPECT_NEAR(derivative(-0.0, false), 0.5, is_16_bit() ? 1e-3 : 1e-6);
+  EXPECT_NEAR(derivative(-0.0, false), static_cast<double>(reference().slope(0)),
+              is_16_bit() ? 1e-3 : 1e-6);
   // From where f' itself is within half the allowance of 1.
   double x = 1.0;
   while (std::abs(static_cast<double>(reference().slope(x)) - 1.0) > 0.5 * threshold.one_within ||
@@ -178,7 +180,7 @@ TEST_P(DerivativeTest, Float64IsAsGoodAsTheStoredOutput) {
     const long double expected = reference().slope(x);
     // |d f'| = |f''| |dx| and |dy| = |f'| |dx|; at the minimum itself, d f' = sqrt(2 f'' dy).
     const double ulp = std::abs(std::nextafter(outputs.y[i], 4.0) - outputs.y[i]);
-    const double curvature = 0.5;  // of all three functions, at most
+    const double curvature = reference().highest_curvature;
     const double from_output =
         std::min(std::sqrt(2 * curvature * ulp),
                  curvature * ulp / std::max(std::abs(static_cast<double>(expected)), 1e-300));
@@ -190,12 +192,7 @@ TEST_P(DerivativeTest, Float64IsAsGoodAsTheStoredOutput) {
 
 /// The catalog's rows say no less than what is measured here, and not a fifth more.
 TEST_P(DerivativeTest, CatalogStatesTheMeasuredBound) {
-  const bool tanh = reference().name == "GeluTanh";
-  const bool silu = reference().name == "Silu";
-  const kernels::Activation* row = kernels::find_activation(silu ? "aten::silu" : "aten::gelu",
-                                                            silu ? "" : (tanh ? "tanh" : "none"));
-  ASSERT_NE(row, nullptr);
-  const kernels::DerivativeErrorBound& bounds = row->error_bound;
+  const kernels::DerivativeErrorBound& bounds = op_case(reference().name).row().error_bound;
   const double bound = storage() == Storage::kFloat64    ? bounds.float64
                        : storage() == Storage::kFloat32  ? bounds.float32
                        : storage() == Storage::kBFloat16 ? bounds.bfloat16
@@ -232,7 +229,7 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, DerivativeTest,
-    ::testing::Combine(::testing::Values(0u, 1u, 2u),
+    ::testing::Combine(::testing::Range(size_t{0}, references().size()),
                        ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
                                          Storage::kFloat16),
                        ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2)),

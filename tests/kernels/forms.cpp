@@ -34,9 +34,10 @@ std::vector<double> derivative(const ActivationFunction& function, Storage stora
   };
   // Not std::visit or std::vector's own loops on floats: see loops.cpp about code that the linker
   // could share.
-  if (const auto* gelu = std::get_if<kernels::math::Gelu>(&function)) fill(*gelu);
-  if (const auto* tanh = std::get_if<kernels::math::GeluTanh>(&function)) fill(*tanh);
-  if (const auto* silu = std::get_if<kernels::math::Silu>(&function)) fill(*silu);
+#define INVACT_FILL(F) \
+  if (const auto* f = std::get_if<kernels::F>(&function)) fill(*f);
+  INVACT_FOR_EACH_FUNCTION(INVACT_FILL)
+#undef INVACT_FILL
   return result;
 }
 

@@ -7,7 +7,12 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
 
+#include "kernels/activation_function.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/reference.h"
 
@@ -19,17 +24,18 @@ using kernels::math::Gelu;
 
 struct Loops {
   const char* name;
+  bool is_avx2;
   kernels::cpu::PackLoop<Gelu> pack;
   kernels::cpu::BackwardLoop<Gelu> backward;
   decltype(&baseline::derivative) derivative;
 };
 
 std::vector<Loops> runnable_loops() {
-  std::vector<Loops> loops = {{"baseline", &kernels::cpu::baseline::pack<Gelu>,
+  std::vector<Loops> loops = {{"baseline", false, &kernels::cpu::baseline::pack<Gelu>,
                                &kernels::cpu::baseline::backward<Gelu>, &baseline::derivative}};
   if (kernels::cpu::has_avx2()) {
-    loops.push_back({"avx2", &kernels::cpu::avx2::pack<Gelu>, &kernels::cpu::avx2::backward<Gelu>,
-                     &avx2::derivative});
+    loops.push_back({"avx2", true, &kernels::cpu::avx2::pack<Gelu>,
+                     &kernels::cpu::avx2::backward<Gelu>, &avx2::derivative});
   }
   return loops;
 }
@@ -54,7 +60,8 @@ TEST(LoopsTest, PacksEveryCountLeastSignificantBitFirst) {
       std::vector<float> x(static_cast<size_t>(count));
       for (float& v : x) v = std::normal_distribution<float>(0, 2)(random);
       std::vector<uint8_t> bits(static_cast<size_t>((count + 7) / 8) + 1, 0xab);
-      loops.pack(Gelu{}, Storage::kFloat32, x.data(), count, bits.data());
+      const std::vector<float> y(x.size(), 1.0f);  // far from the minimum: no refinement codes
+      loops.pack(Gelu{}, Storage::kFloat32, {x.data(), y.data(), bits.data(), count});
       EXPECT_EQ(bits.back(), 0xab) << loops.name << " wrote past the end, count " << count;
       for (int64_t i = 0; i < 8 * ((count + 7) / 8); ++i) {
         const bool bit = bits[static_cast<size_t>(i / 8)] >> i % 8 & 1;
@@ -71,7 +78,8 @@ TEST(LoopsTest, PacksTheBranchOfEverySixteenBitCode) {
   for (const Loops& loops : runnable_loops()) {
     for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
       std::vector<uint8_t> bits(codes.size() / 8);
-      loops.pack(Gelu{}, storage, codes.data(), static_cast<int64_t>(codes.size()), bits.data());
+      loops.pack(Gelu{}, storage,
+                 {codes.data(), codes.data(), bits.data(), static_cast<int64_t>(codes.size())});
       for (size_t i = 0; i < codes.size(); ++i) {
         const bool expected =
             decode(storage, codes[i]) < static_cast<double>(references()[0].minimum_x);
@@ -81,45 +89,108 @@ TEST(LoopsTest, PacksTheBranchOfEverySixteenBitCode) {
   }
 }
 
+/// Every function of the library, with parameters that could be mixed up with each other.
+const std::vector<ActivationFunction>& functions() {
+  using namespace kernels::math;
+  static const std::vector<ActivationFunction> all = {
+      Gelu{},           GeluTanh{},    Silu{},           Mish{},       QuickGelu{},
+      Hardswish{},      selu(),        Softplus{2, 20},  LogSigmoid{}, Softsign{},
+      LeakyRelu{0.125}, Hardsigmoid{}, Hardtanh{-0.5, 2}};
+  return all;
+}
+
+void run_backward(const ActivationFunction& function, bool avx2, Storage storage,
+                  const BackwardArrays& arrays) {
+  std::visit(
+      [&]<class F>(const F& f) {
+        (avx2 ? &kernels::cpu::avx2::backward<F> : &kernels::cpu::baseline::backward<F>)(f, storage,
+                                                                                         arrays);
+      },
+      function);
+}
+
+TEST(LoopsTest, ListsEveryFunction) {
+  std::set<size_t> alternatives;
+  for (const ActivationFunction& function : functions()) alternatives.insert(function.index());
+  EXPECT_EQ(alternatives.size(), std::variant_size_v<ActivationFunction>);
+}
+
 /// Every output code on both branches with random gradients: covers loading, the derivative and
 /// rounding to the format.
 TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
   std::mt19937 random(2);
-  for (const Loops& loops : runnable_loops()) {
-    for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
-      for (const uint8_t byte : {0x00, 0xff}) {
-        std::vector<uint16_t> y(1 << 16), g(1 << 16), result(1 << 16);
-        StoredOutputs outputs;
-        for (size_t i = 0; i < y.size(); ++i) {
-          y[i] = static_cast<uint16_t>(i);
-          g[i] = static_cast<uint16_t>(random());
-          outputs.y.push_back(decode(storage, y[i]));
-          outputs.left.push_back(byte != 0);
-        }
-        const std::vector<uint8_t> bits(y.size() / 8, byte);
-        loops.backward(Gelu{}, storage, {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
-        const std::vector<double> derivative =
-            loops.derivative(kernels::math::Gelu{}, storage, outputs);
-        for (size_t i = 0; i < y.size(); ++i) {
-          const float product =
-              static_cast<float>(decode(storage, g[i])) * static_cast<float>(derivative[i]);
-          const double expected = round_to(product, format_of(storage));
-          const double found = decode(storage, result[i]);
-          if (std::isinf(expected)) {
-            ASSERT_EQ(found, expected) << loops.name << ", code " << i;
-            continue;
+  for (const ActivationFunction& function : functions()) {
+    for (const Loops& loops : runnable_loops()) {
+      for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+        for (const uint8_t byte : {0x00, 0xff}) {
+          SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
+          std::vector<uint16_t> y(1 << 16), g(1 << 16), result(1 << 16);
+          StoredOutputs outputs;
+          for (size_t i = 0; i < y.size(); ++i) {
+            y[i] = static_cast<uint16_t>(i);
+            g[i] = static_cast<uint16_t>(random());
+            outputs.y.push_back(decode(storage, y[i]));
+            outputs.left.push_back(byte != 0);
           }
-          if (std::isnan(expected)) {
-            ASSERT_TRUE(std::isnan(found)) << loops.name << ", code " << i;
-            continue;
+          const std::vector<uint8_t> bits(y.size() / 8, byte);
+          run_backward(function, loops.is_avx2, storage,
+                       {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
+          const std::vector<double> derivative = loops.derivative(function, storage, outputs);
+          for (size_t i = 0; i < y.size(); ++i) {
+            const float product =
+                static_cast<float>(decode(storage, g[i])) * static_cast<float>(derivative[i]);
+            const double expected = round_to(product, format_of(storage));
+            const double found = decode(storage, result[i]);
+            if (std::isinf(expected)) {
+              ASSERT_EQ(found, expected) << "code " << i;
+              continue;
+            }
+            if (std::isnan(expected)) {
+              ASSERT_TRUE(std::isnan(found)) << "code " << i;
+              continue;
+            }
+            // The scalar build of the form may contract differently from the lanes: neighbours at
+            // most.
+            const double spacing =
+                std::abs(round_to(expected * 1.01L, format_of(storage)) - expected);
+            ASSERT_LE(std::abs(found - expected), expected == found ? 0 : spacing) << "code " << i;
           }
-          // The scalar build of the form may contract differently from the vector one: neighbours
-          // at most.
-          const double spacing =
-              std::abs(round_to(expected * 1.01L, format_of(storage)) - expected);
-          ASSERT_LE(std::abs(found - expected), expected == found ? 0 : spacing)
-              << loops.name << ", code " << i;
         }
+      }
+    }
+  }
+}
+
+/// The same in float32 and float64, over outputs of every size.
+TEST(LoopsTest, BackwardMultipliesByTheDerivativeInFullPrecision) {
+  constexpr int kCount = 1 << 16;
+  std::vector<float> y(kCount), ones(kCount, 1.0f), result(kCount);
+  std::vector<double> y64(kCount), ones64(kCount, 1.0), result64(kCount);
+  StoredOutputs outputs;
+  std::vector<uint8_t> bits(kCount / 8);
+  for (size_t i = 0; i < y.size(); ++i) {
+    // Only zeros among the outputs above zero could hold refinement codes: none here.
+    const double magnitude = std::exp2(static_cast<double>(i) / kCount * 40 - 36);
+    y[i] = static_cast<float>(i % 2 == 0 ? magnitude : -magnitude);
+    y64[i] = y[i];
+    const bool left = y[i] < 0 && i % 4 == 1;
+    if (left) bits[i / 8] |= static_cast<uint8_t>(1 << i % 8);
+    outputs.y.push_back(y[i]);
+    outputs.left.push_back(left);
+  }
+  for (const ActivationFunction& function : functions()) {
+    for (const Loops& loops : runnable_loops()) {
+      SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
+      run_backward(function, loops.is_avx2, Storage::kFloat32,
+                   {ones.data(), y.data(), bits.data(), result.data(), kCount});
+      run_backward(function, loops.is_avx2, Storage::kFloat64,
+                   {ones64.data(), y64.data(), bits.data(), result64.data(), kCount});
+      const std::vector<double> expected = loops.derivative(function, Storage::kFloat32, outputs);
+      const std::vector<double> expected64 = loops.derivative(function, Storage::kFloat64, outputs);
+      for (size_t i = 0; i < y.size(); ++i) {
+        const double allowed = 1e-6 * std::max(1.0, std::abs(expected[i]));
+        ASSERT_NEAR(result[i], expected[i], allowed) << "y " << y[i];
+        ASSERT_NEAR(result64[i], expected64[i], 1e-8 * allowed) << "y " << y[i];
       }
     }
   }
@@ -165,12 +236,12 @@ struct NearMinimum {
   void run(bool refined, bool avx2) {
     namespace cpu = kernels::cpu;
     const int64_t count = static_cast<int64_t>(x.size());
-    (avx2 ? cpu::avx2::pack<Gelu> : cpu::baseline::pack<Gelu>)(Gelu{}, Storage::kFloat32, x.data(),
-                                                               count, bits.data());
-    if (refined) {
-      (avx2 ? cpu::avx2::refine<Gelu> : cpu::baseline::refine<Gelu>)(Gelu{}, x.data(), y.data(),
-                                                                     count, bits.data());
-    }
+    // Without codes: from outputs that seem far from the minimum.
+    const std::vector<float> far(x.size(), 1.0f);
+    (avx2 ? cpu::avx2::pack<Gelu> : cpu::baseline::pack<Gelu>)(Gelu{}, Storage::kFloat32,
+                                                               {x.data(),
+                                                                refined ? y.data() : far.data(),
+                                                                bits.data(), count});
     const std::vector<float> ones(x.size(), 1.0f);
     (avx2 ? cpu::avx2::backward<Gelu> : cpu::baseline::backward<Gelu>)(Gelu{}, Storage::kFloat32,
                                                                        {ones.data(), y.data(),
@@ -226,7 +297,7 @@ TEST(RefinementTest, EveryCodeOfEveryOutputStaysInItsInterval) {
   const Gelu f;
   for (int step = -40; step <= 20000; ++step) {
     const float y = -0.16997121f + static_cast<float>(step) * 0x1p-26f;
-    if (!f.is_near_minimum(y)) break;
+    if (y >= Gelu::kFirstUnrefined) break;
     for (int code = 1; code <= kernels::math::kRefinementSteps; ++code) {
       for (const bool left : {false, true}) {
         const float slope = f.from_refined(y, code, left);

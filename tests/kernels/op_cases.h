@@ -7,19 +7,29 @@
 #include <string>
 #include <vector>
 
+#include "kernels/catalog.h"
+
 namespace invact::testing {
 
 struct OpCase {
-  std::string name;     ///< As in references(): "Gelu", "GeluTanh", "Silu".
-  std::string aten_op;  ///< Catalog's key.
-  std::string variant;
+  std::string name;     ///< As in references() or closed_references(): "Gelu", "Elu".
+  std::string op;       ///< "invact::gelu".
+  std::string variant;  ///< Catalog's.
   std::function<at::Tensor(const at::Tensor&)> invact;
   std::function<at::Tensor(const at::Tensor&)> aten;
+  /// Null where ATen has no in-place form.
   std::function<at::Tensor&(at::Tensor&)> invact_in_place;
   std::function<at::Tensor&(at::Tensor&)> aten_in_place;
+
+  const kernels::Activation& row() const;
+  bool has_branch_bit() const { return row().branch_bits_per_element > 0; }
+  /// ATen has no operator: output and gradient are those of an expression, rounded at each step.
+  bool is_written_out() const { return row().aten_op.empty(); }
 };
 
+/// Those with a branch bit first, in the order of references(); then the others.
 const std::vector<OpCase>& op_cases();
+const OpCase& op_case(const std::string& name);
 
 inline const std::vector<at::ScalarType> kDtypes = {at::kDouble, at::kFloat, at::kBFloat16,
                                                     at::kHalf};

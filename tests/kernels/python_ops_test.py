@@ -13,14 +13,26 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 LIBRARY = sys.argv.pop() if len(sys.argv) > 1 and sys.argv[-1].endswith(".so") else None
 
+OPS, ATEN, F = torch.ops.invact, torch.ops.aten, torch.nn.functional
 CASES = {
-    "gelu": (lambda x: torch.ops.invact.gelu(x), lambda x: torch.ops.aten.gelu(x)),
-    "gelu_tanh": (
-        lambda x: torch.ops.invact.gelu(x, approximate="tanh"),
-        lambda x: torch.ops.aten.gelu(x, approximate="tanh"),
-    ),
-    "silu": (lambda x: torch.ops.invact.silu(x), lambda x: torch.ops.aten.silu(x)),
+    "gelu": (lambda x: OPS.gelu(x), lambda x: ATEN.gelu(x)),
+    "gelu_tanh": (lambda x: OPS.gelu(x, approximate="tanh"), lambda x: ATEN.gelu(x, approximate="tanh")),
+    "silu": (lambda x: OPS.silu(x), lambda x: ATEN.silu(x)),
+    "mish": (lambda x: OPS.mish(x), lambda x: ATEN.mish(x)),
+    "hardswish": (lambda x: OPS.hardswish(x), lambda x: ATEN.hardswish(x)),
+    "quick_gelu": (lambda x: OPS.quick_gelu(x), lambda x: x * torch.sigmoid(1.702 * x)),
+    "elu": (lambda x: OPS.elu(x, 0.75, 1.5, 0.5), lambda x: ATEN.elu(x, 0.75, 1.5, 0.5)),
+    "celu": (lambda x: OPS.celu(x, 0.5), lambda x: ATEN.celu(x, 0.5)),
+    "selu": (lambda x: OPS.selu(x), lambda x: ATEN.selu(x)),
+    "softplus": (lambda x: OPS.softplus(x, 2.0), lambda x: ATEN.softplus(x, 2.0)),
+    "log_sigmoid": (lambda x: OPS.log_sigmoid(x), lambda x: F.logsigmoid(x)),
+    "softsign": (lambda x: OPS.softsign(x), lambda x: F.softsign(x)),
+    "leaky_relu": (lambda x: OPS.leaky_relu(x, 0.2), lambda x: ATEN.leaky_relu(x, 0.2)),
+    "hardsigmoid": (lambda x: OPS.hardsigmoid(x), lambda x: ATEN.hardsigmoid(x)),
+    "hardtanh": (lambda x: OPS.hardtanh(x, -2, 0.5), lambda x: ATEN.hardtanh(x, -2, 0.5)),
+    "relu6": (lambda x: OPS.relu6(x), lambda x: F.relu6(x)),
 }
+BRANCHED = ("gelu", "gelu_tanh", "silu", "mish", "hardswish", "quick_gelu")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -47,13 +59,33 @@ class OperatorTest(unittest.TestCase):
                         self.assertEqual((grad.shape, grad.dtype), (x.shape, dtype))
 
     def test_internal_operators_have_fake_kernels(self):
-        for op in ("gelu", "silu"):
+        for function in BRANCHED:
             with FakeTensorMode():
                 x = torch.empty(3, 7)
-                output, branch = getattr(torch.ops.invact, f"_{op}_forward")(x)
+                output, branch = torch.ops.invact._activation_forward(x, function)
                 self.assertEqual((output.shape, branch.shape, branch.dtype), (x.shape, (3,), torch.uint8))
-                grad = getattr(torch.ops.invact, f"_{op}_backward")(x, output, branch, [7, 1])
+                grad = torch.ops.invact._activation_backward(x, output, branch, [7, 1], function, [])
                 self.assertEqual((grad.shape, grad.stride()), (x.shape, (7, 1)))
+        with FakeTensorMode():
+            x = torch.empty(3, 7)
+            grad = torch.ops.invact._activation_backward(x, x, None, [1, 3], "elu", [1.0, 1.0, 1.0])
+            self.assertEqual((grad.shape, grad.stride()), (x.shape, (1, 3)))
+
+    def test_out_forms_write_what_the_others_return(self):
+        x, g = torch.randn(2, 257), torch.randn(2, 257)
+        for function in BRANCHED:
+            y, bits = torch.ops.invact._activation_forward(x, function)
+            out, branch = torch.empty_like(y), torch.empty_like(bits)
+            torch.ops.invact._activation_forward.out(x, function, output=out, branch=branch)
+            self.assertTrue(torch.equal(out, y) and torch.equal(branch, bits))
+            expected = torch.ops.invact._activation_backward(g, y, bits, y.stride(), function, [])
+            found = torch.empty_like(y)
+            torch.ops.invact._activation_backward.grad_input(g, y, bits, function, [], grad_input=found)
+            self.assertTrue(torch.equal(found, expected))
+        with self.assertRaisesRegex(RuntimeError, "bytes of branch bits"):
+            torch.ops.invact._activation_forward.out(x, "silu", output=out, branch=branch[:-1])
+        with self.assertRaisesRegex(RuntimeError, "output must be dense"):
+            torch.ops.invact._activation_forward.out(x, "silu", output=out.double(), branch=branch)
 
     def test_compiles_with_symbolic_sizes(self):
         for ours, _ in CASES.values():
@@ -61,6 +93,7 @@ class OperatorTest(unittest.TestCase):
             def step(x):
                 return ours(x * 2).sum()
 
+            torch._dynamo.reset()  # each case compiles `step` anew
             compiled = torch.compile(step, backend="aot_eager", dynamic=True, fullgraph=True)
             for rows in (3, 5, 8):
                 x = torch.randn(rows, 7, requires_grad=True)
@@ -70,17 +103,19 @@ class OperatorTest(unittest.TestCase):
                 self.assertTrue(torch.equal(x.grad, y.grad))
 
     def test_in_place_compiles(self):
-        def step(x):
-            return torch.ops.invact.gelu_(x * 2).sum()
+        for in_place in (torch.ops.invact.gelu_, torch.ops.invact.relu6_):
 
-        compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
-        x = torch.randn(4, 7, requires_grad=True)
-        y = x.detach().clone().requires_grad_()
-        compiled(x).backward()
-        step(y).backward()
-        self.assertTrue(torch.equal(x.grad, y.grad))
-        z = torch.randn(4, 7)
-        self.assertTrue(torch.equal(compiled(z), step(z)))
+            def step(x, in_place=in_place):
+                return in_place(x * 2).sum()
+
+            compiled = torch.compile(step, backend="aot_eager", fullgraph=True)
+            x = torch.randn(4, 7, requires_grad=True)
+            y = x.detach().clone().requires_grad_()
+            compiled(x).backward()
+            step(y).backward()
+            self.assertTrue(torch.equal(x.grad, y.grad))
+            z = torch.randn(4, 7)
+            self.assertTrue(torch.equal(compiled(z), step(z)))
 
     def test_autocast_is_as_atens(self):
         for ours, atens in CASES.values():
@@ -92,6 +127,15 @@ class OperatorTest(unittest.TestCase):
                 self.assertEqual(found.dtype, expected.dtype)
                 self.assertTrue(torch.equal(found, expected))
                 self.assertTrue(torch.equal(tracked, expected))
+
+    def test_autocast_lists_what_aten_lists(self):
+        for name in ("gelu", "silu", "mish", "hardswish", "elu", "celu", "selu", "softplus", "log_sigmoid", "leaky_relu"):
+            for key in ("AutocastCPU", "AutocastCUDA"):
+                listed = [
+                    torch._C._dispatch_has_kernel_for_dispatch_key(f"{namespace}::{name}", key)
+                    for namespace in ("invact", "aten")
+                ]
+                self.assertEqual(*listed, f"{name}, {key}")
 
     def test_gradcheck(self):
         for ours, _ in CASES.values():
@@ -149,7 +193,7 @@ class OperatorTest(unittest.TestCase):
 
     def test_ops_check(self):
         x = torch.randn(3, 4, requires_grad=True)
-        for op, kwargs in (("gelu", {"approximate": "tanh"}), ("silu", {})):
+        for op, kwargs in (("gelu", {"approximate": "tanh"}), ("silu", {}), ("elu", {"alpha": 0.5}), ("softsign", {})):
             torch.library.opcheck(getattr(torch.ops.invact, op).default, (x,), kwargs)
 
     def test_needs_no_libpython_and_no_torch_cuda(self):

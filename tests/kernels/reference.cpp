@@ -44,6 +44,146 @@ long double silu_slope(long double x) {
   return sigmoid(x) * (1.0L + x * sigmoid(-x));
 }
 
+long double mish(long double x) {
+  return x * std::tanh(std::log1p(std::exp(x)));
+}
+long double mish_slope(long double x) {
+  const long double gate = std::tanh(std::log1p(std::exp(x)));
+  return gate + x * (1.0L - gate) * (1.0L + gate) * sigmoid(x);
+}
+
+constexpr long double kQuickGeluRate = 1.702L;  // defines the function
+
+long double quick_gelu(long double x) {
+  return x * sigmoid(kQuickGeluRate * x);
+}
+long double quick_gelu_slope(long double x) {
+  return silu_slope(kQuickGeluRate * x);
+}
+
+long double hardswish(long double x) {
+  if (x <= -3) return -0.0L;
+  return x < 3 ? x * (x + 3) / 6 : x;
+}
+long double hardswish_slope(long double x) {
+  if (x <= -3) return 0;
+  return x < 3 ? x / 3 + 0.5L : 1;
+}
+
+// The parameters of ELU, CELU and Leaky ReLU under test: ATen's defaults, and others that could be
+// mixed up with each other.
+constexpr long double kAlpha = 0.75L;
+constexpr long double kScale = 1.5L;
+constexpr long double kInputScale = 0.5L;
+
+long double elu_of(long double x, long double alpha, long double scale, long double input_scale) {
+  return x > 0 ? scale * x : scale * alpha * std::expm1(input_scale * x);
+}
+long double elu_slope_of(long double x, long double alpha, long double scale,
+                         long double input_scale) {
+  return x > 0 ? scale : scale * alpha * input_scale * std::exp(input_scale * x);
+}
+long double elu(long double x) {
+  return elu_of(x, 1, 1, 1);
+}
+long double elu_slope(long double x) {
+  return elu_slope_of(x, 1, 1, 1);
+}
+long double elu_slope_from_value(long double y) {
+  return y > 0 ? 1 : y + 1;
+}
+long double scaled_elu(long double x) {
+  return elu_of(x, kAlpha, kScale, kInputScale);
+}
+long double scaled_elu_slope(long double x) {
+  return elu_slope_of(x, kAlpha, kScale, kInputScale);
+}
+long double scaled_elu_slope_from_value(long double y) {
+  return y > 0 ? kScale : kInputScale * (y + kScale * kAlpha);
+}
+long double celu(long double x) {
+  return elu_of(x, kAlpha, 1, 1 / kAlpha);
+}
+long double celu_slope(long double x) {
+  return elu_slope_of(x, kAlpha, 1, 1 / kAlpha);
+}
+long double celu_slope_from_value(long double y) {
+  return y > 0 ? 1 : y / kAlpha + 1;
+}
+// Klambauer et al., arXiv 1706.02515, section 2: double, as ATen has them.
+constexpr long double kSeluAlpha = 1.6732632423543772848170429916717;
+constexpr long double kSeluScale = 1.0507009873554804934193349852946;
+long double selu(long double x) {
+  return elu_of(x, kSeluAlpha, kSeluScale, 1);
+}
+long double selu_slope(long double x) {
+  return elu_slope_of(x, kSeluAlpha, kSeluScale, 1);
+}
+long double selu_slope_from_value(long double y) {
+  return y > 0 ? kSeluScale : y + kSeluScale * kSeluAlpha;
+}
+
+long double softplus(long double x) {
+  return x > 20 ? x : std::log1p(std::exp(x));
+}
+long double softplus_slope(long double x) {
+  return x > 20 ? 1 : sigmoid(x);
+}
+long double softplus_slope_from_value(long double y) {
+  return -std::expm1(-y);
+}
+long double log_sigmoid(long double x) {
+  return x < 0 ? x - std::log1p(std::exp(x)) : -std::log1p(std::exp(-x));
+}
+long double log_sigmoid_slope(long double x) {
+  return sigmoid(-x);
+}
+long double log_sigmoid_slope_from_value(long double y) {
+  return -std::expm1(y);
+}
+
+long double softsign(long double x) {
+  return x / (1 + std::abs(x));
+}
+long double softsign_slope(long double x) {
+  return 1 / ((1 + std::abs(x)) * (1 + std::abs(x)));
+}
+long double softsign_slope_from_value(long double y) {
+  return (1 - std::abs(y)) * (1 - std::abs(y));
+}
+
+constexpr long double kNegativeSlope = 0.01;  // ATen's default, a double
+long double leaky_relu(long double x) {
+  return x > 0 ? x : kNegativeSlope * x;
+}
+long double leaky_relu_slope(long double x) {
+  return x > 0 ? 1 : kNegativeSlope;
+}
+
+long double hardsigmoid(long double x) {
+  return std::clamp((x + 3) / 6, 0.0L, 1.0L);
+}
+long double hardsigmoid_slope(long double x) {
+  return x > -3 && x < 3 ? 1.0L / 6 : 0;
+}
+long double hardsigmoid_slope_from_value(long double y) {
+  return y > 0 && y < 1 ? 1.0L / 6 : 0;
+}
+
+long double hardtanh(long double x) {
+  return std::clamp(x, -1.0L, 1.0L);
+}
+long double hardtanh_slope(long double x) {
+  return x > -1 && x < 1 ? 1 : 0;
+}
+
+long double relu6(long double x) {
+  return std::clamp(x, 0.0L, 6.0L);
+}
+long double relu6_slope(long double x) {
+  return x > 0 && x < 6 ? 1 : 0;
+}
+
 double normal_density(double x) {
   return std::exp(-0.5 * x * x) * static_cast<double>(kInverseSqrtTwoPi);
 }
@@ -70,21 +210,58 @@ void for_each_cell(const StoredOutputs& outputs, const Visit& visit) {
   }
 }
 
-std::vector<double> slopes(const Reference& reference, const Grid& grid) {
+std::vector<double> slopes(long double (*slope)(long double), const Grid& grid) {
   std::vector<double> result(grid.x.size());
-  for (size_t i = 0; i < result.size(); ++i)
-    result[i] = static_cast<double>(reference.slope(grid.x[i]));
+  for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(slope(grid.x[i]));
   return result;
 }
 
 }  // namespace
 
 const std::vector<Reference>& references() {
+  using namespace kernels::math;
   static const std::vector<Reference> all = {
-      {"Gelu", kernels::math::Gelu{}, gelu, gelu_slope, -0.751791524693564457L, -0.1289, 1.1289},
-      {"GeluTanh", kernels::math::GeluTanh{}, gelu_tanh, gelu_tanh_slope, -0.752461422071016258L,
-       -0.1290, 1.1290},
-      {"Silu", kernels::math::Silu{}, silu, silu_slope, -1.278464542761073795L, -0.0998, 1.0998},
+      {"Gelu", Gelu{}, gelu, gelu_slope, -0.751791524693564457L, -0.1289, 1.1289, 0.80},
+      {"GeluTanh", GeluTanh{}, gelu_tanh, gelu_tanh_slope, -0.752461422071016258L, -0.1290, 1.1290,
+       0.80},
+      {"Silu", Silu{}, silu, silu_slope, -1.278464542761073795L, -0.0998, 1.0998, 0.50},
+      {"Mish", Mish{}, mish, mish_slope, -1.19243121451549521L, -0.1125, 1.0885, 0.65},
+      {"QuickGelu", QuickGelu{}, quick_gelu, quick_gelu_slope, -0.751154255441288951L, -0.0998,
+       1.0998, 0.86},
+      {"Hardswish", Hardswish{}, hardswish, hardswish_slope, -1.5L, -0.5, 1.5, 0.34},
+  };
+  return all;
+}
+
+const std::vector<ClosedReference>& closed_references() {
+  using namespace kernels::math;
+  static const std::vector<ClosedReference> all = {
+      {"Elu", Elu{1, 1, 1}, elu, elu_slope, elu_slope_from_value, {}},
+      {"ScaledElu",
+       Elu{kAlpha, kScale, kInputScale},
+       scaled_elu,
+       scaled_elu_slope,
+       scaled_elu_slope_from_value,
+       {0}},
+      {"Celu", kernels::math::celu(kAlpha), celu, celu_slope, celu_slope_from_value, {}},
+      {"Selu", kernels::math::selu(), selu, selu_slope, selu_slope_from_value, {0}},
+      {"Softplus", Softplus{1, 20}, softplus, softplus_slope, softplus_slope_from_value, {20}},
+      {"LogSigmoid",
+       LogSigmoid{},
+       log_sigmoid,
+       log_sigmoid_slope,
+       log_sigmoid_slope_from_value,
+       {}},
+      {"Softsign", Softsign{}, softsign, softsign_slope, softsign_slope_from_value, {}},
+      {"LeakyRelu", LeakyRelu{0.01}, leaky_relu, leaky_relu_slope, leaky_relu_slope, {0}},
+      {"Hardsigmoid",
+       Hardsigmoid{},
+       hardsigmoid,
+       hardsigmoid_slope,
+       hardsigmoid_slope_from_value,
+       {-3, 3}},
+      {"Hardtanh", Hardtanh{-1, 1}, hardtanh, hardtanh_slope, hardtanh_slope, {-1, 1}},
+      {"Relu6", Hardtanh{0, 6}, relu6, relu6_slope, relu6_slope, {0, 6}},
   };
   return all;
 }
@@ -140,12 +317,11 @@ Grid all_codes(const Format& format, double mu, double sigma) {
   return grid;
 }
 
-Grid float32_blocks(const Reference& reference) {
+Grid float32_blocks(double centre) {
   constexpr int kBlock = 1 << 13;
   constexpr int kBlocksPerOctave = 8;
   constexpr int kMantissas = 1 << 23;
   constexpr double kNear = 0.01;
-  const double minimum = static_cast<double>(reference.minimum_x);
   std::mt19937 random(3);
   std::vector<std::pair<double, double>> points;
   for (const int sign : {-1, 1}) {
@@ -156,14 +332,13 @@ Grid float32_blocks(const Reference& reference) {
         for (int m = start; m < start + kBlock; ++m) {
           const double x = sign * std::ldexp(1.0 + static_cast<double>(m) / kMantissas, exponent);
           const double represented = std::ldexp(1.0, exponent) / kBlocksPerOctave / kBlock;
-          if (std::abs(x - minimum) > kNear)
-            points.emplace_back(x, normal_density(x) * represented);
+          if (std::abs(x - centre) > kNear) points.emplace_back(x, normal_density(x) * represented);
         }
       }
     }
   }
-  const float last = static_cast<float>(minimum + kNear);
-  for (float x = static_cast<float>(minimum - kNear); x < last;) {
+  const float last = static_cast<float>(centre + kNear);
+  for (float x = static_cast<float>(centre - kNear); x < last;) {
     const float next = std::nextafter(x, last);
     points.emplace_back(x, normal_density(x) * (next - x));
     x = next;
@@ -179,46 +354,56 @@ Grid float32_blocks(const Reference& reference) {
   return grid;
 }
 
-Grid float64_sample(const Reference& reference) {
+Grid float64_sample(double centre) {
   constexpr int kRandom = 1 << 16;
   std::mt19937_64 random(5);
   std::normal_distribution<double> normal(0.0, 2.0);
   Grid grid;
   for (int i = 0; i < kRandom; ++i) grid.x.push_back(normal(random));
-  const double minimum = static_cast<double>(reference.minimum_x);
   constexpr int kStepsPerOctave = 64;
   for (int step = -40 * kStepsPerOctave; step < 0; ++step) {
     const double distance = std::exp2(static_cast<double>(step) / kStepsPerOctave);
-    grid.x.push_back(minimum - distance);
-    grid.x.push_back(minimum + distance);
+    grid.x.push_back(centre - distance);
+    grid.x.push_back(centre + distance);
   }
   std::sort(grid.x.begin(), grid.x.end());
   grid.mass.assign(grid.x.size(), 1.0 / static_cast<double>(grid.x.size()));
   return grid;
 }
 
+std::vector<double> rounded_values(long double (*value)(long double), const Grid& grid,
+                                   const Format& format) {
+  std::vector<double> values;
+  values.reserve(grid.x.size());
+  for (const double x : grid.x) values.push_back(round_to(value(x), format));
+  return values;
+}
+
 StoredOutputs stored_outputs(const Reference& reference, const Grid& grid, const Format& format) {
-  StoredOutputs outputs;
-  for (const double x : grid.x) {
-    outputs.y.push_back(round_to(reference.value(x), format));
-    outputs.left.push_back(x < reference.minimum_x);
-  }
+  StoredOutputs outputs{rounded_values(reference.value, grid, format), {}};
+  for (const double x : grid.x) outputs.left.push_back(x < reference.minimum_x);
   return outputs;
 }
 
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
                        const std::vector<double>& derivative) {
+  return summarize(reference.slope, static_cast<double>(reference.minimum_x), grid, outputs,
+                   derivative);
+}
+
+ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
+                       const StoredOutputs& outputs, const std::vector<double>& derivative) {
   constexpr double kAway = 0.01;
   constexpr double kNegligibleMass = 1e-13;
   ErrorSummary summary;
-  std::vector<double> error = slopes(reference, grid);
+  std::vector<double> error = slopes(slope, grid);
   for (size_t i = 0; i < error.size(); ++i) {
     error[i] = derivative[i] - error[i];
     const double squared = grid.mass[i] * error[i] * error[i];
     summary.rms += squared;
     summary.bias += grid.mass[i] * error[i];
     if (grid.mass[i] > kNegligibleMass) summary.max = std::max(summary.max, std::abs(error[i]));
-    if (std::abs(grid.x[i] - static_cast<double>(reference.minimum_x)) > kAway) {
+    if (std::abs(grid.x[i] - centre) > kAway) {
       summary.away_rms += squared;
       summary.away_max = std::max(summary.away_max, std::abs(error[i]));
     }
@@ -235,8 +420,13 @@ ErrorSummary summarize(const Reference& reference, const Grid& grid, const Store
 
 Limit information_limit(const Reference& reference, const Grid& grid,
                         const StoredOutputs& outputs) {
+  return information_limit(reference.slope, grid, outputs);
+}
+
+Limit information_limit(long double (*slope_of)(long double), const Grid& grid,
+                        const StoredOutputs& outputs) {
   constexpr double kNegligibleMass = 1e-12;
-  const std::vector<double> slope = slopes(reference, grid);
+  const std::vector<double> slope = slopes(slope_of, grid);
   Limit limit;
   for_each_cell(outputs, [&](size_t first, size_t end) {
     double mass = 0;

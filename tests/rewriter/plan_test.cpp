@@ -49,6 +49,48 @@ TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
   }
 }
 
+TEST(PlanTest, AcceptsMonotoneOperatorsWithoutABit) {
+  for (const std::string activation :
+       {"torch.elu(h)", "torch.celu(h, 0.5)", "torch.selu(h)", "torch.softplus(h)",
+        "torch.leaky_relu(h, 0.2)", "torch.hardsigmoid(h)", "torch.hardtanh(h, -2, 2)",
+        "torch.relu6(h)", "torch.hardsigmoid_(h)", "torch.hardtanh_(h)", "torch.relu6_(h)"}) {
+    const Plan plan = plan_of(make_mlp(activation, 16, 32, 4));
+    ASSERT_EQ(plan.sites.size(), 1u) << activation;
+    EXPECT_TRUE(plan.sites[0].accepted) << activation << ": " << plan.sites[0].reason;
+    EXPECT_EQ(plan.sites[0].strategy, "closed") << activation;
+    EXPECT_EQ(plan.sites[0].saved_bytes_delta, -kRows * 32 * 4) << activation;
+  }
+}
+
+TEST(PlanTest, LogSigmoidFreesItsBufferToo) {
+  const Plan plan = plan_of(make_mlp("torch.log_sigmoid(h)", 16, 32, 4));
+  ASSERT_EQ(plan.sites.size(), 1u);
+  EXPECT_EQ(plan.sites[0].saved_bytes_delta, -2 * kRows * 32 * 4);
+}
+
+TEST(PlanTest, RejectsParametersThatTheOutputDoesNotInvert) {
+  for (const std::string activation : {"torch.elu(h, -1)", "torch.celu(h, -0.5)",
+                                       "torch.softplus(h, 1, 5)", "torch.leaky_relu(h, -0.2)"}) {
+    const Plan plan = plan_of(make_mlp(activation, 16, 32, 4));
+    EXPECT_EQ(reason(plan), "not_invertible") << activation;
+  }
+  EXPECT_EQ(reason(plan_of(with_body("    slope = 0.1 * float(x.size(0))\n"
+                                     "    y = torch.leaky_relu(torch.linear(x, self.w), slope)\n"
+                                     "    return torch.linear(y, self.w)\n"))),
+            "parameters_unknown");
+}
+
+TEST(PlanTest, OneSiteThatRunsWithSeveralParametersIsRejected) {
+  const auto module = make_module("Shared", {{"w", parameter({16, 16})}}, R"(
+def act(self, x, slope: float):
+    return torch.linear(torch.leaky_relu(torch.linear(x, self.w), slope), self.w)
+
+def forward(self, x):
+    return self.act(x, 0.1) + self.act(x, -0.1)
+)");
+  EXPECT_EQ(reason(plan_of(module)), "parameters_unknown");
+}
+
 TEST(PlanTest, ReplacementIsARename) {
   EXPECT_EQ(plan_of(make_mlp("torch.silu_(h)", 16, 32, 4)).sites[0].replacement, "invact::silu_");
 }
@@ -302,7 +344,7 @@ TEST(PlanTest, NotesADropoutThatDropsNothing) {
                         "    return torch.linear(y, self.w)\n"));
   EXPECT_EQ(reason(plan), "accepted");
   ASSERT_EQ(plan.notes.size(), 1u);
-  EXPECT_THAT(plan.notes[0], HasSubstr("1 accepted sites are read by a dropout"));
+  EXPECT_THAT(plan.notes[0], HasSubstr("read by a dropout with p = 0: 1."));
   EXPECT_TRUE(plan_of(make_mlp("torch.gelu(h)", 16, 32, 4)).notes.empty());
 }
 

@@ -31,13 +31,18 @@ GRADIENT_LIMIT = 1e-5  # float32; or twice the original's own distance from its 
 
 # DESIGN section 1, "the paper's method alone", in MiB, and the slack that the issue grants: what the branch bits of
 # a rewritten model and the rounding of the table may add.
-KEPT_LIMIT_MIB = {"convnext_tiny": 289.6, "vit_b_16": 171.7, "efficientnet_b0": 246.5, "mixer_s16_224": 120.0}
+KEPT_LIMIT_MIB = {
+    "convnext_tiny": 289.6,
+    "vit_b_16": 171.7,
+    "efficientnet_b0": 246.5,
+    "mixer_s16_224": 120.0,
+    "mobilenet_v3_large": 146.8,
+}
 KEPT_SLACK_MIB = 0.1
 
 # Models where the operators of the library gain nothing: eva02's gate and up share one storage, resnet18's only
-# activation is a ReLU, GPT-2 writes its GELU out in elementary operators, mobilenet_v3_large has hardswish, which the
-# library has not.
-LEFT_ALONE = {"eva02_tiny_patch14_224", "resnet18", "gpt2", "gpt2_dropout", "mobilenet_v3_large"}
+# activation is a ReLU, GPT-2 writes its GELU out in elementary operators.
+LEFT_ALONE = {"eva02_tiny_patch14_224", "resnet18", "gpt2", "gpt2_dropout"}
 
 
 class Zoo:

@@ -1,0 +1,78 @@
+// Prints the table of docs/precision.md: how far f' recovered from the stored output lies from the
+// true one, per function and dtype, beside the error that no estimator from that output can go
+// below. Usage: invact_precision_table > table.md
+#include <cmath>
+#include <cstdio>
+#include <string>
+
+#include "tests/kernels/forms.h"
+#include "tests/kernels/reference.h"
+
+namespace invact::testing {
+namespace {
+
+struct Dtype {
+  const char* name;
+  Storage storage;
+};
+constexpr Dtype kDtypes[] = {{"float32", Storage::kFloat32},
+                             {"bfloat16", Storage::kBFloat16},
+                             {"float16", Storage::kFloat16}};
+
+Grid inputs_of(Storage storage, double centre) {
+  return storage == Storage::kFloat32 ? float32_blocks(centre) : all_codes(format_of(storage));
+}
+
+std::vector<double> derivative(const ActivationFunction& function, Storage storage,
+                               const StoredOutputs& outputs) {
+  return kernels::cpu::has_avx2() ? avx2::derivative(function, storage, outputs)
+                                  : baseline::derivative(function, storage, outputs);
+}
+
+void print_row(const std::string& name, const Dtype& dtype, const ErrorSummary& error,
+               const Limit& limit) {
+  std::printf("| %s | %s | %.1e | %.2e | %.1e | %.2e | ", name.c_str(), dtype.name, error.max,
+              error.rms, limit.half_width, limit.rms);
+  // A function whose outputs are one to one with its inputs has no limit; what is left is rounding.
+  if (limit.rms > 1e-9) {
+    std::printf("%.2f |\n", error.rms / limit.rms);
+  } else {
+    std::printf("- |\n");
+  }
+}
+
+void print_table() {
+  std::printf(
+      "| function | dtype | max error | rms error | limit: max | limit: rms | rms / limit |\n");
+  std::printf("| --- | --- | --- | --- | --- | --- | --- |\n");
+  for (const Reference& reference : references()) {
+    for (const Dtype& dtype : kDtypes) {
+      const Grid inputs = inputs_of(dtype.storage, static_cast<double>(reference.minimum_x));
+      const StoredOutputs outputs = stored_outputs(reference, inputs, format_of(dtype.storage));
+      print_row(reference.name, dtype,
+                summarize(reference.slope, static_cast<double>(reference.minimum_x), inputs,
+                          outputs, derivative(reference.function, dtype.storage, outputs)),
+                information_limit(reference.slope, inputs, outputs));
+    }
+  }
+  for (const ClosedReference& reference : closed_references()) {
+    for (const Dtype& dtype : kDtypes) {
+      constexpr double kCentre = -1.0;
+      const Grid inputs = inputs_of(dtype.storage, kCentre);
+      StoredOutputs outputs;
+      outputs.y = rounded_values(reference.value, inputs, format_of(dtype.storage));
+      outputs.left.resize(outputs.y.size());
+      print_row(reference.name, dtype,
+                summarize(reference.slope, kCentre, inputs, outputs,
+                          derivative(reference.function, dtype.storage, outputs)),
+                information_limit(reference.slope, inputs, outputs));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace invact::testing
+
+int main() {
+  invact::testing::print_table();
+}
