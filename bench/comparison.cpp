@@ -21,21 +21,21 @@ double value_at(const std::vector<double>& sorted, double fraction) {
 /// One side in turn with others.
 class Side {
  public:
-  Side(c10::DeviceType device, Work work) : device_(device), work_(work) {
+  Side(Clock clock, Work work) : clock_(clock), work_(work) {
     work_();  // whatever a first call sets up
-    const double wanted = device == c10::kCUDA ? kSampleSecondsGpu : kSampleSecondsCpu;
-    const double once = seconds_of(device_, 1, work_);
+    const double wanted = clock == Clock::kGpu ? kSampleSecondsGpu : kSampleSecondsCpu;
+    const double once = seconds_of(clock_, 1, work_);
     const double calls = std::ceil(wanted / std::max(once, 1e-9));
     calls_ = std::clamp<int64_t>(static_cast<int64_t>(calls), 1, kMostCalls);
   }
 
   double seconds(bool is_cacheable) const {
     if (is_cacheable) work_();
-    return seconds_of(device_, calls_, work_) / static_cast<double>(calls_);
+    return seconds_of(clock_, calls_, work_) / static_cast<double>(calls_);
   }
 
  private:
-  c10::DeviceType device_;
+  Clock clock_;
   Work work_;
   int64_t calls_;
 };
@@ -47,11 +47,11 @@ Quartiles quartiles(std::vector<double> values) {
   return {value_at(values, 0.25), value_at(values, 0.5), value_at(values, 0.75)};
 }
 
-Samples compare(c10::DeviceType device, int pairs, bool is_cacheable, const Sides& sides,
+Samples compare(Clock clock, int pairs, bool is_cacheable, const Sides& sides,
                 c10::function_ref<void(double)> on_pair) {
-  const Side aten(device, sides.aten);
-  const Side ours(device, sides.ours);
-  const Side copy(device, sides.copy);
+  const Side aten(clock, sides.aten);
+  const Side ours(clock, sides.ours);
+  const Side copy(clock, sides.copy);
   Samples samples;
   for (int i = 0; i < pairs; ++i) {
     samples.aten.push_back(aten.seconds(is_cacheable));

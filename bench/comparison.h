@@ -29,7 +29,7 @@ struct Samples {
 /// `pairs` times ATen, ours, the copy. Each is called as often as fills about half a millisecond
 /// (two on a GPU); while its data may lie in cache, once more before that, so that each meets the
 /// cache as it leaves it itself. `on_pair(seconds)` hears of each pair what our side took per call.
-Samples compare(c10::DeviceType device, int pairs, bool is_cacheable, const Sides& sides,
+Samples compare(Clock clock, int pairs, bool is_cacheable, const Sides& sides,
                 c10::function_ref<void(double)> on_pair);
 
 /// Quartiles of the pairs' quotients.

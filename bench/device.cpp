@@ -3,8 +3,9 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
+#include <time.h>
+
 #include <algorithm>
-#include <chrono>
 #include <memory>
 
 namespace invact::bench {
@@ -28,13 +29,20 @@ class AllocationCounter : public c10::MemoryReportingInfoBase {
   int64_t peak_bytes_ = 0;
 };
 
+double seconds_now(clockid_t id) {
+  timespec time{};
+  clock_gettime(id, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
 }  // namespace
 
-double seconds_of(c10::DeviceType device, int64_t calls, Work work) {
-  if (device == c10::kCUDA) return cuda::seconds_of(calls, work);
-  const auto start = std::chrono::steady_clock::now();
+double seconds_of(Clock clock, int64_t calls, Work work) {
+  if (clock == Clock::kGpu) return cuda::seconds_of(calls, work);
+  const clockid_t id = clock == Clock::kThread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  const double start = seconds_now(id);
   for (int64_t i = 0; i < calls; ++i) work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return seconds_now(id) - start;
 }
 
 MemoryUse memory_use(c10::DeviceType device, c10::function_ref<void(Work mark)> work) {

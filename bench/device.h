@@ -11,9 +11,15 @@ namespace invact::bench {
 
 using Work = c10::function_ref<void()>;
 
-/// Seconds that `calls` calls of `work` take together; on a GPU by two events on the current
-/// stream.
-double seconds_of(c10::DeviceType device, int64_t calls, Work work);
+enum class Clock {
+  kWall,
+  kThread,  ///< The calling thread's processor time: work of one thread, on a machine that others
+            ///< use too.
+  kGpu,     ///< Two events on the current stream.
+};
+
+/// Seconds that `calls` calls of `work` take together.
+double seconds_of(Clock clock, int64_t calls, Work work);
 
 /// Bytes of tensors beyond those that were there before.
 struct MemoryUse {

@@ -8,7 +8,8 @@
 //
 // A line's time is ours per call; its counters are the ratio to ATen's time (median and quartiles
 // of the pairs), the same in units of the copy, and ns per element of each; its label says what of
-// ATen was timed. The goals' table follows on stderr.
+// ATen was timed. One thread is timed by its own processor time, several by the wall. The goals'
+// table follows on stderr.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 

@@ -98,7 +98,7 @@ Measurement Runner::run(const Plan& plan, int pairs, c10::function_ref<void(doub
   const auto plain_copy = [&] { copy.to.copy_(copy.from); };
   const Sides sides{plan.is_forward() ? Work(aten_forward) : Work(aten_backward),
                     plan.is_forward() ? Work(our_forward) : Work(our_backward), plain_copy};
-  Samples samples = compare(plan.device, pairs, copy.bytes < kCacheableBytes, sides, on_pair);
+  Samples samples = compare(plan.clock(), pairs, copy.bytes < kCacheableBytes, sides, on_pair);
   return {
       {plan.subject, quotients(samples.ours, samples.aten), quotients(samples.ours, samples.copy)},
       std::move(samples),

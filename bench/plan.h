@@ -21,6 +21,10 @@ struct Plan {
   c10::DeviceType device;
 
   bool is_forward() const { return subject.direction == "forward"; }
+  Clock clock() const {
+    if (device == c10::kCUDA) return Clock::kGpu;
+    return subject.thread_count == 1 ? Clock::kThread : Clock::kWall;
+  }
   const char* aten_name() const {
     return is_forward() ? op->aten_forward_name : op->aten_backward_name;
   }

@@ -40,7 +40,7 @@ TEST(Compare, TakesTheThreeInTurnsAndGivesOneSampleOfEachPerPair) {
   const auto copy = [&] { calls += 'c'; };
   int heard = 0;
   const Samples samples =
-      compare(c10::kCPU, 3, /*is_cacheable=*/true, {aten, ours, copy}, [&](double) { ++heard; });
+      compare(Clock::kWall, 3, /*is_cacheable=*/true, {aten, ours, copy}, [&](double) { ++heard; });
   EXPECT_EQ(turns(calls), "aocaocaocaoc");  // once to see how long each takes
   EXPECT_EQ(heard, 3);
   for (const std::vector<double>& side : {samples.aten, samples.ours, samples.copy}) {
