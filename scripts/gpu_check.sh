@@ -51,7 +51,12 @@ options+=(-DINVACT_CUPTI="$cupti" -DINVACT_TORCH_ROOT="$torch" -DINVACT_CUDA_ROO
 
 say "LibTorch in $torch, CUDA in $cuda, compute capability $architecture"
 "$cmake" -S . -B "$build" "${options[@]}" >&2 || stop 'configuring failed (its message is above).'
-"$cmake" --build "$build" -j "$(nproc)" >&2 || stop 'the build failed (its message is above).'
+# A test of label gpu is named after its program (invact_add_test), and the build needs no more than these and the bench.
+tests_of_gpu() { "$ctest" --test-dir "$build" -L '^gpu$' --show-only=json-v1 | "$python" -c "import json, sys
+for test in json.load(sys.stdin)['tests']: print($1)"; }
+mapfile -t targets < <(tests_of_gpu "test['name']")
+"$cmake" --build "$build" -j "$(nproc)" --target invact_kernels_bench "${targets[@]}" >&2 ||
+  stop 'the build failed (its message is above).'
 
 rm -rf "$results"
 mkdir -p "$results/tests"
@@ -66,14 +71,12 @@ GTEST_OUTPUT="json:$PWD/$results/tests/" "$ctest" --test-dir "$build" -L '^gpu$'
 sanitizer=$(command -v compute-sanitizer || ls "$cuda"/bin/compute-sanitizer "$cuda"/compute-sanitizer/compute-sanitizer 2>/dev/null || true)
 if [ -n "$sanitizer" ]; then
   say "compute-sanitizer, at most $sanitizer_seconds s per program"
-  "$ctest" --test-dir "$build" -L '^gpu$' --show-only=json-v1 |
-    "$python" -c 'import json, sys; [print(test["command"][0]) for test in json.load(sys.stdin)["tests"]]' >"$results/programs"
-  while read -r program; do
+  tests_of_gpu "test['command'][0]" | while read -r program; do
     log=$results/sanitizer.$(basename "$program").log
     # The tests of 2^31 elements would take it hours; they run above.
     GTEST_FILTER='-*MoreThanTwoToTheThirtyOne*' timeout "$sanitizer_seconds" "${sanitizer%%$'\n'*}" --log-file "$log" \
       --error-exitcode 99 "$program" >&2 </dev/null || printf 'exit %s\n' "$?" >>"$log"
-  done <"$results/programs"
+  done
 fi
 
 say 'kernel bench'
