@@ -12,9 +12,9 @@ help:
 	@echo 'make asan       the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan'
 	@echo 'make tidy       clang-tidy over the CPU part'
 	@echo 'make build      set up and build everything'
-	@echo 'make bench      build everything, run the benchmarks of bench/'
+	@echo 'make bench      build and run the kernel bench; its JSON goes to build/kernels_bench.json (BENCH_FLAGS=--benchmark_filter=...)'
 	@echo 'make wheel      build the tool and pack it with the operator library as a Python wheel, into build/wheel'
-	@echo 'make gpu-check  on a machine with a GPU: its tests, compute-sanitizer, the kernel bench'
+	@echo 'make gpu-check  on a machine with a GPU: its tests, compute-sanitizer, the kernel bench; one JSON document on stdout'
 	@echo 'make format     clang-format over every C++ and CUDA file'
 	@echo 'make clean      remove the build folders (the environment that .venv links to stays)'
 	@echo 'JOBS=N sets how many compilers run at once (now $(JOBS)).'
@@ -49,8 +49,9 @@ asan: setup
 tidy: setup
 	@scripts/tidy.sh $(JOBS)
 
-bench: build
-	@set -e; for program in build/bin/*_bench; do $$program; done
+bench: configure
+	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact_kernels_bench
+	@build/bin/invact_kernels_bench --benchmark_out=build/kernels_bench.json --benchmark_out_format=json $(BENCH_FLAGS)
 
 wheel: configure
 	@$(BIN)/cmake --build --preset cuda -j $(JOBS) --target invact invact_kernels

@@ -1,96 +1,165 @@
-// Time of the operators' forward and backward beside ATen's, and of a plain copy of the same
-// tensors: what memory alone costs. Figures are per element; run `invact_kernels_bench
-// --benchmark_filter=gelu` for one operator, and one thread by OMP_NUM_THREADS=1. Forward is timed
-// with autograd on, because packing the bits is part of it.
-#include <ATen/Functions.h>
-#include <ATen/core/grad_mode.h>
+// Time of every operator's forward and backward beside ATen's and beside a plain copy of the same
+// bytes, by dtype, count and number of threads; on a GPU too where there is one; and the memory of
+// training steps. What is compared: operator_table.h; how: comparison.h; what it should come to:
+// goals.h.
+//
+//   invact_kernels_bench [--pairs=15] [Google Benchmark's own flags]
+//   invact_kernels_bench --benchmark_filter='gelu/backward/float32/cpu'
+//
+// A line's time is ours per call; its counters are the ratio to ATen's time (median and quartiles
+// of the pairs), the same in units of the copy, and ns per element of each; its label says what of
+// ATen was timed. One thread is timed by its own processor time, several by the wall. The goals'
+// table follows on stderr.
 #include <benchmark/benchmark.h>
-#include <torch/csrc/autograd/autograd.h>
+#include <malloc.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
-#include <tuple>
+#include <string_view>
+#include <vector>
 
-#include "kernels/ops.h"
+#include "bench/console.h"
+#include "bench/goals.h"
+#include "bench/plan.h"
+#include "bench/report.h"
+#include "bench/training_memory.h"
 
+namespace invact::bench {
 namespace {
 
-using UnaryOperator = at::Tensor (*)(const at::Tensor&);
+constexpr int kDefaultPairs = 15;
 
-struct Operator {
-  const char* name;
-  UnaryOperator call;
-};
-
-constexpr Operator kOperators[] = {
-    {"invact::gelu", [](const at::Tensor& x) { return invact::gelu(x); }},
-    {"aten::gelu", [](const at::Tensor& x) { return at::gelu(x); }},
-    {"invact::gelu_tanh", [](const at::Tensor& x) { return invact::gelu(x, "tanh"); }},
-    {"aten::gelu_tanh", [](const at::Tensor& x) { return at::gelu(x, "tanh"); }},
-    {"invact::silu", [](const at::Tensor& x) { return invact::silu(x); }},
-    {"aten::silu", [](const at::Tensor& x) { return at::silu(x); }},
-};
-
-constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
-constexpr int64_t kCounts[] = {1 << 12, 1 << 20, 1 << 24};
-
-at::Tensor input_of(const benchmark::State& state, at::ScalarType dtype) {
-  at::manual_seed(1);
-  return at::randn({state.range(0)}, at::TensorOptions(at::kFloat)).to(dtype);
-}
-
-void report(benchmark::State& state) {
-  state.SetItemsProcessed(state.iterations() * state.range(0));
-}
-
-void copy(benchmark::State& state, at::ScalarType dtype) {
-  const at::Tensor from = input_of(state, dtype);
-  at::Tensor to = at::empty_like(from);
-  for (auto _ : state) benchmark::DoNotOptimize(to.copy_(from));
-  report(state);
-}
-
-void forward(benchmark::State& state, UnaryOperator call, at::ScalarType dtype) {
-  const at::Tensor input = input_of(state, dtype).requires_grad_();
-  for (auto _ : state) benchmark::DoNotOptimize(call(input));
-  report(state);
-}
-
-void backward(benchmark::State& state, UnaryOperator call, at::ScalarType dtype) {
-  const at::Tensor input = input_of(state, dtype).requires_grad_();
-  const at::Tensor output = call(input);
-  const at::Tensor grad_output = at::ones_like(output);
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(
-        torch::autograd::grad({output}, {input}, {grad_output}, /*retain_graph=*/true));
+void set_counters(benchmark::State& state, const Measurement& measurement) {
+  auto& counters = state.counters;
+  const Finding& finding = measurement.finding;
+  counters["ratio"] = finding.ratio_to_aten.median;
+  counters["ratio_lower"] = finding.ratio_to_aten.lower;
+  counters["ratio_upper"] = finding.ratio_to_aten.upper;
+  counters["copy_units"] = finding.copy_units.median;
+  counters["copy_units_lower"] = finding.copy_units.lower;
+  counters["copy_units_upper"] = finding.copy_units.upper;
+  for (const Goal& goal : goals_for(finding.subject)) {
+    const std::string name = goal.unit == Unit::kRatioToAten ? "ratio" : "copy_units";
+    counters[name + "_goal"] = goal.limit;
+    counters[name + "_goal_met"] = is_met(goal, finding) ? 1 : 0;
   }
-  report(state);
+  const auto ns_per_element = [&](const std::vector<double>& seconds) {
+    return quartiles(seconds).median * 1e9 / static_cast<double>(finding.subject.element_count);
+  };
+  counters["ns_per_element"] = ns_per_element(measurement.samples.ours);
+  counters["aten_ns_per_element"] = ns_per_element(measurement.samples.aten);
+  counters["copy_ns_per_element"] = ns_per_element(measurement.samples.copy);
 }
 
-template <class Function, class... Arguments>
-void add(const std::string& name, Function function, Arguments... arguments) {
-  auto* bench = benchmark::RegisterBenchmark(name.c_str(), function, arguments...);
-  for (const int64_t count : kCounts) bench->Arg(count);
-  bench->UseRealTime();
-}
-
-void add_all() {
-  for (const at::ScalarType dtype : kDtypes) {
-    const std::string suffix = std::string("/") + c10::toString(dtype);
-    add("copy" + suffix, copy, dtype);
-    for (const Operator& op : kOperators) {
-      add(std::string(op.name) + "/forward" + suffix, forward, op.call, dtype);
-      add(std::string(op.name) + "/backward" + suffix, backward, op.call, dtype);
+void add_comparison(const Plan& plan, int pairs, Runner& runner, std::vector<Finding>& findings) {
+  const auto run = [&plan, pairs, &runner, &findings](benchmark::State& state) {
+    // A pair is an iteration; the clock is ours.
+    const Measurement measurement = runner.run(plan, pairs, [&](double seconds) {
+      if (state.KeepRunning()) state.SetIterationTime(seconds);
+    });
+    while (state.KeepRunning()) {
     }
+    set_counters(state, measurement);
+    state.SetBytesProcessed(state.iterations() * measurement.bytes_per_call);
+    state.SetLabel(plan.aten_name());
+    findings.push_back(measurement.finding);
+  };
+  benchmark::RegisterBenchmark(plan.subject.name().c_str(), run)
+      ->Iterations(pairs)
+      ->UseManualTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+void run_training(benchmark::State& state, const TrainingShape& shape, c10::DeviceType device,
+                  const TrainedActivation& activation) {
+  MemoryUse aten{};
+  MemoryUse ours{};
+  for (auto _ : state) {
+    aten = measure_memory(shape, device, activation.aten);
+    ours = measure_memory(shape, device, activation.ours);
   }
+  const auto report = [&](const std::string& side, const MemoryUse& measured,
+                          const MemoryUse& predicted) {
+    state.counters[side + "kept_bytes"] = static_cast<double>(measured.kept_bytes);
+    state.counters[side + "peak_bytes"] = static_cast<double>(measured.peak_bytes);
+    state.counters[side + "predicted_kept_bytes"] = static_cast<double>(predicted.kept_bytes);
+    state.counters[side + "predicted_peak_bytes"] = static_cast<double>(predicted.peak_bytes);
+  };
+  report("", ours, predict_memory(shape, /*keeps_input=*/false, activation.branch_bits));
+  report("aten_", aten, predict_memory(shape, /*keeps_input=*/true, 0));
+}
+
+void add_training(c10::DeviceType device) {
+  const bool on_gpu = device == c10::kCUDA;
+  // Every tensor of the GPU's, bits included, is a multiple of 2 MiB: what the allocator rounds to.
+  const TrainingShape shape = on_gpu ? TrainingShape{4, 4096, 1024, 4096, at::kBFloat16}
+                                     : TrainingShape{4, 256, 128, 512, at::kFloat};
+  for (const TrainedActivation& activation : trained_activations()) {
+    const std::string name = "training_memory/" + activation.name +
+                             (on_gpu ? "/bfloat16/cuda" : "/float32/cpu") +
+                             "/blocks=" + std::to_string(shape.blocks);
+    const auto run = [shape, device, &activation](benchmark::State& state) {
+      run_training(state, shape, device, activation);
+    };
+    benchmark::RegisterBenchmark(name.c_str(), run)->Iterations(1)->UseRealTime();
+  }
+}
+
+/// Takes `--pairs=N` out of the arguments.
+int take_pairs(int& argc, char** argv) {
+  constexpr std::string_view kFlag = "--pairs=";
+  constexpr long kMostPairs = 10000;
+  int pairs = kDefaultPairs;
+  int kept = 0;
+  for (int i = 0; i < argc; ++i) {
+    if (!std::string_view(argv[i]).starts_with(kFlag)) {
+      argv[kept++] = argv[i];
+      continue;
+    }
+    char* end = nullptr;
+    const long value = std::strtol(argv[i] + kFlag.size(), &end, 10);
+    if (*end != '\0' || value < 1 || value > kMostPairs) {
+      std::fprintf(stderr, "invact_kernels_bench: '%s': give a number of pairs, 1 to %ld.\n",
+                   argv[i], kMostPairs);
+      std::exit(2);
+    }
+    pairs = static_cast<int>(value);
+  }
+  argc = kept;
+  return pairs;
+}
+
+int run_all(int argc, char** argv) {
+  // Some of ATen's backwards have no out form: what they free must come back with its pages, since
+  // fresh ones cost more than the arithmetic.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  const int pairs = take_pairs(argc, argv);
+  const bool has_format = std::any_of(argv, argv + argc, [](std::string_view argument) {
+    return argument.starts_with("--benchmark_format");
+  });
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::AddCustomContext("pairs", std::to_string(pairs));
+
+  Runner runner;
+  std::vector<Finding> findings;
+  const std::vector<Plan> plans = make_plans();
+  for (const Plan& plan : plans) add_comparison(plan, pairs, runner, findings);
+  add_training(c10::kCPU);
+  if (cuda::is_available()) add_training(c10::kCUDA);
+  Console console;
+  benchmark::RunSpecifiedBenchmarks(has_format ? nullptr : &console);
+  benchmark::Shutdown();
+  std::fputs(render_goals(findings).c_str(), stderr);
+  return 0;
 }
 
 }  // namespace
+}  // namespace invact::bench
 
 int main(int argc, char** argv) {
-  add_all();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return invact::bench::run_all(argc, argv);
 }
