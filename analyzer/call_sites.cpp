@@ -2,6 +2,7 @@
 
 #include <torch/csrc/jit/api/function_impl.h>
 
+#include "analyzer/model.h"
 #include "analyzer/source_lines.h"
 
 namespace invact {
@@ -85,11 +86,7 @@ bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall
   std::shared_ptr<torch::jit::Graph> graph = module.get_method("forward").graph();
   std::vector<const torch::jit::Node*> forks;  // Between the method's own graph and `graph`.
   call.method = "forward";
-  const auto name_module = [&] {
-    const auto name = module.type()->name();
-    call.module_type = name ? name->qualifiedName() : "";
-  };
-  name_module();
+  call.module_type = class_name(module);
   for (size_t i = frames.size(); i-- > 1;) {
     const torch::jit::Node* const node = find_call(*graph, frames[i]);
     if (!node) return false;
@@ -113,7 +110,7 @@ bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall
     graph = module.get_method(method).graph();
     call.module_path = join_module_path(call.module_path, *path);
     call.method = method;
-    name_module();
+    call.module_type = class_name(module);
   }
   return true;
 }

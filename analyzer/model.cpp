@@ -134,8 +134,7 @@ void describe_module(Model& model) {
 
 void collect_modules(const torch::jit::Module& module, const std::string& path,
                      std::vector<ModuleRecord>& records) {
-  const auto name = module.type()->name();
-  records.push_back({path, name ? name->qualifiedName() : ""});
+  records.push_back({path, class_name(module)});
   for (const auto& child : module.named_children()) {
     collect_modules(child.value, path.empty() ? child.name : path + "." + child.name, records);
   }
@@ -177,6 +176,11 @@ void refuse_frozen(const Model& model) {
       "'{}' was frozen (torch.jit.freeze): its weights are constants and cannot be trained. Give "
       "the model that it was frozen from.",
       model.record.path));
+}
+
+std::string class_name(const torch::jit::Module& module) {
+  const auto name = module.type()->name();
+  return name ? name->qualifiedName() : "";
 }
 
 std::vector<ModuleRecord> module_records(const torch::jit::Module& top) {

@@ -37,6 +37,9 @@ Model wrap_module(torch::jit::Module module);
 /// be trained.
 void refuse_frozen(const Model& model);
 
+/// The qualified name of a module's class; empty where it has none.
+std::string class_name(const torch::jit::Module& module);
+
 /// Path and type of every module, parents first; the top module's path is empty.
 std::vector<ModuleRecord> module_records(const torch::jit::Module& top);
 

@@ -99,7 +99,7 @@ c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettin
 /// Floating tensors in `value`, nested ones flattened in order.
 void flatten(const c10::IValue& value, const std::string& name,
              std::vector<StepResult::Named>& tensors) {
-  const auto child = [&](size_t index) { return fmt::format("{}.{}", name, index); };
+  const auto child = [&](const auto& key) { return fmt::format("{}.{}", name, key); };
   if (value.isTensor()) {
     if (value.toTensor().defined() && value.toTensor().is_floating_point()) {
       tensors.push_back({name, value.toTensor()});
@@ -113,12 +113,12 @@ void flatten(const c10::IValue& value, const std::string& name,
   } else if (value.isGenericDict()) {
     for (const auto& entry : value.toGenericDict()) {
       const std::string key = entry.key().isString() ? entry.key().toStringRef() : "?";
-      flatten(entry.value(), name + "." + key, tensors);
+      flatten(entry.value(), child(key), tensors);
     }
   } else if (value.isObject()) {
     const auto object = value.toObject();
     for (size_t i = 0; i < object->slots().size(); ++i) {
-      flatten(object->getSlot(i), name + "." + object->type()->getAttributeName(i), tensors);
+      flatten(object->getSlot(i), child(object->type()->getAttributeName(i)), tensors);
     }
   }
 }

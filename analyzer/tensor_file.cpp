@@ -77,7 +77,7 @@ at::Tensor read_npy(const std::string& path) {
   if (!dtype) reject_npy(path, fmt::format("has the unsupported dtype '{}'", descr[1].str()));
   if (order[1] == "True") reject_npy(path, "is in Fortran order: save np.ascontiguousarray(...)");
 
-  const auto tensor = at::empty(parse_npy_shape(shape_text[1]), at::TensorOptions().dtype(*dtype));
+  auto tensor = at::empty(parse_npy_shape(shape_text[1]), at::TensorOptions().dtype(*dtype));
   if (bytes.size() - header_begin - header_bytes < tensor.nbytes()) {
     reject_npy(path, "is truncated");
   }

@@ -13,12 +13,12 @@ namespace invact {
 
 struct StorageId {
   int64_t value = -1;
-  auto operator<=>(const StorageId&) const = default;
+  auto operator<=>(const StorageId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct CallId {
   int64_t value = -1;
-  auto operator<=>(const CallId&) const = default;
+  auto operator<=>(const CallId&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// dtype ("float32") and sizes of a tensor; its own bytes, not those of its storage.
@@ -43,7 +43,7 @@ struct CodeRange {
   std::string file;
   int64_t begin = 0;
   int64_t end = 0;
-  auto operator<=>(const CodeRange&) const = default;
+  auto operator<=>(const CodeRange&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 enum class StorageRole {

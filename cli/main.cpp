@@ -87,18 +87,19 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // No fmt::print below: it throws where stderr takes nothing, and the exit code would be lost.
   install_interrupt_handler();
   try {
     return run(argc, argv);
   } catch (const Error& error) {
-    fmt::print(stderr, "invact: {}\n", error.what());
+    std::fprintf(stderr, "invact: %s\n", error.what());
     return exit_code(error.kind());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "invact: out of memory.\n");
+    std::fputs("invact: out of memory.\n", stderr);
     return kExitEnvironment;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "invact: internal error: {}\nPlease report it with the command line.\n",
-               error.what());
+    std::fprintf(stderr, "invact: internal error: %s\nPlease report it with the command line.\n",
+                 error.what());
     return kExitInternal;
   }
 }

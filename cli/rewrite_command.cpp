@@ -100,7 +100,7 @@ Verification verify_written(Observation& observation, const std::string& path) {
 /// Keeps or drops the written file by what verification said. @returns its digest, or "".
 std::string commit_if_passed(OutputFile& file, const std::optional<Verification>& verification) {
   if (verification && !verification->passed) return "";
-  const std::string sha256 = sha256_of_file(file.temporary_path());
+  std::string sha256 = sha256_of_file(file.temporary_path());
   file.commit();
   return sha256;
 }

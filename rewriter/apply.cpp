@@ -61,7 +61,7 @@ struct CodeEdits {
 using ModuleEdits = std::map<std::string, CodeEdits>;
 
 std::shared_ptr<Graph> called_graph(const Node& call, const Site& site) {
-  const auto graph = call.kind() == prim::CallFunction ? called_function_graph(call) : nullptr;
+  auto graph = call.kind() == prim::CallFunction ? called_function_graph(call) : nullptr;
   if (!graph)
     throw_internal_error(fmt::format("The plan's site {} is not in this model.", site.id));
   return graph;
@@ -236,7 +236,7 @@ Module apply_plan(const Model& model, const Plan& plan) {
   for (const auto& [instance, edits] : collect_edits(copy, plan)) {
     variants[instance] = signature(edits);
   }
-  const Module module = split_classes(copy, variants);
+  Module module = split_classes(copy, variants);
   CodeEditor editor(module._ivalue()->compilation_unit());
   // Instances of one class share their code, which must be edited once; now all of them agree. In
   // the plan's order, so that the same plan gives the same names.

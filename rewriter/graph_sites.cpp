@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "analyzer/call_sites.h"
+#include "analyzer/model.h"
 
 namespace invact {
 namespace {
@@ -14,8 +15,7 @@ GraphSite make_site(const NodeOrigin& origin, const ActivationMatch& match,
   SiteLocation& location = site.location;
   location.module_path = origin.module_path;
   const auto module = find_submodule(top, origin.module_path);
-  const auto type_name = module ? module->type()->name() : std::nullopt;
-  location.module_type = type_name ? type_name->qualifiedName() : "";
+  location.module_type = module ? class_name(*module) : "";
   location.method = origin.method;
   location.function_calls = origin.function_calls;
   location.node_index = origin.node_index;

@@ -24,19 +24,21 @@ using torch::jit::Value;
 /// destroyed ones lay.
 const c10::Symbol kOriginAttribute = c10::Symbol::attr("invact_origin");
 
-void append_nodes(Block* block, std::vector<Node*>& nodes) {
-  for (Node* node : block->nodes()) {
-    nodes.push_back(node);
-    for (Block* inner : node->blocks()) append_nodes(inner, nodes);
-    if (node->kind() == prim::fork) append_nodes(node->g(attr::Subgraph)->block(), nodes);
-  }
+/// Appends a node and every node inside it.
+void append_node(Node* node, std::vector<Node*>& nodes) {
+  const auto append_block = [&nodes](Block* block) {
+    for (Node* inner : block->nodes()) append_node(inner, nodes);
+  };
+  nodes.push_back(node);
+  for (Block* block : node->blocks()) append_block(block);
+  if (node->kind() == prim::fork) append_block(node->g(attr::Subgraph)->block());
 }
 
 }  // namespace
 
 std::vector<Node*> nodes_in_order(Graph& graph) {
   std::vector<Node*> nodes;
-  append_nodes(graph.block(), nodes);
+  for (Node* node : graph.nodes()) append_node(node, nodes);
   return nodes;
 }
 
@@ -199,9 +201,7 @@ class Inliner {
     auto outputs = torch::jit::insertGraph(*model_.graph_, code, inputs);
     std::vector<Node*> copies;
     for (Node* node = before->next(); node != place; node = node->next()) {
-      copies.push_back(node);
-      for (Block* inner : node->blocks()) append_nodes(inner, copies);
-      if (node->kind() == prim::fork) append_nodes(node->g(attr::Subgraph)->block(), copies);
+      append_node(node, copies);
     }
     return {std::move(outputs), std::move(copies)};
   }

@@ -140,6 +140,12 @@ TEST(CommandLineTest, EnvironmentErrorsExitWithFive) {
   EXPECT_EQ(invact("analyze " + mlp() + kInput + " --device cuda:77").exit_code, 5);
 }
 
+TEST(CommandLineTest, AMessageThatCannotBeWrittenLeavesTheExitCode) {
+  const std::string command =
+      fmt::format("{} analyze {} 2> /dev/full", INVACT_PROGRAM, temporary_path("absent.pt"));
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 3);
+}
+
 TEST(CommandLineTest, OptionsMayStandBeforeTheModel) {
   EXPECT_EQ(invact("analyze" + kInput + " " + mlp()).exit_code, 0);
   const std::string output = temporary_path("before.pt");

@@ -111,7 +111,7 @@ def forward(self, x):
 }
 
 std::string class_of(const Model& model, const std::string& name) {
-  return model.module.attr(name).toModule().type()->name()->qualifiedName();
+  return class_name(model.module.attr(name).toModule());
 }
 
 TEST(ApplyTest, ClassesAreSplitWhereDecisionsDifferAndNowhereElse) {

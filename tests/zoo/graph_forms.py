@@ -17,12 +17,21 @@ def _linear() -> nn.Linear:
     return nn.Linear(WIDTH, WIDTH)
 
 
-class Functional(nn.Module):
-    """F.silu and F.gelu called by the module itself; the same function twice in one method."""
+class Linears(nn.Module):
+    """A module with square linear layers, one per letter of LINEARS."""
+
+    LINEARS = "a"
 
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.b, self.c, self.d = _linear(), _linear(), _linear(), _linear()
+        for name in self.LINEARS:
+            setattr(self, name, _linear())
+
+
+class Functional(Linears):
+    """F.silu and F.gelu called by the module itself; the same function twice in one method."""
+
+    LINEARS = "abcd"
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.b(F.silu(self.a(x)))
@@ -58,12 +67,10 @@ class NestedFunctions(nn.Module):
         return mlp_block(mlp_block(x, self.a, self.b), self.a, self.frozen)
 
 
-class Branches(nn.Module):
+class Branches(Linears):
     """Both branches of an `if` hold a site; one runs."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = _linear(), _linear()
+    LINEARS = "ab"
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.a(x)
@@ -74,12 +81,12 @@ class Branches(nn.Module):
         return self.b(h)
 
 
-class Loop(nn.Module):
+class Loop(Linears):
     """The body runs three times; its in-place activation writes a tensor of its own turn."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.act = _linear(), nn.SiLU(inplace=True)
+        self.act = nn.SiLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         for _ in range(3):
@@ -87,12 +94,8 @@ class Loop(nn.Module):
         return self.a(x)
 
 
-class LoopCarried(nn.Module):
+class LoopCarried(Linears):
     """Each turn writes what the turn before returned: keeping that output would keep other values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = _linear()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.a(x)
@@ -101,12 +104,8 @@ class LoopCarried(nn.Module):
         return self.a(h)
 
 
-class LoopWritten(nn.Module):
+class LoopWritten(Linears):
     """The write stands before the site, and comes after it in the next turn."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a = _linear()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.a(x)
@@ -116,12 +115,10 @@ class LoopWritten(nn.Module):
         return self.a(h)
 
 
-class Methods(nn.Module):
+class Methods(Linears):
     """Sites in a method that forward calls twice, and in one that nobody calls."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = _linear(), _linear()
+    LINEARS = "ab"
 
     def block(self, x: Tensor) -> Tensor:
         return self.b(F.gelu(self.a(x)))
@@ -134,10 +131,12 @@ class Methods(nn.Module):
         return self.block(self.block(x))
 
 
-class Block(nn.Module):
+class Block(Linears):
+    LINEARS = "ab"
+
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.act, self.b = _linear(), nn.SiLU(), _linear()
+        self.act = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.b(self.act(self.a(x)))
@@ -157,38 +156,39 @@ class SharedClass(nn.Module):
         return x
 
 
-class OneInstanceTwice(nn.Module):
+class OneInstanceTwice(Linears):
     """One activation and one block under two names, each called from two places."""
+
+    LINEARS = "ab"
 
     def __init__(self) -> None:
         super().__init__()
         self.block = Block()
         self.again = self.block
         self.act = nn.GELU()
-        self.a, self.b = _linear(), _linear()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.b(self.act(self.a(self.act(self.b(x)))))
         return self.again(self.block(x))
 
 
-class TiedWeights(nn.Module):
+class TiedWeights(Linears):
+    LINEARS = "ab"
+
     def __init__(self) -> None:
         super().__init__()
-        self.up, self.down = _linear(), _linear()
-        self.down.weight = self.up.weight
+        self.b.weight = self.a.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.up(x)))
+        return self.b(F.silu(self.a(x)))
 
 
-class Forks(nn.Module):
+class Forks(Linears):
     """A forked module, a forked method, and a task that forks another one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.left, self.right = Block(), Block()
-        self.a = _linear()
 
     def task(self, x: Tensor) -> Tensor:
         inner = torch.jit.fork(self.right, x)
@@ -217,12 +217,12 @@ class ForksInList(nn.Module):
         return y
 
 
-class WrittenAfterWait(nn.Module):
+class WrittenAfterWait(Linears):
     """The task's output is written by who waits for it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.act = _linear(), nn.GELU()
+        self.act = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.jit.wait(torch.jit.fork(self.act, self.a(x)))
@@ -237,7 +237,7 @@ class Layer(nn.Module):
         pass
 
 
-class Interface(nn.Module):
+class Interface(Linears):
     """A submodule whose attribute is an interface: which class it has shows only in the instance."""
 
     __annotations__ = {"layer": Layer}  # the type itself: torch.jit.script does not resolve its name
@@ -245,7 +245,6 @@ class Interface(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = Block()
-        self.a = _linear()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.a(self.layer.forward(x))

@@ -172,22 +172,24 @@ def check_twice(zoo: Zoo, rewritten: pathlib.Path) -> None:
     zoo.check("rewrite again: same code", code_in(twice) == code_in(rewritten))
 
 
+def check_same_state(zoo: Zoo, label: str, first: pathlib.Path, second: pathlib.Path) -> None:
+    one, other = (saved_bytes.load_for_training(path).state_dict() for path in (first, second))
+    zoo.check(f"{label}: same keys in the same order", list(one) == list(other))
+    zoo.check(f"{label}: same values", all(map(torch.equal, one.values(), other.values())))
+
+
 def check_restore(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
     restored = zoo.work / "restored.pt"
     zoo.run("restore", "rewrite", "--restore", rewritten, "-o", restored, "--no-verify")
     zoo.check("restore: the original's code", code_in(restored) == code_in(model))
-    states = [saved_bytes.load_for_training(path).state_dict() for path in (rewritten, restored)]
-    zoo.check("restore: the rewritten one's state_dict", list(states[0]) == list(states[1]))
-    zoo.check("restore: and its values", all(map(torch.equal, states[0].values(), states[1].values())))
+    check_same_state(zoo, "restore: state_dict of the rewritten one", rewritten, restored)
 
 
 def check_state(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
-    states = [saved_bytes.load_for_training(path).state_dict() for path in (model, rewritten)]
-    zoo.check("state_dict: same keys in the same order", list(states[0]) == list(states[1]))
+    check_same_state(zoo, "state_dict", model, rewritten)
     for source, target in ((model, rewritten), (rewritten, model)):
         loaded = saved_bytes.load_for_training(target)
         loaded.load_state_dict(saved_bytes.load_for_training(source).state_dict(), strict=True)
-    zoo.check("state_dict: same values", all(map(torch.equal, states[0].values(), states[1].values())))
 
 
 def check_gradients(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path, example: torch.Tensor) -> None:
