@@ -315,7 +315,7 @@ std::string render_operators(const RenderOptions& options) {
       "  {} (strategy output) and\n  {} (closed).\n",
       kernels::proof(kernels::activations().front()),
       kernels::proof(kernels::written_out_activations().back()));
-  text += fmt::format("\n  Nothing to replace, ATen keeps the output already: {}.\n",
+  text += fmt::format("\n  Nothing to replace, ATen keeps the output already:\n  {}.\n",
                       fmt::join(kernels::output_keeping_activations(), ", "));
   return text;
 }

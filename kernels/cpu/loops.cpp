@@ -37,11 +37,13 @@ INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const Half
 template <class F>
 INVACT_HOST_DEVICE uint64_t with_refinements(const F& f, uint64_t left, const float* x,
                                              const float* y) {
-  const uint64_t near = below(y, F::kFirstUnrefined);
-  if (near == 0) return left;
-  for_each_refined(near, above(y, 0.0f), [&](int element, uint64_t places) {
-    left |= scatter_code(f.refinement_code(x[element], y[element]), places);
-  });
+  const uint64_t free = above(y, 0.0f);
+  const auto add_code = [&](int element, int rank, bool has_code) {
+    const int code = f.refinement_code(x[element], y[element]);
+    const uint64_t scattered = scatter_code(code, rank, free);
+    left |= has_code ? scattered : 0;
+  };
+  for_each_refined(below(y, F::kFirstUnrefined), free, add_code);
   return left;
 }
 
@@ -83,9 +85,12 @@ INVACT_HOST_DEVICE void differentiate(const F& f, const double* grad_output, con
 template <class F, class T>
 INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T* y, uint64_t left,
                                       T* grad_input) {
-  for (int i = 0; i < kWord; i += kLanes) {
+  const auto gradient = [&](int i) {
     const Floats slope = derivative(f, load_lanes(y + i), mask_of(left >> i), y);
-    store_lanes(load_lanes(grad_output + i) * slope, grad_input + i);
+    return load_lanes(grad_output + i) * slope;
+  };
+  for (int i = 0; i < kWord; i += 2 * kLanes) {
+    store_pair(gradient(i), gradient(i + kLanes), grad_input + i);
   }
 }
 
@@ -93,14 +98,13 @@ INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T*
 template <class F>
 INVACT_HOST_DEVICE void refine(const F& f, const float* grad_output, const float* y, uint64_t bits,
                                uint64_t free, float* grad_input) {
-  const uint64_t near = below(y, F::kFirstUnrefined);
-  if (near == 0) return;
-  for_each_refined(near, free, [&](int element, uint64_t places) {
-    const int code = gather_code(bits, places);
-    if (code == 0) return;
+  const auto apply_code = [&](int element, int rank, bool has_code) {
+    const int code = gather_code(bits, rank, free);
     const bool left = (bits >> element & 1) != 0;
-    grad_input[element] = grad_output[element] * f.from_refined(y[element], code, left);
-  });
+    const float refined = grad_output[element] * f.from_refined(y[element], code, left);
+    grad_input[element] = has_code & (code != 0) ? refined : grad_input[element];
+  };
+  for_each_refined(below(y, F::kFirstUnrefined), free, apply_code);
 }
 
 /// One word; `bits` is not read for a function without a branch bit.

@@ -1,6 +1,6 @@
 // The CPU loops over flat memory: packing branch bits, and the gradient from output and bits. No
-// torch: the unit behind this header is compiled twice, for the baseline and for AVX2 + FMA + F16C,
-// and torch's inline functions must not be.
+// torch: the unit behind this header is compiled twice, for the baseline and for AVX2 + FMA + F16C
+// + BMI2, and torch's inline functions must not be.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,7 @@ void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 inline bool has_avx2() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+         __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
 #else
   return false;
 #endif

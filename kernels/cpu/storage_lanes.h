@@ -81,17 +81,21 @@ INVACT_HOST_DEVICE Floats load_lanes(const BFloat16Bits* from) {
   return math::as_real(__builtin_bit_cast(Ints, _mm256_cvtepu16_epi32(halves)) << 16);
 }
 
-INVACT_HOST_DEVICE void store_lanes(Floats lanes, BFloat16Bits* to) {
-  // As to_bfloat16(); a carry out of a NaN's or an infinity's exponent does not occur in the
-  // latter.
+// As to_bfloat16(), without its care for NaN: what is stored are products of bfloat16 numbers and
+// forms of them, whose NaNs have nothing in the low half that rounding could carry.
+INVACT_HOST_DEVICE __m256i bfloat16_in_low_half(Floats lanes) {
   const Ints bits = math::as_bits(lanes);
   const Ints rounded = bits + 0x7fff + (bits >> 16 & 1);
-  const Ints kept = lanes != lanes ? bits | 0x00400000 : rounded;
-  const __m256i high = _mm256_srli_epi32(__builtin_bit_cast(__m256i, kept), 16);
-  const __m256i packed = _mm256_packus_epi32(high, high);  // within each half of the register
-  constexpr int kFirstOfEachHalf = 0x08;
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                   _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, kFirstOfEachHalf)));
+  return _mm256_srli_epi32(__builtin_bit_cast(__m256i, rounded), 16);
+}
+
+INVACT_HOST_DEVICE void store_pair(Floats first, Floats second, BFloat16Bits* to) {
+  // packus works within each half of a register; the permutation puts the quarters in order.
+  const __m256i packed =
+      _mm256_packus_epi32(bfloat16_in_low_half(first), bfloat16_in_low_half(second));
+  constexpr int kOuterThenInner = 0xd8;
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm256_permute4x64_epi64(packed, kOuterThenInner));
 }
 
 INVACT_HOST_DEVICE Floats load_lanes(const HalfBits* from) {
@@ -118,6 +122,13 @@ INVACT_HOST_DEVICE void store_lanes(Floats lanes, HalfBits* to) {
   for (int i = 0; i < kLanes; ++i) to[i] = to_half(lanes[i]);
 }
 #endif
+
+/// Two neighbouring sets of lanes: one store where the dtype is narrow.
+template <class T>
+INVACT_HOST_DEVICE void store_pair(Floats first, Floats second, T* to) {
+  store_lanes(first, to);
+  store_lanes(second, to + kLanes);
+}
 
 }  // namespace
 }  // namespace invact::kernels::cpu

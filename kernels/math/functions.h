@@ -28,10 +28,10 @@ using ActivationFunction =
   X(math::Gelu) X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
 
 /// Expands `X(Function)` for each alternative.
-#define INVACT_FOR_EACH_FUNCTION(X)                                                            \
-  INVACT_FOR_EACH_BRANCHED_FUNCTION(X)                                                         \
-  X(math::Elu)                                                                                 \
-  X(math::Softplus) X(math::LogSigmoid) X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) \
-      X(math::Hardsigmoid)
+#define INVACT_FOR_EACH_FUNCTION(X)    \
+  INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
+  X(math::Elu)                         \
+  X(math::Softplus)                    \
+  X(math::LogSigmoid) X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) X(math::Hardsigmoid)
 
 }  // namespace invact::kernels

@@ -5,11 +5,11 @@
 
 namespace invact::kernels::math {
 
-/// P with ln(1 + r) = r + r^2 P(r) on |r| <= 1/3; worst error 5.5e-09 in exact arithmetic.
+/// P with ln(1 + r) = r + r^2 P(r) on |r| <= 1/3; worst error 4.3e-08 in exact arithmetic.
 struct LogarithmCoefficients {
-  INVACT_HOST_DEVICE static constexpr Polynomial<float, 8> series() {
-    return {{-4.999988e-01f, 3.3332995e-01f, -2.5011012e-01f, 2.002044e-01f, -1.6365299e-01f,
-             1.386713e-01f, -1.5629023e-01f, 1.4584608e-01f}};
+  INVACT_HOST_DEVICE static constexpr Polynomial<float, 7> series() {
+    return {{-4.9999833e-01f, 3.3338043e-01f, -2.501434e-01f, 1.9784348e-01f, -1.6307467e-01f,
+             1.7194292e-01f, -1.5918534e-01f}};
   }
 };
 

@@ -2,11 +2,13 @@
 #include "kernels/ops.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <functional>
 #include <limits>
 #include <vector>
@@ -241,6 +243,33 @@ TEST(GeluTest, UnknownApproximationRaisesAtensError) {
   const at::Tensor input = normal({3}, at::kFloat);
   EXPECT_EQ(error_of([&] { invact::gelu(input, "exact"); }),
             error_of([&] { at::gelu(input, "exact"); }));
+}
+
+/// Seconds of CPU time that this process has used, and that the calling thread has.
+double cpu_seconds(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// A second thread does a share of the work, which shows in CPU time even on one core.
+TEST(ThreadsTest, ForwardAndBackwardRunOnAtensThreads) {
+  const int threads_before = at::get_num_threads();
+  at::set_num_threads(2);
+  const at::Tensor input = with_gradient(normal({1 << 24}, at::kFloat));
+  const at::Tensor ones = at::ones({1 << 24});
+  const auto share_of_others = [](const auto& work) {
+    const double process = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const double thread = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+    work();
+    const double all = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - process;
+    return 1 - (cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - thread) / all;
+  };
+  constexpr double kLeast = 0.25;
+  at::Tensor output;
+  EXPECT_GT(share_of_others([&] { output = invact::mish(input); }), kLeast);
+  EXPECT_GT(share_of_others([&] { gradient(output, input, ones); }), kLeast);
+  at::set_num_threads(threads_before);
 }
 
 /// The internal operators are reachable by name from Python: wrong arguments raise, whatever they

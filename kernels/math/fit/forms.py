@@ -183,7 +183,7 @@ def float64_end(name):
     return float(value[np.abs(slope - 1) > 2.0**-53].max())
 
 
-def fit_logarithm(degree=7):
+def fit_logarithm(degree=6):
     """P with ln(1 + r) ~ r + r^2 P(r) on [-1/3, 1/3]; returns (coefficients, absolute error)."""
     r = np.cos(np.linspace(0, np.pi, 801)) / 3
     r = r[np.abs(r) > 1e-4]
