@@ -18,7 +18,9 @@ std::optional<std::string> mismatch() {
 
 // A warning and not an exception: an exception cannot leave the initialisers that dlopen runs.
 [[maybe_unused]] const bool kWarned = [] {
-  if (const std::optional<std::string> problem = mismatch()) TORCH_WARN(*problem);
+  if (const std::optional<std::string> problem = mismatch()) {
+    TORCH_WARN(*problem);
+  }
   return true;
 }();
 

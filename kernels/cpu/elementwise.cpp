@@ -116,12 +116,12 @@ struct ForwardKernel {
   void operator()(const math::Mish&) const { at::cpu::mish_out(output, input); }
   void operator()(const math::Hardswish&) const { at::cpu::hardswish_out(output, input); }
   void operator()(const math::QuickGelu&) const {
-    static const at::Tensor kRate = [] {
-      at::Tensor rate = at::scalar_tensor(math::QuickGelu::kRate, at::kDouble);
-      rate.unsafeGetTensorImpl()->set_wrapped_number(true);
-      return rate;
+    static const at::Tensor rate = [] {
+      at::Tensor number = at::scalar_tensor(math::QuickGelu::kRate, at::kDouble);
+      number.unsafeGetTensorImpl()->set_wrapped_number(true);
+      return number;
     }();
-    at::cpu::mul_out(output, input, kRate);
+    at::cpu::mul_out(output, input, rate);
     at::cpu::sigmoid_out(output, output);
     at::cpu::mul_out(output, input, output);
   }

@@ -15,14 +15,14 @@ namespace invact::kernels::math {
 
 // NaN gives NaN, t < 0 (which no output makes) gives 0.
 INVACT_HOST_DEVICE double one_minus_exp(double t) {
-  return t != t ? t : -expm1(-at_least(t, 0.0));
+  return is_nan(t) ? t : -expm1(-at_least(t, 0.0));
 }
 
 /// Error: an ulp or two of the result.
 template <class Real>
 INVACT_HOST_DEVICE Real one_minus_exp(Real t) {
 #if defined(__CUDA_ARCH__)
-  return t != t ? t : -expm1f(-at_least(t, 0.0f));
+  return is_nan(t) ? t : -expm1f(-at_least(t, 0.0f));
 #else
   // t = n ln 2 + r with |r| <= ln 2 / 2; e^-t = 2^-n e^-r.
   constexpr float kInverseLn2 = static_cast<float>(M_LOG2E);
@@ -40,7 +40,7 @@ INVACT_HOST_DEVICE Real one_minus_exp(Real t) {
   const Real near = r * evaluate(ExponentialCoefficients::series(), r);  // 1 - e^-r
   const Real power = as_real((kExponentOfOne - (as_bits(shifted) & kLargestN)) << kMantissaBits);
   const Real value = (splat<Real>(1) - power) + power * near;
-  return t != t ? t : value;
+  return is_nan(t) ? t : value;
 #endif
 }
 

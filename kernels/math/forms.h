@@ -71,7 +71,7 @@ INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
   const Real quotient = numerator / denominator;
   const Real right_value = s >= C::kRightEnd ? one : quotient;
   const Real value = left ? quotient : right_value;
-  return y != y ? y : value;
+  return is_nan(y) ? y : value;
 }
 
 /// bfloat16: right P(s), left y * P(s), s = sqrt(y - y0) with each branch's own y0 near y*.
@@ -88,7 +88,7 @@ INVACT_HOST_DEVICE Real polynomial_form(Real y, Mask<Real> left) {
   const Real right_polynomial = evaluate(C::right_numerator(), s);
   const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : right_polynomial;
   const Real value = left ? left_value : right_value;
-  return y != y ? y : value;
+  return is_nan(y) ? y : value;
 }
 
 /// float16: P(s) / Q(s) on either branch, s = sqrt(y - y0) with each branch's own y0 near y*.
@@ -108,7 +108,7 @@ INVACT_HOST_DEVICE Real rational_form(Real y, Mask<Real> left) {
   const Real quotient = numerator / denominator;
   const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : quotient;
   const Real value = left ? quotient : right_value;
-  return y != y ? y : value;
+  return is_nan(y) ? y : value;
 }
 
 }  // namespace invact::kernels::math

@@ -47,7 +47,7 @@ struct Hardswish {
     const Real left_value = y >= zero ? zero : -magnitude;  // 0: the flat part below -3
     const Real right_value = y >= splat<Real>(3) ? splat<Real>(1) : magnitude;
     const Real value = left ? left_value : right_value;
-    return y != y ? y : value;
+    return is_nan(y) ? y : value;
   }
 };
 

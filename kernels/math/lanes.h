@@ -60,6 +60,11 @@ INVACT_HOST_DEVICE constexpr Real splat(double v) {
   }
 }
 
+template <class Real>
+INVACT_HOST_DEVICE Mask<Real> is_nan(Real v) {
+  return v != v;  // NOLINT(misc-redundant-expression): lane by lane, and so not isnan()
+}
+
 // A comparison with NaN chooses the bound; each form returns the NaN at its end.
 template <class Real>
 INVACT_HOST_DEVICE Real at_least(Real v, Real bound) {

@@ -59,7 +59,7 @@ template <class C, class Function>
 INVACT_HOST_DEVICE double float64_form(const Function& f, double y, bool left) {
   constexpr double kVanishing =
       -1e-280;  // f' there is below 1e-276; keeps f(x) / y away from subnormals
-  if (y != y) return y;
+  if (is_nan(y)) return y;
   const double distance = at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, C::kDistanceFloor);
   if (distance <= C::kSeriesRadius * C::kSeriesRadius) {
     const double s = left ? -sqrt(distance) : sqrt(distance);
