@@ -31,7 +31,7 @@ constexpr const char* kFunction = "function";
 constexpr const char* kParameters = "parameters";
 constexpr const char* kOperator = "operator";
 
-/// Saves what backward needs; `branch` is undefined for a function without a branch bit. The
+/// Saves what backward needs; no `branch` for a function without a branch bit. The
 /// strides are remembered apart from the output: a saved-tensor hook (offloading, compression) may
 /// bring it back with others, and the bits are in the order of these.
 void remember(AutogradContext* ctx, const char* op, const ActivationFunction& function,

@@ -1,8 +1,8 @@
 // What the CPU and the CUDA kernels share: checks, bringing tensors of any strides into one memory
 // order, and registration. A device gives three functions; all tensors lie on it:
 //   // out: ATen's output of `self`, of ATen's strides; the bits go to `branch`
-//   static at::Tensor forward(const ActivationFunction&, const at::Tensor& self, at::Tensor&
-//   branch);
+//   static at::Tensor forward(const ActivationFunction&, const at::Tensor& self,
+//                             at::Tensor& branch);
 //   // the same into `output`, dense and of self's strides
 //   static void forward_out(const ActivationFunction&, const at::Tensor& self, at::Tensor& output,
 //                           at::Tensor& branch);
@@ -16,6 +16,7 @@
 #include <torch/library.h>
 
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 #include <tuple>
 

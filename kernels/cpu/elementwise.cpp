@@ -27,8 +27,8 @@
 namespace invact::kernels {
 namespace {
 
-/// Elements between ATen's kernel and ours: input and output stay in the second-level cache. Also
-/// what is worth a thread (ATen's grain for elementwise work).
+/// Elements of one call of ATen's kernel: input and output stay in the second-level cache until the
+/// bits are packed.
 constexpr int64_t kChunk = 32768;
 static_assert(kChunk % cpu::kBlock == 0);
 

@@ -28,6 +28,12 @@ class AutogradTest : public ::testing::TestWithParam<size_t> {
   size_t saved_count() const { return op().has_branch_bit() ? 2 : 1; }
 };
 
+/// Operators that have an in-place form.
+class InPlaceAutogradTest : public AutogradTest {};
+
+/// Operators that have a branch bit.
+class BranchedAutogradTest : public AutogradTest {};
+
 at::Tensor leaf(at::IntArrayRef sizes, at::ScalarType dtype = at::kFloat) {
   return normal(sizes, dtype).requires_grad_();
 }
@@ -88,8 +94,7 @@ TEST_P(AutogradTest, SavesNothingWithoutNeed) {
   EXPECT_THAT(recorder.saved(), IsEmpty());
 }
 
-TEST_P(AutogradTest, BitsFollowTheOutputsMemoryOrder) {
-  if (!op().has_branch_bit()) GTEST_SKIP() << "has no bits";
+TEST_P(BranchedAutogradTest, BitsFollowTheOutputsMemoryOrder) {
   const at::Tensor input =
       normal({2, 5, 3, 4}, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_();
   const SavedTensorRecorder recorder;
@@ -125,8 +130,7 @@ TEST_P(AutogradTest, ModifyingTheSavedOutputRaisesTheVersionError) {
   expect_error([&] { gradient(output, input, at::ones({9})); }, "modified by an inplace operation");
 }
 
-TEST_P(AutogradTest, InPlaceBumpsTheVersionForEarlierSavers) {
-  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
+TEST_P(InPlaceAutogradTest, InPlaceBumpsTheVersionForEarlierSavers) {
   const at::Tensor input = leaf({9});
   at::Tensor exponential = input.exp();  // saves its own output
   op().invact_in_place(exponential);
@@ -138,8 +142,7 @@ TEST_P(AutogradTest, InPlaceBumpsTheVersionForEarlierSavers) {
   EXPECT_GT(plain._version(), version);
 }
 
-TEST_P(AutogradTest, InPlaceSavesTheOverwrittenTensorItself) {
-  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
+TEST_P(InPlaceAutogradTest, InPlaceSavesTheOverwrittenTensorItself) {
   const at::Tensor input = leaf({1001});
   at::Tensor tracked = input * 1;
   const SavedTensorRecorder recorder;
@@ -150,8 +153,7 @@ TEST_P(AutogradTest, InPlaceSavesTheOverwrittenTensorItself) {
   EXPECT_EQ(recorder.saved()[1].nbytes(), static_cast<size_t>(branch_bytes(op(), 1001)));
 }
 
-TEST_P(AutogradTest, InPlaceOnALeafRaisesAtensError) {
-  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
+TEST_P(InPlaceAutogradTest, InPlaceOnALeafRaisesAtensError) {
   at::Tensor input = leaf({9});
   const at::Tensor before = input.detach().clone();
   expect_error([&] { op().invact_in_place(input); },
@@ -161,8 +163,7 @@ TEST_P(AutogradTest, InPlaceOnALeafRaisesAtensError) {
   expect_error([&] { op().invact_in_place(view); }, "a view of a leaf Variable that requires grad");
 }
 
-TEST_P(AutogradTest, InPlaceOnAViewIsRight) {
-  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
+TEST_P(InPlaceAutogradTest, InPlaceOnAViewIsRight) {
   const at::Tensor input = leaf({6, 8});
   const std::vector<std::function<at::Tensor(const at::Tensor&)>> make_views = {
       [](const at::Tensor& base) { return base.slice(1, 1, 6); },
@@ -191,8 +192,7 @@ TEST_P(AutogradTest, InPlaceOnAViewIsRight) {
   }
 }
 
-TEST_P(AutogradTest, InPlaceOnABaseReachesItsViews) {
-  if (!op().invact_in_place) GTEST_SKIP() << "has no in-place form";
+TEST_P(InPlaceAutogradTest, InPlaceOnABaseReachesItsViews) {
   const at::Tensor input = leaf({6, 8});
   const auto gradient_through_view = [&](const auto& in_place) {
     at::Tensor base = input.clone();
@@ -281,6 +281,10 @@ TEST_P(AutogradTest, UndefinedAndChainedGradientsWork) {
             2 * gradient_tolerance(op(), at::kFloat, 1.2));
 }
 
+INSTANTIATE_TEST_SUITE_P(All, InPlaceAutogradTest, ::testing::ValuesIn(in_place_cases()),
+                         [](const auto& info) { return op_cases()[info.param].name; });
+INSTANTIATE_TEST_SUITE_P(All, BranchedAutogradTest, ::testing::ValuesIn(branched_cases()),
+                         [](const auto& info) { return op_cases()[info.param].name; });
 INSTANTIATE_TEST_SUITE_P(All, AutogradTest, ::testing::Range(size_t{0}, op_cases().size()),
                          [](const auto& info) { return op_cases()[info.param].name; });
 

@@ -22,20 +22,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 enum class InstructionSet { kBaseline, kAvx2 };
 
-std::string storage_name(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
-      return "Float64";
-    case Storage::kFloat32:
-      return "Float32";
-    case Storage::kBFloat16:
-      return "BFloat16";
-    case Storage::kFloat16:
-      return "Float16";
-  }
-  return "";
-}
-
 using Case = std::tuple<size_t, Storage, InstructionSet>;  // index into references()
 
 class DerivativeTest : public ::testing::TestWithParam<Case> {
@@ -49,12 +35,9 @@ class DerivativeTest : public ::testing::TestWithParam<Case> {
   Storage storage() const { return std::get<1>(GetParam()); }
   InstructionSet instruction_set() const { return std::get<2>(GetParam()); }
   Format format() const { return format_of(storage()); }
-  bool is_16_bit() const {
-    return storage() == Storage::kBFloat16 || storage() == Storage::kFloat16;
-  }
 
   Grid grid() const {
-    if (is_16_bit()) return all_codes(format());
+    if (is_16_bit(storage())) return all_codes(format());
     return storage() == Storage::kFloat32 ? float32_blocks(minimum()) : float64_sample(minimum());
   }
   std::vector<double> derivative(const StoredOutputs& outputs) const {
@@ -111,7 +94,7 @@ TEST_P(DerivativeTest, StaysWithinTheInformationLimit) {
   EXPECT_LE(error.rms, threshold.rms_factor * limit.rms);
   EXPECT_LE(error.max, threshold.max_factor * limit.half_width);
   EXPECT_LE(std::abs(error.bias), threshold.bias);
-  if (is_16_bit()) {
+  if (is_16_bit(storage())) {
     EXPECT_LE(error.l1_bias, threshold.l1_bias);
   }
   if (storage() == Storage::kFloat32) {
@@ -119,13 +102,13 @@ TEST_P(DerivativeTest, StaysWithinTheInformationLimit) {
     EXPECT_LE(error.away_rms, kFloat32AwayRms);
   }
   const PublishedLimit published = published_limit(reference().name, storage());
-  const double agreement = is_16_bit() ? kPublishedAgreement : kPublishedSampleAgreement;
+  const double agreement = is_16_bit(storage()) ? kPublishedAgreement : kPublishedSampleAgreement;
   EXPECT_NEAR(limit.rms, published.rms, agreement * published.rms);
   EXPECT_NEAR(limit.half_width, published.half_width, agreement * published.half_width);
 }
 
 TEST_P(DerivativeTest, HoldsUnderOtherInputDistributions) {
-  if (!is_16_bit()) GTEST_SKIP() << "asked for in 16 bit only";
+  if (!is_16_bit(storage())) GTEST_SKIP() << "asked for in 16 bit only";
   for (const auto& [mu, sigma] : {std::pair(0.0, 2.0), std::pair(0.0, 4.0), std::pair(-1.0, 1.0)}) {
     const Grid inputs = all_codes(format(), mu, sigma);
     const StoredOutputs outputs = stored_outputs(reference(), inputs, format());
@@ -157,7 +140,7 @@ TEST_P(DerivativeTest, HandlesSpecialValues) {
   EXPECT_TRUE(std::isnan(derivative(kNaN, true)));
   EXPECT_LE(std::abs(derivative(-0.0, true)), threshold.left_at_zero);
   EXPECT_NEAR(derivative(-0.0, false), static_cast<double>(reference().slope(0)),
-              is_16_bit() ? 1e-3 : 1e-6);
+              is_16_bit(storage()) ? 1e-3 : 1e-6);
   // From where f' itself is within half the allowance of 1.
   double x = 1.0;
   while (std::abs(static_cast<double>(reference().slope(x)) - 1.0) > 0.5 * threshold.one_within ||
@@ -192,11 +175,7 @@ TEST_P(DerivativeTest, Float64IsAsGoodAsTheStoredOutput) {
 
 /// The catalog's rows say no less than what is measured here, and not a fifth more.
 TEST_P(DerivativeTest, CatalogStatesTheMeasuredBound) {
-  const kernels::DerivativeErrorBound& bounds = op_case(reference().name).row().error_bound;
-  const double bound = storage() == Storage::kFloat64    ? bounds.float64
-                       : storage() == Storage::kFloat32  ? bounds.float32
-                       : storage() == Storage::kBFloat16 ? bounds.bfloat16
-                                                         : bounds.float16;
+  const double bound = error_bound(op_case(reference().name), storage());
   const Grid inputs = grid();
   const StoredOutputs outputs = stored_outputs(reference(), inputs, format());
   const ErrorSummary error = summarize(reference(), inputs, outputs, derivative(outputs));

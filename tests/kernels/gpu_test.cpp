@@ -38,6 +38,9 @@ class GpuTest : public ::testing::TestWithParam<size_t> {
   const Reference& reference() const { return references()[GetParam()]; }
 };
 
+/// Operators that have a branch bit.
+class BranchedGpuTest : public GpuTest {};
+
 const at::Device kGpu(at::kCUDA, 0);
 
 TEST_P(GpuTest, ForwardEqualsAtenBitForBitInEveryLayout) {
@@ -71,8 +74,7 @@ TEST_P(GpuTest, GradientEqualsAtensWithinTheBoundInEveryLayout) {
 
 /// The acceptance thresholds of derivative_test.cpp, on f' as the device computes and rounds it (g
 /// = 1).
-TEST_P(GpuTest, DerivativeStaysWithinTheInformationLimit) {
-  if (!op().has_branch_bit()) GTEST_SKIP() << "is a formula of the output";
+TEST_P(BranchedGpuTest, DerivativeStaysWithinTheInformationLimit) {
   for (const auto& [storage, dtype] :
        {std::pair(Storage::kFloat32, at::kFloat), std::pair(Storage::kBFloat16, at::kBFloat16),
         std::pair(Storage::kFloat16, at::kHalf)}) {
@@ -113,8 +115,7 @@ at::Tensor branch_bits(const OpCase& op, const at::Tensor& input) {
   return bits.flatten().narrow(0, 0, input.numel()).mul(output.cpu().le(0));
 }
 
-TEST_P(GpuTest, BitsEqualTheCpusForEqualInputs) {
-  if (!op().has_branch_bit()) GTEST_SKIP() << "has no bits";
+TEST_P(BranchedGpuTest, BitsEqualTheCpusForEqualInputs) {
   for (const at::ScalarType dtype : kDtypes) {
     const at::Tensor input = normal({100003}, dtype);
     EXPECT_TRUE(at::equal(branch_bits(op(), input), branch_bits(op(), input.to(kGpu)))) << dtype;
@@ -151,6 +152,8 @@ TEST_P(GpuTest, MoreThanTwoToTheThirtyOneElements) {
   EXPECT_TRUE(same_bits(found.slice(0, kCount - 8), expected));
 }
 
+INSTANTIATE_TEST_SUITE_P(All, BranchedGpuTest, ::testing::ValuesIn(branched_cases()),
+                         [](const auto& info) { return op_cases()[info.param].name; });
 INSTANTIATE_TEST_SUITE_P(All, GpuTest, ::testing::Range(size_t{0}, op_cases().size()),
                          [](const auto& info) { return op_cases()[info.param].name; });
 

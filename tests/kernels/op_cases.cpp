@@ -103,6 +103,42 @@ const std::vector<OpCase>& op_cases() {
   return cases;
 }
 
+namespace {
+
+template <class Holds>
+std::vector<size_t> cases_where(const Holds& holds) {
+  std::vector<size_t> indices;
+  for (size_t i = 0; i < op_cases().size(); ++i) {
+    if (holds(op_cases()[i])) indices.push_back(i);
+  }
+  return indices;
+}
+
+}  // namespace
+
+double error_bound(const OpCase& op, Storage storage) {
+  const kernels::DerivativeErrorBound& bounds = op.row().error_bound;
+  switch (storage) {
+    case Storage::kFloat64:
+      return bounds.float64;
+    case Storage::kFloat32:
+      return bounds.float32;
+    case Storage::kBFloat16:
+      return bounds.bfloat16;
+    case Storage::kFloat16:
+      return bounds.float16;
+  }
+  return 0;
+}
+
+std::vector<size_t> in_place_cases() {
+  return cases_where([](const OpCase& op) { return op.invact_in_place != nullptr; });
+}
+
+std::vector<size_t> branched_cases() {
+  return cases_where([](const OpCase& op) { return op.has_branch_bit(); });
+}
+
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
   at::manual_seed(11);
   return at::randn(sizes, at::TensorOptions(at::kFloat)).mul_(2).to(device, dtype);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/catalog.h"
+#include "tests/kernels/forms.h"
 
 namespace invact::testing {
 
@@ -30,6 +31,14 @@ struct OpCase {
 /// Those with a branch bit first, in the order of references(); then the others.
 const std::vector<OpCase>& op_cases();
 const OpCase& op_case(const std::string& name);
+
+/// The catalog's bound of |f' error| for a storage dtype.
+double error_bound(const OpCase& op, Storage storage);
+
+/// Indices of the cases that have an in-place form, and of those that have a branch bit: suites of
+/// tests that make sense for these alone.
+std::vector<size_t> in_place_cases();
+std::vector<size_t> branched_cases();
 
 inline const std::vector<at::ScalarType> kDtypes = {at::kDouble, at::kFloat, at::kBFloat16,
                                                     at::kHalf};

@@ -46,6 +46,10 @@ struct Format {
   int max_exponent;
 };
 Format format_of(Storage storage);
+std::string storage_name(Storage storage);  ///< "BFloat16".
+inline bool is_16_bit(Storage storage) {
+  return storage == Storage::kBFloat16 || storage == Storage::kFloat16;
+}
 
 /// Nearest number of the format, ties to even; overflows to infinity.
 double round_to(long double value, const Format& format);

@@ -55,9 +55,9 @@ constexpr double kRefinedRms = 5e-7;
 constexpr double kErfGeluForwardMax = 4e-4;
 constexpr double kErfGeluForwardRms = 3.5e-6;
 
-/// 16 bit, QuickGELU, whose forward is an expression rounded three times: the error from that y over
-/// what a correctly rounded one allows. Measured 1.50 rms and 1.69 max in bfloat16, 1.31 and 1.53 in
-/// float16.
+/// 16 bit, QuickGELU, whose forward is an expression rounded three times: the error from that y
+/// over what a correctly rounded one allows. Measured 1.50 rms and 1.69 max in bfloat16, 1.31
+/// and 1.53 in float16.
 constexpr double kWrittenOutForwardRms = 1.6;
 constexpr double kWrittenOutForwardMax = 1.8;
 
