@@ -40,15 +40,64 @@ Json duplicates_json(const Report& report) {
   Json array = Json::array();
   for (const Duplicate& duplicate : report.duplicates) {
     const OperatorCall& call = report.call(duplicate.call);
+    Json kept = Json::array();
+    for (const StorageId id : duplicate.kept) kept.push_back(id.value);
     array.push_back({{"kind", duplicate_kind_name(duplicate.kind)},
                      {"storage", duplicate.storage.value},
-                     {"kept_storage", duplicate.kept.value},
+                     {"kept_storages", std::move(kept)},
                      {"bytes", duplicate.bytes},
                      {"module", module_or_null(call)},
                      {"op", call.op},
-                     {"source", to_json(call.source)}});
+                     {"source", to_json(call.source)},
+                     {"advice", duplicate_advice(duplicate.kind)}});
   }
   return array;
+}
+
+Json bytes_by_kind(const BytesByKind& bytes) {
+  Json object;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    object[memory_kind_name(static_cast<MemoryKind>(i))] = bytes[i];
+  }
+  return object;
+}
+
+Json peak_json(const MemoryPeak& peak) {
+  Json live = Json::array();
+  for (const LiveBlock& block : peak.live) {
+    live.push_back({{"bytes", block.bytes},
+                    {"kind", memory_kind_name(block.kind)},
+                    {"storage", block.storage ? Json(block.storage->value) : Json(nullptr)},
+                    {"op", block.op}});
+  }
+  return {{"bytes", peak.bytes},
+          {"time_ns", peak.time_ns},
+          {"phase", step_phase_name(peak.phase)},
+          {"op", peak.op},
+          {"live_bytes", bytes_by_kind(peak.live_bytes)},
+          {"live", std::move(live)}};
+}
+
+/// Points as rows of numbers: a timeline has hundreds.
+Json timeline_json(const MemoryTimeline& timeline) {
+  Json columns = {"time_ns"};
+  for (size_t i = 0; i < kMemoryKindCount; ++i) {
+    columns.push_back(memory_kind_name(static_cast<MemoryKind>(i)));
+  }
+  Json points = Json::array();
+  for (const TimelinePoint& point : timeline.points) {
+    Json row = {point.time_ns};
+    for (const int64_t bytes : point.live_bytes) row.push_back(bytes);
+    points.push_back(std::move(row));
+  }
+  Json releases = Json::array();
+  for (const StorageRelease& release : timeline.releases) {
+    releases.push_back({{"storage", release.storage.value}, {"time_ns", release.time_ns}});
+  }
+  return {{"backend", timeline.backend},    {"forward_end_ns", timeline.forward_end_ns},
+          {"end_ns", timeline.end_ns},      {"columns", std::move(columns)},
+          {"points", std::move(points)},    {"peak", peak_json(timeline.peak)},
+          {"releases", std::move(releases)}};
 }
 
 }  // namespace
@@ -107,6 +156,7 @@ Json to_json(const Report& report) {
   }
   document["storages"] = storages_json(report);
   document["duplicates"] = duplicates_json(report);
+  document["timeline"] = report.timeline ? timeline_json(*report.timeline) : Json(nullptr);
   document["notes"] = report.notes;
   return document;
 }

@@ -1,4 +1,4 @@
-// Report <-> JSON, schema_version "1.0" (schemas/analyze.schema.json). JSON is known only here and
+// Report <-> JSON, schema_version "1.1" (schemas/analyze.schema.json). JSON is known only here and
 // at the edges.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace invact {
 
 /// The major version is raised when a reader of the old documents would misread new ones.
-inline constexpr const char* kSchemaVersion = "1.0";
+inline constexpr const char* kSchemaVersion = "1.1";
 
 /// schema_version, tool and environment: how every document begins.
 nlohmann::ordered_json document_head(const Environment& environment);

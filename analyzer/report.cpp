@@ -78,8 +78,11 @@ void add_activation_duplicates(const Trace& trace, Report& report) {
     }
     const auto savers = savers_by_storage.find(call.output->value);
     if (savers == savers_by_storage.end()) continue;
-    duplicates.try_emplace(saved.storage, Duplicate{DuplicateKind::kActivation, saved.storage,
-                                                    *call.output, call.id, saved.tensor.bytes});
+    duplicates.try_emplace(saved.storage, Duplicate{DuplicateKind::kActivation,
+                                                    saved.storage,
+                                                    {*call.output},
+                                                    call.id,
+                                                    saved.tensor.bytes});
   }
   for (auto& [id, duplicate] : duplicates) report.duplicates.push_back(duplicate);
   std::stable_sort(report.duplicates.begin(), report.duplicates.end(),
@@ -123,6 +126,38 @@ std::string duplicate_kind_name(DuplicateKind kind) {
   switch (kind) {
     case DuplicateKind::kActivation:
       return "activation";
+    case DuplicateKind::kComposite:
+      return "composite";
+    case DuplicateKind::kNorm:
+      return "norm";
+    case DuplicateKind::kGate:
+      return "gate";
+    case DuplicateKind::kDropout:
+      return "dropout";
+    case DuplicateKind::kCast:
+      return "cast";
+    case DuplicateKind::kCopy:
+      return "copy";
+  }
+  return "";
+}
+
+std::string duplicate_advice(DuplicateKind kind) {
+  switch (kind) {
+    case DuplicateKind::kActivation:
+      return "`invact rewrite` keeps the output and at most one bit per element instead.";
+    case DuplicateKind::kComposite:
+      return "Call the one operator that computes this function instead of writing it out.";
+    case DuplicateKind::kNorm:
+      return "The input can be had from the output, the weight and the bias.";
+    case DuplicateKind::kGate:
+      return "The product can be computed again from its factors, by checkpointing these lines.";
+    case DuplicateKind::kDropout:
+      return "Set this dropout's p to 0 where training allows it: its mask is kept.";
+    case DuplicateKind::kCast:
+      return "This cast keeps a second copy: cast once, or let both readers read one dtype.";
+    case DuplicateKind::kCopy:
+      return "Both readers could read one layout: contiguous() or reshape() made a second copy.";
   }
   return "";
 }

@@ -3,9 +3,11 @@
 // rewriter's).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "analyzer/memory_timeline.h"
 #include "analyzer/trace.h"
 
 namespace invact {
@@ -30,14 +32,20 @@ struct ModuleRow {
 
 enum class DuplicateKind {
   kActivation,  ///< The input of an invertible function, while its output is saved too.
+  kComposite,   ///< Between the operators of a function that is written out.
+  kNorm,        ///< The input of a norm, while its output is saved too.
+  kGate,        ///< A product whose factors are saved too.
+  kDropout,     ///< A mask kept as a tensor where a bit per element says the same.
+  kCast,        ///< A copy in another dtype.
+  kCopy,        ///< The same values, in another layout or a second time.
 };
 
-/// A saved storage whose content can be had from another saved storage.
+/// A saved storage whose content can be had from other saved storages.
 struct Duplicate {
   DuplicateKind kind = DuplicateKind::kActivation;
-  StorageId storage;  ///< Kept twice.
-  StorageId kept;     ///< The storage that carries the same information.
-  CallId call;        ///< The operator between the two.
+  StorageId storage;            ///< Kept twice.
+  std::vector<StorageId> kept;  ///< The storages that carry the same information together.
+  CallId call;                  ///< The operator between them.
   int64_t bytes = 0;
   bool operator==(const Duplicate&) const = default;
 };
@@ -58,12 +66,13 @@ struct Report {
   std::vector<InputRecord> inputs;
   std::vector<std::string> notes;
   Totals totals;
-  std::vector<ModuleRow> modules;      ///< Those that keep something, bytes descending, then path.
-  std::vector<StorageRow> storages;    ///< Bytes descending, then id.
-  std::vector<Duplicate> duplicates;   ///< Bytes descending, then storage id.
-  std::vector<OperatorCall> calls;     ///< As in the Trace; index = id.
-  std::vector<SavedTensor> saved;      ///< As in the Trace, parameters and buffers left out.
-  std::vector<Storage> seen_storages;  ///< As in the Trace, kept or not; index = id.
+  std::vector<ModuleRow> modules;     ///< Those that keep something, bytes descending, then path.
+  std::vector<StorageRow> storages;   ///< Bytes descending, then id.
+  std::vector<Duplicate> duplicates;  ///< Bytes descending, then storage id.
+  std::optional<MemoryTimeline> timeline;  ///< Where a whole step was run and recorded.
+  std::vector<OperatorCall> calls;         ///< As in the Trace; index = id.
+  std::vector<SavedTensor> saved;          ///< As in the Trace, parameters and buffers left out.
+  std::vector<Storage> seen_storages;      ///< As in the Trace, kept or not; index = id.
   bool operator==(const Report&) const = default;
 
   const OperatorCall& call(CallId id) const { return calls.at(id.value); }
@@ -76,5 +85,8 @@ Report build_report(const Trace& trace);
 
 /// "activation".
 std::string duplicate_kind_name(DuplicateKind kind);
+
+/// What a user can do about a duplicate of this kind, as one sentence.
+std::string duplicate_advice(DuplicateKind kind);
 
 }  // namespace invact

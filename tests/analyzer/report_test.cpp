@@ -88,7 +88,7 @@ TEST(ReportTest, InputOfAnActivationIsADuplicateWhileItsOutputIsSaved) {
   const Report report = build_report(builder.trace);
   ASSERT_EQ(report.duplicates.size(), 1u);
   EXPECT_EQ(report.duplicates[0].storage, x);
-  EXPECT_EQ(report.duplicates[0].kept, y);
+  EXPECT_EQ(report.duplicates[0].kept, std::vector{y});
   EXPECT_EQ(report.totals.duplicate_bytes, 64);
 }
 

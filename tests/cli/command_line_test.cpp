@@ -173,7 +173,7 @@ TEST(CommandLineTest, AnalyzeJsonHoldsTheSameBytes) {
   const Outcome outcome = invact("analyze " + mlp() + kInput + " --json -");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto document = nlohmann::json::parse(outcome.out);
-  EXPECT_EQ(document["schema_version"], "1.0");
+  EXPECT_EQ(document["schema_version"], "1.1");
   EXPECT_EQ(document["totals"]["saved_bytes"], 8 * (16 + 32 + 32) * 4);
   EXPECT_EQ(document["totals"]["reclaimable_bytes"], 8 * 32 * 4 - 8 * 32 / 8);
   EXPECT_EQ(document["sites"][0]["decision"], "accepted");
