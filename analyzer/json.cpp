@@ -100,6 +100,29 @@ Json timeline_json(const MemoryTimeline& timeline) {
           {"releases", std::move(releases)}};
 }
 
+Json executors_json(const ExecutorComparison& executors) {
+  const auto totals = [](const Totals& of) -> Json {
+    return {{"saved_tensors", of.saved_tensors},
+            {"saved_storages", of.saved_storages},
+            {"saved_bytes", of.saved_bytes}};
+  };
+  const auto storages = [](const std::vector<StorageGroup>& groups) {
+    Json array = Json::array();
+    for (const StorageGroup& group : groups) {
+      array.push_back({{"dtype", group.dtype},
+                       {"shape", group.shape},
+                       {"op", group.op},
+                       {"count", group.count},
+                       {"bytes", group.bytes}});
+    }
+    return array;
+  };
+  return {{"eager", totals(executors.eager)},
+          {"default", totals(executors.profiling)},
+          {"only_eager", storages(executors.only_eager)},
+          {"only_default", storages(executors.only_profiling)}};
+}
+
 }  // namespace
 
 Json to_json(const std::vector<InputRecord>& inputs) {
@@ -136,13 +159,16 @@ Json to_json(const Report& report) {
   document["model"] = {{"path", report.model.path},
                        {"sha256", report.model.sha256},
                        {"parameter_bytes", report.model.parameter_bytes},
+                       {"trainable_parameter_bytes", report.model.trainable_parameter_bytes},
                        {"buffer_bytes", report.model.buffer_bytes}};
   document["inputs"] = to_json(report.inputs);
-  document["run"] = {{"device", report.run.device},
-                     {"mode", report.run.mode},
-                     {"executor", report.run.executor},
-                     {"seed", report.run.seed},
-                     {"threads", report.run.threads}};
+  document["run"] = {
+      {"device", report.run.device},
+      {"mode", report.run.mode},
+      {"executor", report.run.executor},
+      {"autocast", report.run.autocast.empty() ? Json(nullptr) : Json(report.run.autocast)},
+      {"seed", report.run.seed},
+      {"threads", report.run.threads}};
   document["totals"] = {{"saved_tensors", report.totals.saved_tensors},
                         {"saved_storages", report.totals.saved_storages},
                         {"saved_bytes", report.totals.saved_bytes},
@@ -157,6 +183,7 @@ Json to_json(const Report& report) {
   document["storages"] = storages_json(report);
   document["duplicates"] = duplicates_json(report);
   document["timeline"] = report.timeline ? timeline_json(*report.timeline) : Json(nullptr);
+  document["executors"] = report.executors ? executors_json(*report.executors) : Json(nullptr);
   document["notes"] = report.notes;
   return document;
 }

@@ -112,11 +112,11 @@ torch::jit::Module load_module(const std::string& path, c10::Device device) {
 }
 
 template <typename NamedTensors>
-int64_t distinct_bytes(const NamedTensors& tensors) {
+int64_t distinct_bytes(const NamedTensors& tensors, bool trainable_only = false) {
   std::unordered_set<const c10::StorageImpl*> seen;
   int64_t bytes = 0;
   for (const at::Tensor& tensor : tensors) {
-    if (!tensor.has_storage()) continue;
+    if (!tensor.has_storage() || (trainable_only && !tensor.requires_grad())) continue;
     if (seen.insert(tensor.storage().unsafeGetStorageImpl()).second) {
       bytes += static_cast<int64_t>(tensor.storage().nbytes());
     }
@@ -126,6 +126,8 @@ int64_t distinct_bytes(const NamedTensors& tensors) {
 
 void describe_module(Model& model) {
   model.record.parameter_bytes = distinct_bytes(model.module.parameters());
+  model.record.trainable_parameter_bytes =
+      distinct_bytes(model.module.parameters(), /*trainable_only=*/true);
   model.record.buffer_bytes = distinct_bytes(model.module.buffers());
   for (const at::Tensor& parameter : model.module.parameters()) {
     model.record.requires_grad |= parameter.requires_grad();

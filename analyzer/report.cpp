@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_map>
+#include <tuple>
 
+#include "analyzer/duplicates.h"
 #include "kernels/catalog.h"
 
 namespace invact {
@@ -60,35 +61,6 @@ void add_module_rows(const Trace& trace, Report& report) {
                    [](const auto& a, const auto& b) { return a.saved_bytes > b.saved_bytes; });
 }
 
-/// The input that an activation saved, while somebody else saved its output. A saved view of a
-/// larger storage (a gate and its partner in one projection) is no duplicate: the output carries a
-/// part of that storage only.
-void add_activation_duplicates(const Trace& trace, Report& report) {
-  std::unordered_map<int64_t, std::vector<CallId>> savers_by_storage;
-  for (const SavedTensor& saved : report.saved) {
-    savers_by_storage[saved.storage.value].push_back(saved.call);
-  }
-  std::map<StorageId, Duplicate> duplicates;
-  for (const SavedTensor& saved : report.saved) {
-    const OperatorCall& call = report.call(saved.call);
-    const bool whole = saved.tensor.bytes == trace.storages.at(saved.storage.value).bytes;
-    if (!call.output || !whole || saved.storage == *call.output ||
-        !kernels::is_activation(call.op)) {
-      continue;
-    }
-    const auto savers = savers_by_storage.find(call.output->value);
-    if (savers == savers_by_storage.end()) continue;
-    duplicates.try_emplace(saved.storage, Duplicate{DuplicateKind::kActivation,
-                                                    saved.storage,
-                                                    {*call.output},
-                                                    call.id,
-                                                    saved.tensor.bytes});
-  }
-  for (auto& [id, duplicate] : duplicates) report.duplicates.push_back(duplicate);
-  std::stable_sort(report.duplicates.begin(), report.duplicates.end(),
-                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-}
-
 void add_totals(Report& report) {
   Totals& totals = report.totals;
   totals.saved_tensors = static_cast<int64_t>(report.saved.size());
@@ -98,6 +70,30 @@ void add_totals(Report& report) {
     if (row.in_floor) totals.floor_bytes += row.bytes;
   }
   for (const Duplicate& duplicate : report.duplicates) totals.duplicate_bytes += duplicate.bytes;
+}
+
+/// Storages of `report` for which `other` has none of the same dtype and bytes left: a graph that
+/// is differentiated as a whole keeps other views of the same. The first ones are taken to be
+/// shared.
+std::vector<StorageGroup> storages_without(const Report& report, const Report& other) {
+  std::map<std::pair<std::string, int64_t>, int64_t> left;
+  for (const StorageRow& row : other.storages) ++left[{row.tensor.dtype, row.bytes}];
+  std::map<std::tuple<std::string, std::vector<int64_t>, std::string>, StorageGroup> groups;
+  for (const StorageRow& row : report.storages) {
+    if (left[{row.tensor.dtype, row.bytes}]-- > 0) continue;
+    const std::string& op = report.call(row.first_call).op;
+    StorageGroup& group = groups[{row.tensor.dtype, row.tensor.shape, op}];
+    group.dtype = row.tensor.dtype;
+    group.shape = row.tensor.shape;
+    group.op = op;
+    ++group.count;
+    group.bytes += row.bytes;
+  }
+  std::vector<StorageGroup> list;
+  for (auto& [key, group] : groups) list.push_back(std::move(group));
+  std::stable_sort(list.begin(), list.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return list;
 }
 
 }  // namespace
@@ -113,13 +109,19 @@ Report build_report(const Trace& trace) {
   keep_activations(trace, report);
   add_storage_rows(trace, report);
   add_module_rows(trace, report);
-  add_activation_duplicates(trace, report);
+  report.duplicates = find_duplicates(report);
   add_totals(report);
+  report.timeline = build_timeline(trace);
   if (!report.model.requires_grad) {
     report.notes.push_back(
         "No parameter of this model requires gradients: training keeps nothing.");
   }
   return report;
+}
+
+ExecutorComparison compare_executors(const Report& eager, const Report& profiling) {
+  return {eager.totals, profiling.totals, storages_without(eager, profiling),
+          storages_without(profiling, eager)};
 }
 
 std::string duplicate_kind_name(DuplicateKind kind) {
@@ -151,7 +153,7 @@ std::string duplicate_advice(DuplicateKind kind) {
     case DuplicateKind::kNorm:
       return "The input can be had from the output, the weight and the bias.";
     case DuplicateKind::kGate:
-      return "The product can be computed again from its factors, by checkpointing these lines.";
+      return "It can be computed again from what it is made of: checkpoint the lines of the gate.";
     case DuplicateKind::kDropout:
       return "Set this dropout's p to 0 where training allows it: its mask is kept.";
     case DuplicateKind::kCast:

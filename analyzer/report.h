@@ -34,7 +34,7 @@ enum class DuplicateKind {
   kActivation,  ///< The input of an invertible function, while its output is saved too.
   kComposite,   ///< Between the operators of a function that is written out.
   kNorm,        ///< The input of a norm, while its output is saved too.
-  kGate,        ///< A product whose factors are saved too.
+  kGate,        ///< A product, or its activated factor, while what it is made of is saved too.
   kDropout,     ///< A mask kept as a tensor where a bit per element says the same.
   kCast,        ///< A copy in another dtype.
   kCopy,        ///< The same values, in another layout or a second time.
@@ -60,6 +60,25 @@ struct Totals {
   bool operator==(const Totals&) const = default;
 };
 
+/// Saved storages alike in dtype, shape and first saver.
+struct StorageGroup {
+  std::string dtype;
+  std::vector<int64_t> shape;
+  std::string op;
+  int64_t count = 0;
+  int64_t bytes = 0;  ///< Of all of them.
+  bool operator==(const StorageGroup&) const = default;
+};
+
+/// What TorchScript's profiling executor keeps beside what running operator by operator keeps.
+struct ExecutorComparison {
+  Totals eager;
+  Totals profiling;
+  std::vector<StorageGroup> only_eager;      ///< Bytes descending.
+  std::vector<StorageGroup> only_profiling;  ///< Bytes descending.
+  bool operator==(const ExecutorComparison&) const = default;
+};
+
 struct Report {
   ModelRecord model;
   RunRecord run;
@@ -69,10 +88,11 @@ struct Report {
   std::vector<ModuleRow> modules;     ///< Those that keep something, bytes descending, then path.
   std::vector<StorageRow> storages;   ///< Bytes descending, then id.
   std::vector<Duplicate> duplicates;  ///< Bytes descending, then storage id.
-  std::optional<MemoryTimeline> timeline;  ///< Where a whole step was run and recorded.
-  std::vector<OperatorCall> calls;         ///< As in the Trace; index = id.
-  std::vector<SavedTensor> saved;          ///< As in the Trace, parameters and buffers left out.
-  std::vector<Storage> seen_storages;      ///< As in the Trace, kept or not; index = id.
+  std::optional<MemoryTimeline> timeline;       ///< Where a whole step was run and recorded.
+  std::optional<ExecutorComparison> executors;  ///< Where both were measured.
+  std::vector<OperatorCall> calls;              ///< As in the Trace; index = id.
+  std::vector<SavedTensor> saved;      ///< As in the Trace, parameters and buffers left out.
+  std::vector<Storage> seen_storages;  ///< As in the Trace, kept or not; index = id.
   bool operator==(const Report&) const = default;
 
   const OperatorCall& call(CallId id) const { return calls.at(id.value); }
@@ -82,6 +102,10 @@ struct Report {
 /// The sum of modules' bytes and `unattributed_bytes` is `saved_bytes`, and so is the sum of
 /// storages' bytes.
 Report build_report(const Trace& trace);
+
+/// Storages that one report has and the other has not, set off by dtype and bytes, whatever saved
+/// them.
+ExecutorComparison compare_executors(const Report& eager, const Report& profiling);
 
 /// "activation".
 std::string duplicate_kind_name(DuplicateKind kind);

@@ -24,7 +24,10 @@ struct RunningOperator {
   uint64_t recording = 0;  ///< Which recorder saw it begin: a forked task may outlive its own.
   int64_t depth = 0;       ///< Operators within operators: linear calls addmm.
   std::string op;
-  CallId call;  ///< -1 until it saves something or is a known activation.
+  CallId call;
+  /// The copy or cast within it that is running, and how deep.
+  CallId inner_call;
+  int64_t inner_depth = 0;
 };
 thread_local RunningOperator running;
 /// Our own detach() would otherwise be seen as an operator of the model.
@@ -33,6 +36,28 @@ thread_local bool muted = false;
 /// TorchScript hands an observer its whole stack; the operator's own values are the last ones.
 std::span<const c10::IValue> last(std::span<const c10::IValue> values, size_t count) {
   return values.size() < count ? values : values.last(count);
+}
+
+/// Operators that others run inside themselves to make a second copy of a tensor: autocast's casts,
+/// reshape() of what cannot be viewed.
+bool makes_copy(std::string_view op) {
+  return op == "aten::_to_copy" || op == "aten::clone";
+}
+
+template <typename Visit>
+void visit_tensors(std::span<const c10::IValue> values, Visit visit) {
+  const auto visit_one = [&](const c10::IValue& value) {
+    if (value.isTensor() && value.toTensor().defined()) visit(value.toTensor());
+  };
+  for (const c10::IValue& value : values) {
+    if (value.isList()) {
+      if (value.isTensorList() || value.isOptionalTensorList()) {
+        for (const c10::IValue& element : value.toListRef()) visit_one(element);
+      }
+    } else {
+      visit_one(value);
+    }
+  }
 }
 
 struct Save {
@@ -47,40 +72,49 @@ class SavedTensorRecorder::State {
   explicit State(const torch::jit::Module& top) : storages_(top), sites_(top) {}
 
   void begin_operator(const at::RecordFunction& function) {
-    if (running.recording != recording_) running = {recording_, 0, "", {}};
-    if (running.depth++ > 0) return;
-    running.op = function.name();
-    running.call = {};
-    if (!kernels::is_activation(running.op)) return;
+    if (running.recording != recording_) running = {recording_, 0, "", {}, {}, 0};
+    const int64_t depth = running.depth++;
+    const bool inner = depth > 0;
+    if (inner && (running.inner_call.value >= 0 || !makes_copy(function.name()))) return;
+    const std::lock_guard lock(mutex_);
+    if (inner) {
+      running.inner_depth = depth;
+      running.inner_call = begin_call(function.name());
+    } else {
+      running.op = function.name();
+      running.inner_call = {};
+      running.call = begin_call(running.op);
+    }
     const auto inputs =
         last({function.inputs().data(), function.inputs().size()}, function.num_inputs());
-    if (inputs.empty() || !inputs[0].isTensor() || !inputs[0].toTensor().defined()) return;
-    const std::lock_guard lock(mutex_);
-    OperatorCall& call = begin_call();
+    OperatorCall& call = calls_[inner ? running.inner_call.value : running.call.value];
+    visit_tensors(
+        inputs, [&](const at::Tensor& tensor) { call.inputs.push_back(storages_.id_of(tensor)); });
+    if (inner || !kernels::is_activation(running.op)) return;
     if (inputs.size() > 1 && inputs[1].isString()) call.variant = inputs[1].toStringRef();
-    call.input_is_view = inputs[0].toTensor().is_view();
+    call.input_is_view = !inputs.empty() && inputs[0].isTensor() &&
+                         inputs[0].toTensor().defined() && inputs[0].toTensor().is_view();
   }
 
   void end_operator(const at::RecordFunction& function) {
-    if (running.recording != recording_ || --running.depth > 0) return;
-    if (running.call.value >= 0 && kernels::is_activation(running.op)) {
-      const auto outputs = last(function.outputs(), function.num_outputs());
-      if (!outputs.empty() && outputs[0].isTensor() && outputs[0].toTensor().defined()) {
-        const std::lock_guard lock(mutex_);
-        OperatorCall& call = calls_[running.call.value];
-        call.output = storages_.id_of(outputs[0].toTensor());
-        call.output_tensor = tensor_facts(outputs[0].toTensor());
-      }
+    if (running.recording != recording_) return;
+    const int64_t depth = --running.depth;
+    const bool inner = depth > 0;
+    if (inner && (running.inner_call.value < 0 || running.inner_depth != depth)) return;
+    CallId& ended = inner ? running.inner_call : running.call;
+    if (ended.value >= 0) {
+      const std::lock_guard lock(mutex_);
+      add_outputs(last(function.outputs(), function.num_outputs()), calls_[ended.value]);
     }
-    running.call = {};
+    ended = {};
   }
 
   std::shared_ptr<Save> add_save(const at::Tensor& tensor) {
     const std::lock_guard lock(mutex_);
     // Outside every operator (a prim:: node that saves by itself) each save is a call of its own.
     const bool anonymous = running.recording != recording_ || running.depth == 0;
-    if (anonymous) running = {recording_, 0, "(unknown)", {}};
-    if (running.call.value < 0) begin_call();
+    if (anonymous) running = {recording_, 0, "(unknown)", {}, {}, 0};
+    if (running.call.value < 0) running.call = begin_call(running.op);
     auto save = std::make_shared<Save>();
     save->record = {storages_.id_of(tensor), running.call, tensor_facts(tensor)};
     if (anonymous) running.call = {};
@@ -88,7 +122,7 @@ class SavedTensorRecorder::State {
     return save;
   }
 
-  void write_held(Trace& trace) {
+  void write_held(const AllocationRecorder& allocations, Trace& trace) {
     const std::lock_guard lock(mutex_);
     trace.storages = storages_.storages();
     trace.calls.assign(calls_.begin(), calls_.end());
@@ -96,16 +130,35 @@ class SavedTensorRecorder::State {
     for (const auto& save : saves_) {
       if (save->held) trace.saved.push_back(save->record);
     }
+    trace.forward_blocks = allocations.block_bytes();
+    for (const SavedTensor& saved : trace.saved) {
+      Storage& storage = trace.storages[saved.storage.value];
+      const int64_t block = allocations.block_at(storages_.address_of(saved.storage));
+      // Of another size: an in-place resize moved the storage, and its first place was taken.
+      const bool same = block >= 0 && trace.forward_blocks[block] == storage.bytes;
+      storage.block = same ? block : -1;
+    }
   }
 
  private:
-  OperatorCall& begin_call() {
+  CallId begin_call(const std::string& op) {
     OperatorCall& call = calls_.emplace_back();
     call.id = {static_cast<int64_t>(calls_.size()) - 1};
-    call.op = running.op;
+    call.op = op;
     sites_.resolve(callstack_through_forks(), call);
-    running.call = call.id;
-    return call;
+    return call.id;
+  }
+
+  void add_outputs(std::span<const c10::IValue> outputs, OperatorCall& call) {
+    visit_tensors(outputs, [&](const at::Tensor& tensor) {
+      call.outputs.push_back(storages_.id_of(tensor));
+    });
+    if (!kernels::is_activation(call.op) || outputs.empty() || !outputs[0].isTensor() ||
+        !outputs[0].toTensor().defined()) {
+      return;
+    }
+    call.output = call.outputs.front();
+    call.output_tensor = tensor_facts(outputs[0].toTensor());
   }
 
   static uint64_t next_recording() {
@@ -207,8 +260,8 @@ SavedTensorRecorder::~SavedTensorRecorder() {
   active_state.reset();
 }
 
-void SavedTensorRecorder::write_held(Trace& trace) const {
-  state_->write_held(trace);
+void SavedTensorRecorder::write_held(const AllocationRecorder& allocations, Trace& trace) const {
+  state_->write_held(allocations, trace);
 }
 
 }  // namespace invact

@@ -11,6 +11,7 @@
 
 #include <memory>
 
+#include "analyzer/allocations.h"
 #include "analyzer/trace.h"
 
 namespace invact {
@@ -25,8 +26,8 @@ class SavedTensorRecorder {
   SavedTensorRecorder& operator=(const SavedTensorRecorder&) = delete;
 
   /// Writes storages, calls and the tensors that autograd holds *now* into `trace`: call it while
-  /// the outputs live.
-  void write_held(Trace& trace) const;
+  /// the outputs live. `allocations`: of the same forward.
+  void write_held(const AllocationRecorder& allocations, Trace& trace) const;
 
   class State;
 

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/randn.h>
 #include <dlfcn.h>
@@ -15,8 +16,10 @@
 #include <cmath>
 #include <functional>
 
+#include "analyzer/allocations.h"
 #include "analyzer/error.h"
 #include "analyzer/forked_tasks.h"
+#include "analyzer/memory_timeline.h"
 #include "analyzer/saved_tensors.h"
 
 namespace invact {
@@ -85,9 +88,42 @@ class BufferGuard {
   std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
 };
 
+/// As Python's torch.autocast: casts are cached while it stands and dropped at its end.
+class AutocastScope {
+ public:
+  explicit AutocastScope(const RunSettings& settings)
+      : active_(settings.autocast.has_value()), device_(settings.device.type()) {
+    if (!active_) return;
+    enabled_before_ = at::autocast::is_autocast_enabled(device_);
+    dtype_before_ = at::autocast::get_autocast_dtype(device_);
+    at::autocast::set_autocast_enabled(device_, true);
+    at::autocast::set_autocast_dtype(device_, *settings.autocast);
+    at::autocast::increment_nesting();
+  }
+  ~AutocastScope() {
+    if (!active_) return;
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device_, enabled_before_);
+    at::autocast::set_autocast_dtype(device_, dtype_before_);
+  }
+  AutocastScope(const AutocastScope&) = delete;
+  AutocastScope& operator=(const AutocastScope&) = delete;
+
+ private:
+  bool active_;
+  c10::DeviceType device_;
+  bool enabled_before_ = false;
+  at::ScalarType dtype_before_ = at::kFloat;
+};
+
+void drop_gradients(const Model& model) {
+  for (const at::Tensor& parameter : model.module.parameters()) parameter.mutable_grad().reset();
+}
+
 c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   set_mode(model, settings.train);
   seed_random_numbers(settings.seed);
+  const AutocastScope autocast(settings);
   return run_model(model, "forward", [&] {
     const auto result =
         model.module.get_method("forward").run_async(inputs.values, {}, run_forks_at_once());
@@ -152,10 +188,7 @@ c10::Device parse_device(const std::string& text) {
 
 void prepare_process(const RunSettings& settings) {
   if (settings.threads > 0) at::set_num_threads(static_cast<int>(settings.threads));
-  // Optimization is per thread, profiling per process: both off, so that forked tasks do not
-  // differ.
-  torch::jit::setGraphExecutorOptimize(false);
-  torch::jit::getProfilingMode() = false;
+  select_executor(settings.executor);
   if (!settings.device.is_cuda()) return;
   // The CUDA half of LibTorch takes a second to load: only who asks for a GPU pays.
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
@@ -175,22 +208,63 @@ void prepare_process(const RunSettings& settings) {
   }
 }
 
+void select_executor(Executor executor) {
+  // Optimization is per thread, profiling per process: both, so that forked tasks do not differ.
+  torch::jit::setGraphExecutorOptimize(executor == Executor::kDefault);
+  torch::jit::getProfilingMode() = executor == Executor::kDefault;
+}
+
+void warm_up(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  // One run that profiles, one that compiles forward and backward, one to be sure.
+  for (int run = 0; run < 3; ++run) run_step(model, inputs, settings);
+}
+
 Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   Trace trace;
   trace.model = model.record;
   trace.inputs = inputs.records;
   trace.modules = module_records(model.module);
-  trace.run = {settings.device.str(), settings.train ? "train" : "eval", "eager", settings.seed,
+  trace.run = {settings.device.str(),
+               settings.train ? "train" : "eval",
+               settings.executor == Executor::kEager ? "eager" : "default",
+               settings.autocast ? dtype_name(*settings.autocast) : "",
+               settings.seed,
                at::get_num_threads()};
   const BufferGuard buffers(model);
   const SavedTensorRecorder recorder(model.module);
+  const AllocationRecorder allocations(settings.device);
   const c10::IValue output = run_forward(model, inputs, settings);
-  recorder.write_held(trace);
+  recorder.write_held(allocations, trace);
   return trace;
 }
 
+void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                    Trace& trace) {
+  drop_gradients(model);
+  const BufferGuard buffers(model);
+  AllocationRecorder allocations(settings.device);
+  std::vector<StepResult::Named> outputs;
+  {
+    const c10::IValue output = run_forward(model, inputs, settings);
+    allocations.end_forward();
+    flatten(output, "output", outputs);
+  }
+  run_backward(model, outputs, settings.seed);
+  std::vector<const void*> gradients;
+  for (const at::Tensor& parameter : model.module.parameters()) {
+    if (parameter.grad().defined() && parameter.grad().has_storage()) {
+      gradients.push_back(parameter.grad().storage().data());
+    }
+  }
+  StepMemory memory = allocations.finish(gradients);
+  for (const InputRecord& input : inputs.records) memory.input_bytes += input.tensor.bytes;
+  match_saved_storages(trace, memory);
+  trace.step_memory = std::move(memory);
+  drop_gradients(model);
+}
+
 StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
-  for (const auto& parameter : model.module.parameters()) parameter.mutable_grad().reset();
+  drop_gradients(model);
   const BufferGuard buffers(model);
   StepResult result;
   {

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <optional>
@@ -16,18 +17,33 @@
 
 namespace invact {
 
+/// How TorchScript runs a model.
+enum class Executor {
+  kEager,    ///< Optimization and profiling off: each operator is an autograd node of its own.
+  kDefault,  ///< The profiling executor, which differentiates whole subgraphs by formulas of its
+             ///< own.
+};
+
 struct RunSettings {
   c10::Device device{c10::kCPU};
   bool train = true;
+  Executor executor = Executor::kEager;
+  std::optional<c10::ScalarType> autocast;  ///< Of forward.
   uint64_t seed = 0;
   int64_t threads = 0;  ///< 0: LibTorch's default.
 };
 
-/// Process-wide state that every run shares: thread count and TorchScript's executor (optimization
-/// and profiling off, so that each operator runs as its own autograd node). Call it before any
-/// model is loaded.
+/// Process-wide state that every run shares: thread count and TorchScript's executor. Call it
+/// before any model is loaded.
 /// @throws Error(kEnvironment) where the device does not exist.
 void prepare_process(const RunSettings& settings);
+
+/// Sets how models that are loaded from now on run; those that have run keep their executor.
+void select_executor(Executor executor);
+
+/// Lets the profiling executor profile, optimize and differentiate: after this a run is like every
+/// later one. @throws as observe_forward.
+void warm_up(Model& model, const ModelInputs& inputs, const RunSettings& settings);
 
 /// Parses "cpu", "cuda" or "cuda:1". @throws Error(kUsage).
 c10::Device parse_device(const std::string& text);
@@ -53,5 +69,10 @@ struct StepResult {
 /// seeded with seed + 1, over sqrt(numel). Gradients are zeroed first and taken out of the module,
 /// buffers put back. @throws as observe_forward.
 StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings);
+
+/// Runs the same step and writes what the allocators reported into `trace`, which observe_forward
+/// made of the same model and inputs. @throws as observe_forward.
+void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                    Trace& trace);
 
 }  // namespace invact

@@ -57,11 +57,40 @@ struct Storage {
   StorageId id;
   int64_t bytes = 0;
   StorageRole role = StorageRole::kActivation;
+  /// Which block of the observed forward it lies in, as an index into Trace::forward_blocks; -1:
+  /// made before the step, or gone when forward had ended.
+  int64_t block = -1;
   bool operator==(const Storage&) const = default;
 };
 
+/// A block that an allocator handed out while a step ran.
+struct Allocation {
+  int64_t bytes = 0;
+  int64_t op = -1;  ///< What was running, as an index into StepMemory::operators; -1: nothing.
+  int64_t allocated_event = 0;  ///< Allocations and releases are numbered together.
+  int64_t freed_event = -1;     ///< -1: it outlived the step.
+  int64_t allocated_ns = 0;     ///< Since the step began.
+  int64_t freed_ns = -1;
+  bool is_gradient = false;          ///< Of a parameter.
+  std::optional<StorageId> storage;  ///< What autograd kept in it when forward had ended.
+  bool operator==(const Allocation&) const = default;
+};
+
+/// What the allocators reported during one step without observation, forward and backward.
+struct StepMemory {
+  std::string backend;      ///< Who reported: "c10 CPU allocator".
+  int64_t input_bytes = 0;  ///< Of the arguments, which were there before.
+  int64_t event_count = 0;
+  int64_t forward_end_event = 0;  ///< The first event of backward.
+  int64_t forward_end_ns = 0;
+  int64_t end_ns = 0;
+  std::vector<std::string> operators;
+  std::vector<Allocation> allocations;  ///< In the order of allocating.
+  bool operator==(const StepMemory&) const = default;
+};
+
 /// One execution of an operator that the model's code calls (the outermost one: `aten::linear`, not
-/// `aten::addmm`).
+/// `aten::addmm`), or of a copy or cast within one.
 struct OperatorCall {
   CallId id;
   std::string op;           ///< "aten::gelu".
@@ -74,6 +103,9 @@ struct OperatorCall {
   std::vector<CodeRange> frames;
   bool attributed = false;  ///< `module_path` was found; otherwise the bytes count as unattributed.
   SourceLocation source;
+  /// Under the tensors among its arguments and results, lists flattened, in order.
+  std::vector<StorageId> inputs;
+  std::vector<StorageId> outputs;
   std::optional<StorageId> output;  ///< For known activations: the storage of the result.
   TensorFacts output_tensor;        ///< For known activations.
   bool input_is_view = false;  ///< For known activations: `self` is a view in autograd's sense.
@@ -106,14 +138,16 @@ struct ModelRecord {
   std::string sha256;
   int64_t parameter_bytes = 0;
   int64_t buffer_bytes = 0;
-  bool requires_grad = false;  ///< Some parameter does.
+  int64_t trainable_parameter_bytes = 0;  ///< Of those that require gradients.
+  bool requires_grad = false;             ///< Some parameter does.
   bool operator==(const ModelRecord&) const = default;
 };
 
 struct RunRecord {
   std::string device;
   std::string mode;
-  std::string executor;
+  std::string executor;  ///< "eager" or "default".
+  std::string autocast;  ///< "bfloat16", "float16"; empty: off.
   uint64_t seed = 0;
   int64_t threads = 0;
   bool operator==(const RunRecord&) const = default;
@@ -127,7 +161,10 @@ struct Trace {
   std::vector<Storage> storages;      ///< Index = id.
   std::vector<OperatorCall> calls;    ///< Index = id; in forward order.
   std::vector<SavedTensor> saved;     ///< In the order of saving.
-  std::vector<std::string> notes;     ///< Sentences for the user.
+  /// Bytes of every block that the observed forward allocated, in order.
+  std::vector<int64_t> forward_blocks;
+  std::optional<StepMemory> step_memory;  ///< Where a whole step was run.
+  std::vector<std::string> notes;         ///< Sentences for the user.
   bool operator==(const Trace&) const = default;
 };
 

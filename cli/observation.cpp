@@ -10,6 +10,38 @@ void strip(const std::string& prefix, SourceLocation& source) {
   }
 }
 
+/// One observed forward and, where there is something to differentiate, one step without
+/// observation: it finds what hooks hide, an in-place write to a saved tensor, and gives the
+/// timeline.
+Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+              Progress& progress) {
+  progress.step("Observing what one forward keeps");
+  Trace trace = observe_forward(model, inputs, settings);
+  if (model.record.requires_grad) {
+    progress.step("Running forward and backward without observation");
+    observe_memory(model, inputs, settings, trace);
+  }
+  return trace;
+}
+
+/// The report of the same model as the profiling executor runs it, beside `eager`.
+Report observe_default_executor(const std::string& path, const Observation& observation,
+                                Progress& progress) {
+  const RunSettings& settings = observation.settings;
+  select_executor(Executor::kDefault);
+  // A graph that has run keeps its executor: a fresh copy.
+  Model model = load_model(path, settings.device);
+  progress.step("Warming up the profiling executor");
+  warm_up(model, observation.inputs, settings);
+  Report report = build_report(observe(model, observation.inputs, settings, progress));
+  report.executors = compare_executors(observation.report, report);
+  report.notes.push_back(
+      "The default executor differentiates parts of the graph as a whole: which operator keeps a "
+      "tensor there cannot be told, and the floor counts all of it. Sites and the prediction of a "
+      "rewrite hold for the executor 'eager'.");
+  return report;
+}
+
 }  // namespace
 
 Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
@@ -17,19 +49,21 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
   const auto specs = input_specs(run);
   Observation observation;
   observation.settings = start_run(run);
+  RunSettings eager = observation.settings;
+  eager.executor = Executor::kEager;
+  select_executor(eager.executor);
   progress.step("Loading " + path);
-  observation.model = load_model(path, observation.settings.device);
+  observation.model = load_model(path, eager.device);
   refuse_frozen(observation.model);
-  observation.inputs = make_inputs(observation.model, specs, run.seed, observation.settings.device);
-  progress.step("Observing what one forward keeps");
+  observation.inputs = make_inputs(observation.model, specs, run.seed, eager.device);
   observation.report =
-      build_report(observe_forward(observation.model, observation.inputs, observation.settings));
-  if (check_backward && observation.model.record.requires_grad) {
-    progress.step("Running forward and backward without observation");
-    run_step(observation.model, observation.inputs, observation.settings);
-  }
+      build_report(check_backward ? observe(observation.model, observation.inputs, eager, progress)
+                                  : observe_forward(observation.model, observation.inputs, eager));
   progress.step("Planning");
   observation.plan = make_plan(observation.report, observation.model, plan);
+  if (observation.settings.executor == Executor::kDefault) {
+    observation.report = observe_default_executor(path, observation, progress);
+  }
   return observation;
 }
 

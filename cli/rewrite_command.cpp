@@ -209,6 +209,11 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
 }
 
 int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
+  if (options.run.executor != "eager") {
+    throw_usage_error(
+        "--executor default: a rewrite is planned and predicted operator by operator. Rewrite with "
+        "the executor 'eager', then compare both files with `invact verify --executor default`.");
+  }
   const std::string output = output_path(options);
   check_output_path(options.model, output, options.force);
   if (options.restore) return run_restore(options, global, output);

@@ -29,6 +29,17 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       ->type_name("MODE")
       ->check(CLI::IsMember({"train", "eval"}))
       ->capture_default_str();
+  command
+      .add_option("--executor", options.executor,
+                  "eager: operator by operator; default: TorchScript's own, after warm-up")
+      ->group("Run")
+      ->type_name("EXECUTOR")
+      ->check(CLI::IsMember({"eager", "default"}))
+      ->capture_default_str();
+  command.add_option("--autocast", options.autocast, "Run forward under autocast: bf16 or f16")
+      ->group("Run")
+      ->type_name("DTYPE")
+      ->check(CLI::IsMember({"bf16", "f16"}));
   command.add_option("--seed", options.seed, "Of the model's random numbers and of the inputs")
       ->group("Run")
       ->type_name("N")
@@ -50,6 +61,9 @@ RunSettings start_run(const RunOptions& options) {
   RunSettings settings;
   settings.device = parse_device(options.device);
   settings.train = options.mode == "train";
+  if (options.executor == "default") settings.executor = Executor::kDefault;
+  if (options.autocast == "bf16") settings.autocast = c10::kBFloat16;
+  if (options.autocast == "f16") settings.autocast = c10::kHalf;
   settings.seed = options.seed;
   settings.threads = options.threads;
   for (const std::string& library : options.ops_libraries) {

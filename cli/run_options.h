@@ -16,6 +16,8 @@ struct RunOptions {
   std::vector<std::string> inputs;
   std::string device = "cpu";
   std::string mode = "train";
+  std::string executor = "eager";
+  std::string autocast;
   uint64_t seed = 0;
   int64_t threads = 0;
   std::vector<std::string> ops_libraries;

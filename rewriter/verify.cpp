@@ -286,7 +286,8 @@ Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs
     compare_outputs(before, after, result);
     compare_gradients(before, after, result);
   }
-  const std::string dtype = lowest_dtype(original);
+  const std::string dtype =
+      settings.autocast ? dtype_name(*settings.autocast) : lowest_dtype(original);
   if (dtype == "float32") {
     result.reference_distance =
         reference_distance(original, inputs, settings, before, result.notes);

@@ -4,34 +4,12 @@
 
 #include <random>
 
+#include "tests/support/trace_builder.h"
+
 namespace invact {
 namespace {
 
-/// Builds Traces by hand.
-struct TraceBuilder {
-  Trace trace;
-
-  TraceBuilder() { trace.model.requires_grad = true; }
-
-  StorageId storage(int64_t bytes, StorageRole role = StorageRole::kActivation) {
-    const StorageId id{static_cast<int64_t>(trace.storages.size())};
-    trace.storages.push_back({id, bytes, role});
-    return id;
-  }
-  CallId call(const std::string& op, const std::string& module) {
-    OperatorCall& call = trace.calls.emplace_back();
-    call.id = {static_cast<int64_t>(trace.calls.size()) - 1};
-    call.op = op;
-    call.module_path = module;
-    call.attributed = true;
-    return call.id;
-  }
-  void save(StorageId storage, CallId call) {
-    TensorFacts tensor;
-    tensor.bytes = trace.storages[storage.value].bytes;
-    trace.saved.push_back({storage, call, tensor});
-  }
-};
+using test::TraceBuilder;
 
 TEST(ReportTest, CountsStoragesNotTensors) {
   TraceBuilder builder;
@@ -76,34 +54,6 @@ TEST(ReportTest, FloorIsWhatHeavyOperatorsKeep) {
   EXPECT_EQ(build_report(builder.trace).totals.floor_bytes, 67);
 }
 
-TEST(ReportTest, InputOfAnActivationIsADuplicateWhileItsOutputIsSaved) {
-  TraceBuilder builder;
-  const StorageId x = builder.storage(64);
-  const StorageId y = builder.storage(64);
-  const CallId gelu = builder.call("aten::gelu", "act");
-  builder.trace.calls[gelu.value].output = y;
-  builder.save(x, gelu);
-  EXPECT_TRUE(build_report(builder.trace).duplicates.empty()) << "the output is not saved";
-  builder.save(y, builder.call("aten::linear", "fc"));
-  const Report report = build_report(builder.trace);
-  ASSERT_EQ(report.duplicates.size(), 1u);
-  EXPECT_EQ(report.duplicates[0].storage, x);
-  EXPECT_EQ(report.duplicates[0].kept, std::vector{y});
-  EXPECT_EQ(report.totals.duplicate_bytes, 64);
-}
-
-TEST(ReportTest, APartOfALargerStorageIsNoDuplicate) {
-  TraceBuilder builder;
-  const StorageId gate_and_up = builder.storage(128);
-  const StorageId y = builder.storage(64);
-  const CallId silu = builder.call("aten::silu", "act");
-  builder.trace.calls[silu.value].output = y;
-  builder.save(gate_and_up, silu);
-  builder.trace.saved.back().tensor.bytes = 64;
-  builder.save(y, builder.call("aten::mul", "glu"));
-  EXPECT_TRUE(build_report(builder.trace).duplicates.empty());
-}
-
 TEST(ReportTest, UnattributedBytesAreCounted) {
   TraceBuilder builder;
   const CallId forked = builder.call("aten::linear", "");
@@ -112,6 +62,29 @@ TEST(ReportTest, UnattributedBytesAreCounted) {
   const Report report = build_report(builder.trace);
   EXPECT_EQ(report.totals.unattributed_bytes, 9);
   EXPECT_TRUE(report.modules.empty());
+}
+
+TEST(ReportTest, ExecutorsAreComparedByWhatTheirStoragesLookLike) {
+  const auto report_of = [](const std::vector<std::pair<std::string, std::string>>& kept) {
+    TraceBuilder builder;
+    for (const auto& [op, dtype] : kept) {
+      builder.save(builder.storage(64), builder.call(op, "net"));
+      builder.trace.saved.back().tensor.dtype = dtype;
+    }
+    return build_report(builder.trace);
+  };
+  const Report eager = report_of({{"aten::linear", "float32"}, {"aten::gelu", "float32"}});
+  const Report profiling =
+      report_of({{"(unknown)", "float32"}, {"(unknown)", "bool"}, {"(unknown)", "bool"}});
+  const ExecutorComparison comparison = compare_executors(eager, profiling);
+  EXPECT_EQ(comparison.eager.saved_bytes, 128);
+  EXPECT_EQ(comparison.profiling.saved_bytes, 192);
+  ASSERT_EQ(comparison.only_eager.size(), 1u);
+  EXPECT_EQ(comparison.only_eager[0].bytes, 64);
+  ASSERT_EQ(comparison.only_profiling.size(), 1u);
+  EXPECT_EQ(comparison.only_profiling[0].dtype, "bool");
+  EXPECT_EQ(comparison.only_profiling[0].count, 2);
+  EXPECT_EQ(comparison.only_profiling[0].bytes, 128);
 }
 
 TEST(ReportTest, NothingKeptIsNoted) {

@@ -98,7 +98,8 @@ def forward(self, x):
                                 16);
   // x; the projection (by silu and mul); silu's output (by mul).
   EXPECT_EQ(report.totals.saved_bytes, kRows * (16 + 64 + 32) * kFloat);
-  EXPECT_EQ(report.totals.duplicate_bytes, 0);
+  // The last can be made of the projection again; the projection cannot be told from it.
+  EXPECT_EQ(report.totals.duplicate_bytes, kRows * 32 * kFloat);
 }
 
 TEST(SavedTensorsTest, TiedWeightsAreNoActivations) {

@@ -25,12 +25,12 @@ class Step:
     gradients: Gradients
 
 
-def _flatten(value: Any) -> list[Tensor]:
+def flatten(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
-    return [tensor for item in value for tensor in _flatten(item)] if isinstance(value, (list, tuple)) else []
+    return [tensor for item in value for tensor in flatten(item)] if isinstance(value, (list, tuple)) else []
 
 
 def run_step(path: pathlib.Path, inputs: tuple[Tensor, ...], seed: int, dtype: torch.dtype) -> Step:
@@ -40,7 +40,7 @@ def run_step(path: pathlib.Path, inputs: tuple[Tensor, ...], seed: int, dtype: t
     # Both sides of a comparison draw the same dropout masks.
     torch.manual_seed(seed)
     with _attention(dtype):
-        outputs = _flatten(module(*converted))
+        outputs = flatten(module(*converted))
     generator = torch.Generator().manual_seed(seed)
     differentiated = [output for output in outputs if output.is_floating_point() and output.requires_grad]
     terms = [(output * _direction(output, generator)).sum() for output in differentiated]

@@ -12,6 +12,7 @@ import json
 import pathlib
 import sys
 import weakref
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -62,9 +63,13 @@ def count_saved(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> Saved:
     alive = [holder for holder in (reference() for reference in packed) if holder is not None]
     own = {_storage_id(tensor) for tensor in (*module.parameters(), *module.buffers())}
     kept = [holder.tensor for holder in alive if _storage_id(holder.tensor) not in own]
-    storages = {_storage_id(tensor): tensor.untyped_storage().nbytes() for tensor in kept}
     del outputs
-    return Saved(len(kept), len(storages), sum(storages.values()))
+    return Saved(len(kept), len({_storage_id(tensor) for tensor in kept}), storage_bytes(kept))
+
+
+def storage_bytes(tensors: Iterable[Tensor]) -> int:
+    """Of the distinct storages under these tensors."""
+    return sum({_storage_id(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
 
 
 def _storage_id(tensor: Tensor) -> int:

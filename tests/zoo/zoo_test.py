@@ -22,11 +22,13 @@ import torch
 
 import gradients
 import models
+import peak_bytes
 import saved_bytes
 import validate_json
 
 SEED = 0
 MIB = 2**20
+PEAK_SLACK = 0.01  # relative; both sides run the same step in processes of their own
 GRADIENT_LIMIT = 1e-5  # float32; or twice the original's own distance from its float64 gradient
 
 # DESIGN section 1, "the paper's method alone", in MiB, and the slack that the issue grants: what the branch bits of
@@ -125,6 +127,50 @@ def check_analysis(zoo: Zoo, model: pathlib.Path, counted: saved_bytes.Saved) ->
     unexplained = [site["id"] for site in report["sites"] if site["decision"] == "rejected" and not site["reason"]]
     zoo.check("analyze: every rejected site has a reason", not unexplained, f"{unexplained or ''}")
     return report
+
+
+def check_timeline(zoo: Zoo, report: dict[str, Any], model: pathlib.Path, example: torch.Tensor) -> None:
+    timeline = report["timeline"]
+    peak = timeline["peak"]["bytes"]
+    measured = peak_bytes.measure_peak(saved_bytes.load_for_training(model), (example,))
+    zoo.check(
+        "timeline: the peak is the profiler's",
+        abs(peak - measured) <= PEAK_SLACK * measured,
+        f"{peak / MIB:.2f} MiB, measured {measured / MIB:.2f}",
+    )
+    ends = [row for row in timeline["points"] if row[0] <= timeline["forward_end_ns"]]
+    live = dict(zip(timeline["columns"], ends[-1], strict=True))["saved"]
+    saved = report["totals"]["saved_bytes"]
+    released = {row["storage"] for row in timeline["releases"]}
+    before = sum(row["bytes"] for row in report["storages"] if row["id"] not in released)
+    zoo.check(
+        "timeline: what lives when forward ends is what is saved",
+        saved - before <= live <= saved * (1 + PEAK_SLACK),
+        f"{live / MIB:.2f} of {saved / MIB:.2f} MiB, {before / MIB:.2f} of which the step did not make",
+    )
+    # Inputs, and constants that a trace holds, are there before the step and after it.
+    inputs = sum(row["bytes"] for row in report["inputs"])
+    zoo.check(
+        "timeline: every other kept storage is seen to be released",
+        before <= inputs + PEAK_SLACK * saved,
+        f"{len(released)} of {len(report['storages'])} storages; inputs {inputs / MIB:.2f} MiB",
+    )
+
+
+def check_duplicates(zoo: Zoo, report: dict[str, Any]) -> None:
+    storages = {row["id"]: row["bytes"] for row in report["storages"]}
+    rows = report["duplicates"]
+    by_kind: dict[str, int] = {}
+    for row in rows:
+        by_kind[row["kind"]] = by_kind.get(row["kind"], 0) + row["bytes"]
+    zoo.check(
+        "duplicates: each is a kept storage, once, and what tells it is kept",
+        len({row["storage"] for row in rows}) == len(rows)
+        and all(row["bytes"] <= storages.get(row["storage"], -1) for row in rows)
+        and all(kept in storages for row in rows for kept in row["kept_storages"]),
+        ", ".join(f"{kind} {count / MIB:.1f} MiB" for kind, count in sorted(by_kind.items())),
+    )
+    zoo.equal("duplicates: they sum to the total", sum(by_kind.values()), report["totals"]["duplicate_bytes"])
 
 
 def check_rewrite(
@@ -239,7 +285,9 @@ def main() -> int:
         zoo = Zoo(options.invact, options.library, pathlib.Path(work), flags)
         rewritten = zoo.work / "rewritten.pt"
         before = count_in_python(options.file, example)
-        check_analysis(zoo, options.file, before)
+        report = check_analysis(zoo, options.file, before)
+        check_timeline(zoo, report, options.file, example)
+        check_duplicates(zoo, report)
         check_rewrite(zoo, options.name, options.form, options.file, rewritten, before, example)
         check_twice(zoo, rewritten)
         check_restore(zoo, options.file, rewritten)

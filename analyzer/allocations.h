@@ -1,0 +1,47 @@
+// Records what an allocator hands out and takes back while a step runs: LibTorch's allocators
+// report to whoever stands in the profiler's thread-local place (c10::MemoryReportingInfoBase),
+// which backward's threads inherit.
+#pragma once
+
+#include <ATen/record_function.h>
+#include <c10/core/Device.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "analyzer/trace.h"
+
+namespace invact {
+
+class AllocationRecorder {
+ public:
+  /// Records this thread and those it hands its state to, on one device, until destroyed. One
+  /// recorder per process; it takes the place of torch's own memory profiler.
+  explicit AllocationRecorder(c10::Device device);
+  ~AllocationRecorder();
+  AllocationRecorder(const AllocationRecorder&) = delete;
+  AllocationRecorder& operator=(const AllocationRecorder&) = delete;
+
+  /// What comes next counts as backward.
+  void end_forward();
+
+  /// Index of the live block that begins at `address`; -1 where there is none.
+  int64_t block_at(const void* address) const;
+
+  /// Everything reported so far. `gradients`: addresses of the parameters' gradients.
+  StepMemory finish(const std::vector<const void*>& gradients) const;
+
+  /// Bytes of every block, in the order of allocating.
+  std::vector<int64_t> block_bytes() const;
+
+  class State;
+
+ private:
+  std::shared_ptr<State> state_;
+  c10::DebugInfoGuard guard_;
+  uint64_t callback_handle_ = 0;
+};
+
+}  // namespace invact

@@ -1,0 +1,140 @@
+// A whole step: what the allocator reports, autocast, and TorchScript's own executor, for models
+// whose bytes are computed by hand.
+#include "analyzer/session.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "analyzer/report.h"
+#include "tests/support/models.h"
+
+namespace invact {
+namespace {
+
+using test::make_mlp;
+using test::make_module;
+using test::parameter;
+using test::saved_and_loaded;
+
+constexpr int64_t kRows = 8;
+constexpr int64_t kFloat = 4;
+
+ModelInputs rows(int64_t columns) {
+  ModelInputs inputs;
+  inputs.values = {at::randn({kRows, columns})};
+  return inputs;
+}
+
+Report observe_step(Model& model, const RunSettings& settings = {}) {
+  const ModelInputs inputs = rows(16);
+  Trace trace = observe_forward(model, inputs, settings);
+  observe_memory(model, inputs, settings, trace);
+  return build_report(trace);
+}
+
+BytesByKind live_at(const MemoryTimeline& timeline, int64_t time_ns) {
+  BytesByKind bytes{};
+  for (const TimelinePoint& point : timeline.points) {
+    if (point.time_ns <= time_ns) bytes = point.live_bytes;
+  }
+  return bytes;
+}
+
+TEST(ObserveMemoryTest, SavedBytesOfTheTimelineAreTheReports) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  const Report report = observe_step(model);
+  ASSERT_TRUE(report.timeline);
+  const MemoryTimeline& timeline = *report.timeline;
+  EXPECT_EQ(timeline.backend, "c10 CPU allocator");
+  // All that is kept but x, which was there before the step.
+  const BytesByKind at_end = live_at(timeline, timeline.forward_end_ns);
+  EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kSaved)], kRows * (32 + 32) * kFloat);
+  EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kGradients)], 0);
+  EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kParameters)], model.record.parameter_bytes);
+}
+
+TEST(ObserveMemoryTest, EveryKeptStorageIsReleasedOnceAndGradientsStay) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  const Report report = observe_step(model);
+  const MemoryTimeline& timeline = *report.timeline;
+  ASSERT_EQ(timeline.releases.size(), 2u);
+  for (const StorageRelease& release : timeline.releases) {
+    EXPECT_GE(release.time_ns, timeline.forward_end_ns);
+    EXPECT_LE(release.time_ns, timeline.end_ns);
+  }
+  const BytesByKind& last = timeline.points.back().live_bytes;
+  EXPECT_EQ(last[static_cast<size_t>(MemoryKind::kGradients)], model.record.parameter_bytes);
+  EXPECT_EQ(last[static_cast<size_t>(MemoryKind::kSaved)], 0);
+  EXPECT_EQ(last[static_cast<size_t>(MemoryKind::kTemporaries)], 0);
+  for (const at::Tensor& parameter : model.module.parameters()) {
+    EXPECT_FALSE(parameter.grad().defined()) << "the step's gradients stay in the model";
+  }
+}
+
+TEST(ObserveMemoryTest, FrozenParametersGetNoGradientAndAreToldApart) {
+  Model model = saved_and_loaded(
+      make_module("Lora", {{"frozen", parameter({32, 16}, false)}, {"w", parameter({4, 32})}}, R"(
+def forward(self, x):
+    return torch.linear(torch.gelu(torch.linear(x, self.frozen)), self.w)
+)"));
+  EXPECT_EQ(model.record.trainable_parameter_bytes, 4 * 32 * kFloat);
+  const Report report = observe_step(model);
+  EXPECT_EQ(report.timeline->points.back().live_bytes[static_cast<size_t>(MemoryKind::kGradients)],
+            4 * 32 * kFloat);
+}
+
+TEST(AutocastTest, LowPrecisionCopiesAreKeptAndNamed) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  RunSettings settings;
+  settings.autocast = at::kBFloat16;
+  const Report report = observe_step(model, settings);
+  EXPECT_EQ(report.run.autocast, "bfloat16");
+  // x, h, y in two bytes each, and w2's copy; nobody wants x's gradient, for which w1 would be
+  // kept.
+  constexpr int64_t kHalf = 2;
+  EXPECT_EQ(report.totals.saved_bytes, (kRows * (16 + 32 + 32) + 32 * 4) * kHalf);
+  int64_t casts = 0;
+  for (const Duplicate& duplicate : report.duplicates) {
+    if (duplicate.kind == DuplicateKind::kCast) casts += duplicate.bytes;
+  }
+  EXPECT_EQ(casts, 32 * 4 * kHalf) << "the weight's copy";
+}
+
+TEST(AutocastTest, EndsWithForward) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  RunSettings low;
+  low.autocast = at::kBFloat16;
+  observe_step(model, low);
+  EXPECT_EQ(observe_step(model).totals.saved_bytes, kRows * (16 + 32 + 32) * kFloat);
+}
+
+/// Puts the executor of the other tests back.
+class ExecutorTest : public ::testing::Test {
+ protected:
+  ~ExecutorTest() override { select_executor(Executor::kEager); }
+};
+
+TEST_F(ExecutorTest, DefaultExecutorIsMeasuredAfterWarmUp) {
+  const auto module = make_mlp("torch.dropout(torch.gelu(h), 0.5, True)", 16, 32, 4);
+  Model eager_model = saved_and_loaded(module);
+  const Report eager = observe_step(eager_model);
+  RunSettings settings;
+  settings.executor = Executor::kDefault;
+  Model model = saved_and_loaded(module);
+  select_executor(settings.executor);
+  warm_up(model, rows(16), settings);
+  const Report first = observe_step(model, settings);
+  const Report second = observe_step(model, settings);
+  EXPECT_EQ(first.run.executor, "default");
+  EXPECT_EQ(first.totals, second.totals) << "still changing after warm-up";
+  // Its formula for dropout keeps a mask of bytes where ATen keeps one of floats.
+  EXPECT_LT(first.totals.saved_bytes, eager.totals.saved_bytes);
+  const ExecutorComparison comparison = compare_executors(eager, first);
+  int64_t masks = 0;
+  for (const StorageGroup& group : comparison.only_profiling) masks += group.dtype == "bool";
+  EXPECT_EQ(masks, 1);
+}
+
+}  // namespace
+}  // namespace invact
