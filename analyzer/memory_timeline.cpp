@@ -113,23 +113,32 @@ class TimelineBuilder {
     if (live.size() > kMaxLiveBlocks) live.resize(kMaxLiveBlocks);
   }
 
-  /// One point per stretch of events, its highest; so that no peak is lost between two points.
+  /// One point per stretch of events, its highest, so that no peak is lost between two points; and
+  /// one where forward ends.
   void add_points() {
     timeline_.points.push_back({0, live_});
-    const size_t room = kMaxTimelinePoints - 2;  // Beside the first and the last.
+    const size_t room = kMaxTimelinePoints - 4;  // Three such points, and a stretch cut in two.
     const size_t stretch = (events_.size() + room - 1) / room;
-    for (size_t begin = 0; begin < events_.size(); begin += stretch) {
-      const size_t end = std::min(begin + stretch, events_.size());
+    const auto forward_end = static_cast<size_t>(memory_.forward_end_event);
+    add_stretches(0, forward_end, stretch);
+    timeline_.points.push_back({memory_.forward_end_ns, live_});
+    add_stretches(forward_end, events_.size(), stretch);
+    timeline_.points.push_back({memory_.end_ns, live_});
+  }
+
+  void add_stretches(size_t begin, size_t end, size_t stretch) {
+    while (begin < end) {
+      const size_t last = std::min(begin + stretch, end);
       TimelinePoint highest;
-      for (size_t i = begin; i < end; ++i) {
+      for (size_t i = begin; i < last; ++i) {
         apply(events_[i]);
         if (i == begin || total(live_) > total(highest.live_bytes)) {
           highest = {events_[i].time_ns, live_};
         }
       }
       timeline_.points.push_back(highest);
+      begin = last;
     }
-    timeline_.points.push_back({memory_.end_ns, live_});
   }
 
   void add_releases() {

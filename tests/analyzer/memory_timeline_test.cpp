@@ -37,7 +37,7 @@ struct StepBuilder {
   }
   void end_forward() {
     memory.forward_end_event = memory.event_count;
-    memory.forward_end_ns = memory.event_count;
+    memory.forward_end_ns = memory.event_count;  // Of the event that comes next, too.
   }
   MemoryTimeline timeline(Trace trace = {}) {
     memory.end_ns = memory.event_count;
@@ -70,6 +70,11 @@ TEST(MemoryTimelineTest, KindsFollowFromWhenABlockLives) {
   EXPECT_EQ(timeline.peak.bytes, 754320);
   EXPECT_EQ(timeline.peak.phase, StepPhase::kBackward);
   EXPECT_THAT(timeline.points.back().live_bytes, ElementsAre(700000, 4000, 0, 0, 50300));
+  const auto at_end =
+      std::find_if(timeline.points.begin(), timeline.points.end(),
+                   [&](const auto& point) { return point.time_ns == timeline.forward_end_ns; });
+  ASSERT_NE(at_end, timeline.points.end());
+  EXPECT_THAT(at_end->live_bytes, ElementsAre(700000, 0, 20, 0, 50300));
   ASSERT_EQ(timeline.peak.live.size(), 3u);
   EXPECT_EQ(timeline.peak.live[0].bytes, 4000);
 }
@@ -82,7 +87,7 @@ TEST(MemoryTimelineTest, AStepThatAllocatesNothing) {
   ASSERT_TRUE(timeline);
   EXPECT_EQ(timeline->peak.bytes, 8);
   EXPECT_TRUE(timeline->peak.live.empty());
-  EXPECT_EQ(timeline->points.size(), 2u);
+  EXPECT_EQ(timeline->points.size(), 3u);  // Begin, end of forward, end.
 }
 
 TEST(MemoryTimelineTest, LongStepsAreThinnedWithoutLosingThePeak) {
