@@ -1,14 +1,9 @@
 #include "cli/observation.h"
 
+#include "cli/source_path.h"
+
 namespace invact {
 namespace {
-
-void strip(const std::string& prefix, SourceLocation& source) {
-  if (source.file.starts_with(prefix)) {
-    source.file.erase(0, prefix.size());
-    while (source.file.starts_with('/')) source.file.erase(0, 1);
-  }
-}
 
 /// One observed forward and, where there is something to differentiate, one step without
 /// observation: it finds what hooks hide, an in-place write to a saved tensor, and gives the
@@ -68,9 +63,8 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
 }
 
 void strip_source_prefix(const std::string& prefix, Observation& observation) {
-  if (prefix.empty()) return;
-  for (OperatorCall& call : observation.report.calls) strip(prefix, call.source);
-  for (Site& site : observation.plan.sites) strip(prefix, site.source);
+  for (OperatorCall& call : observation.report.calls) strip_prefix(prefix, call.source);
+  for (Site& site : observation.plan.sites) strip_prefix(prefix, site.source);
 }
 
 }  // namespace invact

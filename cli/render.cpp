@@ -196,6 +196,10 @@ std::string format_bytes(int64_t bytes) {
   return fmt::format("{:.1f} TiB", value / 1024);
 }
 
+std::string format_change(int64_t bytes) {
+  return fmt::format("{}{}", bytes > 0 ? "+" : "", format_bytes(bytes));
+}
+
 std::string render_sites(const Plan& plan, const RenderOptions& options) {
   std::string text = heading("SITES", options.style);
   if (plan.sites.empty()) return text + "  none: no operator that invact replaces\n";

@@ -21,6 +21,9 @@ struct RenderOptions {
 /// "416.4 MiB", "512 B".
 std::string format_bytes(int64_t bytes);
 
+/// "+18.4 MiB", "-512 B", "0 B".
+std::string format_change(int64_t bytes);
+
 /// What `invact analyze` prints.
 std::string render_report(const Report& report, const Plan& plan, const RenderOptions& options);
 

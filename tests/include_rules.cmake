@@ -46,7 +46,10 @@ forbid("cupti.h belongs to analyzer/cupti" "#include <cupti" ${analyzer} ${rewri
 forbid("math has no torch" "#include <(ATen|c10|torch)/" ${math})
 forbid("plain data has no torch" "#include <(ATen|c10|torch)/"
   ${ROOT}/kernels/catalog.h ${ROOT}/analyzer/trace.h ${ROOT}/analyzer/report.h ${ROOT}/analyzer/input_spec.h
-  ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h ${ROOT}/cli/render.h)
+  ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h
+  ${ROOT}/cli/render.h ${ROOT}/cli/report_file.h ${ROOT}/cli/report_diff.h ${ROOT}/cli/gates.h)
+forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer/(model|session))|#include <CLI/"
+  ${ROOT}/cli/formats/*.h ${ROOT}/cli/formats/*.cpp)
 # inlined_model.cpp edits a copy of its own, which nobody runs.
 forbid("a model's graph is edited in rewriter/apply.cpp alone"
   "insertBefore|insertAfter|replaceAllUses|replaceInput|->destroy\\(|insertNode"

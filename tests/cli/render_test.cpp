@@ -3,19 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
+#include "tests/support/golden.h"
 
 namespace invact {
 namespace {
 
-void expect_golden(const std::string& text, const std::string& name) {
-  const std::string path = std::string(INVACT_GOLDEN_FOLDER) + "/" + name;
-  if (std::getenv("INVACT_UPDATE_GOLDENS")) std::ofstream(path, std::ios::binary) << text;
-  std::ifstream file(path, std::ios::binary);
-  const std::string golden{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  EXPECT_EQ(text, golden) << "golden file " << name;
-}
+using test::expect_golden;
 
 /// Two linears around a gelu, and one gelu whose output nobody keeps.
 Trace small_trace() {
@@ -101,6 +94,9 @@ TEST(RenderTest, Bytes) {
   EXPECT_EQ(format_bytes(1048575), "1.0 MiB");
   EXPECT_EQ(format_bytes(436623504), "416.4 MiB");
   EXPECT_EQ(format_bytes(int64_t{5} << 40), "5.0 TiB");
+  EXPECT_EQ(format_change(2048), "+2.0 KiB");
+  EXPECT_EQ(format_change(-512), "-512 B");
+  EXPECT_EQ(format_change(0), "0 B");
 }
 
 }  // namespace

@@ -1,0 +1,86 @@
+// What a document of `invact analyze --json` says, read back: old reports, and the one just made.
+// diff, gates and the CI formats read this and nothing else, so that a file compared now and a file
+// compared later give the same answer. Plain data; knows no torch.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analyzer/trace.h"
+
+namespace invact {
+
+/// The module, operator and source line that a row names.
+struct Place {
+  std::optional<std::string> module;  ///< Empty: the top module; nullopt: could not be attributed.
+  std::string op;
+  SourceLocation source;
+  bool operator==(const Place&) const = default;
+};
+
+/// "features.1.0.block.3", "(top)" or "(unattributed)".
+std::string module_text(const Place& place);
+
+struct KeptStorage {
+  int64_t id = 0;
+  int64_t bytes = 0;
+  std::string tensor;  ///< "float32 8x32".
+  Place place;         ///< Of its first saver.
+  bool operator==(const KeptStorage&) const = default;
+};
+
+struct KeptTwice {
+  std::string kind;  ///< "activation"; a newer report may name kinds that this program lacks.
+  int64_t bytes = 0;
+  Place place;
+  std::string advice;
+  bool operator==(const KeptTwice&) const = default;
+};
+
+struct ReportTotals {
+  int64_t saved_bytes = 0;
+  int64_t duplicate_bytes = 0;
+  int64_t reclaimable_bytes = 0;
+  int64_t floor_bytes = 0;
+  std::optional<int64_t> peak_bytes;  ///< Where a timeline was recorded.
+  bool operator==(const ReportTotals&) const = default;
+};
+
+/// What must agree for two reports to be comparable, as text; a field that a document lacks is
+/// empty and compares equal to anything.
+struct RunSetup {
+  std::vector<std::string> inputs;  ///< "x: float32 8x16, randn".
+  std::string device;               ///< "cuda", without the index: bytes do not depend on it.
+  std::string mode;
+  std::string executor;
+  std::string autocast;  ///< "off" where the document has none.
+  std::string libtorch;
+  bool operator==(const RunSetup&) const = default;
+};
+
+struct ReportFile {
+  std::string name;  ///< The file, or "this run".
+  std::string tool_version;
+  std::string model_path;
+  std::string model_sha256;
+  RunSetup setup;
+  ReportTotals totals;
+  std::vector<KeptStorage> storages;  ///< As in the document: bytes descending.
+  std::vector<KeptTwice> duplicates;  ///< Likewise.
+  bool operator==(const ReportFile&) const = default;
+};
+
+/// Reads schema 1.x. @throws Error(kUsage) with one sentence where the document is none of
+/// `invact analyze`, has a newer major version, or contradicts itself. `name` is for the message.
+ReportFile report_from_json(const nlohmann::ordered_json& document, const std::string& name);
+
+/// The same from a file. @throws Error(kUsage) also where it cannot be read or is no JSON.
+ReportFile read_report_file(const std::string& path);
+
+/// From sources and from the model's path.
+void strip_source_prefix(const std::string& prefix, ReportFile& report);
+
+}  // namespace invact
