@@ -1,10 +1,14 @@
 #include "cli/analyze_command.h"
 
+#include <fmt/format.h>
+
 #include "analyzer/json.h"
 #include "cli/exit_code.h"
+#include "cli/formats/diff_json.h"
 #include "cli/observation.h"
 #include "cli/output_file.h"
 #include "cli/render.h"
+#include "cli/render_diff.h"
 #include "rewriter/json.h"
 
 namespace invact {
@@ -38,28 +42,35 @@ CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_run_options(*command, options.run);
+  add_ci_options(*command, options.ci);
   command->footer(
       "Examples:\n"
       "  invact analyze traced.pt\n"
-      "  invact analyze scripted.pt --input tokens=8x128:i64:0..30522 --json report.json");
+      "  invact analyze scripted.pt --input tokens=8x128:i64:0..30522 --json report.json\n"
+      "  invact analyze traced.pt --baseline report.json --max-growth 5% --github");
   return command;
 }
 
 int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
+  const auto baseline = read_baseline(options.ci, options.json);
   Observation observation;
   {
     Progress progress(global);
     observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
   }
   strip_source_prefix(global.strip_prefix, observation);
-  if (!options.json.empty()) {
-    write_text(options.json, analyze_document(observation).dump(2) + "\n");
+  auto document = analyze_document(observation);
+  const CiResult ci = check_report(options.ci, document, baseline, global);
+  document["gates"] = gates_json(ci.gates);
+  if (!options.json.empty()) write_text(options.json, document.dump(2) + "\n");
+  if (!stdout_is_taken(options.ci, options.json)) {
+    const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0};
+    write_text("-", render_report(observation.report, observation.plan, render) +
+                        (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
+                        render_gates(ci.gates, render));
   }
-  if (options.json != "-") {
-    write_text("-", render_report(observation.report, observation.plan,
-                                  {stdout_style(global), options.top, global.verbosity > 0}));
-  }
-  return kExitDone;
+  write_ci_outputs(options.ci, ci, options.top);
+  return ci.passed() ? kExitDone : kExitGateFailed;
 }
 
 }  // namespace invact

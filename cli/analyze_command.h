@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/ci_options.h"
 #include "cli/run_options.h"
 
 namespace invact {
@@ -12,6 +13,7 @@ namespace invact {
 struct AnalyzeOptions {
   std::string model;
   RunOptions run;
+  CiOptions ci;
   std::string json;
   int64_t top = 10;
 };

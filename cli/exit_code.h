@@ -1,6 +1,8 @@
 // The process's exit codes; part of the command line's contract (README, "Exit codes").
 #pragma once
 
+#include "analyzer/error.h"
+
 namespace invact {
 
 enum ExitCode : int {
@@ -13,5 +15,7 @@ enum ExitCode : int {
   kExitInternal = 70,
   kExitInterrupted = 130,
 };
+
+ExitCode exit_code(ErrorKind kind);
 
 }  // namespace invact

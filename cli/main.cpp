@@ -1,11 +1,12 @@
-#include <fmt/format.h>
-
 #include <cstdio>
+#include <functional>
 #include <new>
+#include <utility>
+#include <vector>
 
-#include "analyzer/environment.h"
 #include "analyzer/error.h"
 #include "cli/analyze_command.h"
+#include "cli/diff_command.h"
 #include "cli/exit_code.h"
 #include "cli/ops_command.h"
 #include "cli/output_file.h"
@@ -16,41 +17,6 @@
 namespace {
 
 using namespace invact;
-
-int exit_code(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kUsage:
-      return kExitUsage;
-    case ErrorKind::kModel:
-      return kExitModel;
-    case ErrorKind::kEnvironment:
-      return kExitEnvironment;
-    case ErrorKind::kInternal:
-      break;
-  }
-  return kExitInternal;
-}
-
-std::string version_text() {
-  const Environment environment = current_environment();
-  return fmt::format(
-      "invact {} (LibTorch {}, CPU kernels {}, CUDA kernels {}, CUPTI {})",
-      environment.invact_version, environment.libtorch_version, environment.cpu_capability,
-      environment.cuda_build ? "built" : "not built",
-      environment.cupti_api_version ? std::to_string(*environment.cupti_api_version) : "not built");
-}
-
-void add_global_options(CLI::App& app, GlobalOptions& global) {
-  app.add_option("--color", global.color, "auto, always or never")
-      ->type_name("WHEN")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
-      ->capture_default_str();
-  app.add_flag("-v,--verbose", global.verbosity, "Say more: every site with its reason");
-  app.add_flag("-q,--quiet", global.quiet, "No progress and no remarks on stderr");
-  app.add_option("--strip-prefix", global.strip_prefix, "Drop DIR from source paths in reports")
-      ->type_name("DIR");
-  app.set_version_flag("--version", version_text);
-}
 
 void check_libtorch() try { kernels::ensure_registered(); } catch (const std::exception& error) {
   throw_environment_error(first_sentence(error.what()));
@@ -64,24 +30,28 @@ int run(int argc, char** argv) {
   app.fallthrough();
   GlobalOptions global;
   AnalyzeOptions analyze;
+  DiffOptions diff;
   RewriteOptions rewrite;
   VerifyOptions verify;
   OpsOptions ops;
   add_global_options(app, global);
-  const CLI::App* const analyze_command = add_analyze_command(app, analyze);
-  const CLI::App* const rewrite_command = add_rewrite_command(app, rewrite);
-  const CLI::App* const verify_command = add_verify_command(app, verify);
-  add_ops_command(app, ops);
+  const std::vector<std::pair<CLI::App*, std::function<int()>>> commands = {
+      {add_analyze_command(app, analyze), [&] { return run_analyze(analyze, global); }},
+      {add_diff_command(app, diff), [&] { return run_diff(diff, global); }},
+      {add_rewrite_command(app, rewrite), [&] { return run_rewrite(rewrite, global); }},
+      {add_verify_command(app, verify), [&] { return run_verify(verify, global); }},
+      {add_ops_command(app, ops), [&] { return run_ops(ops, global); }},
+  };
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
   check_libtorch();
-  if (analyze_command->parsed()) return run_analyze(analyze, global);
-  if (rewrite_command->parsed()) return run_rewrite(rewrite, global);
-  if (verify_command->parsed()) return run_verify(verify, global);
-  return run_ops(ops, global);
+  for (const auto& [command, run_command] : commands) {
+    if (command->parsed()) return run_command();
+  }
+  throw_internal_error("no command was parsed");
 }
 
 }  // namespace

@@ -100,6 +100,15 @@ void write_text(const std::string& path, const std::string& text) {
   file.commit();
 }
 
+void append_text(const std::string& path, const std::string& text) {
+  std::ofstream stream(path, std::ios::binary | std::ios::app);
+  stream << text;
+  stream.flush();
+  if (!stream) {
+    throw_environment_error(fmt::format("Cannot append to '{}': {}.", path, std::strerror(errno)));
+  }
+}
+
 void install_interrupt_handler() {
   struct sigaction action = {};
   action.sa_handler = &on_interrupt;

@@ -29,6 +29,9 @@ class OutputFile {
 /// Writes `text` to `path` as one OutputFile; "-" is stdout.
 void write_text(const std::string& path, const std::string& text);
 
+/// Adds `text` to a file that others write to as well. @throws Error(kEnvironment).
+void append_text(const std::string& path, const std::string& text);
+
 /// On Ctrl-C and SIGTERM: deletes the temporary files and exits with 130.
 void install_interrupt_handler();
 

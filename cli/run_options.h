@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cli/global_options.h"
+
 namespace invact {
 
 struct RunSettings;
@@ -31,13 +33,5 @@ void add_run_options(CLI::App& command, RunOptions& options);
 RunSettings start_run(const RunOptions& options);
 
 std::vector<InputSpec> input_specs(const RunOptions& options);
-
-/// Flags of the whole program, given before or after the command.
-struct GlobalOptions {
-  std::string color = "auto";
-  int verbosity = 0;
-  bool quiet = false;
-  std::string strip_prefix;
-};
 
 }  // namespace invact

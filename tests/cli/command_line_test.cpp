@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/catalog.h"
+#include "tests/cli/program.h"
 #include "tests/support/models.h"
 
 /// An operator that this test has and the program has not.
@@ -27,29 +28,16 @@ namespace {
 namespace fs = std::filesystem;
 using test::make_mlp;
 using test::make_module;
+using test::Outcome;
 using test::parameter;
+using test::read_file;
 using test::saved_and_loaded;
 using test::temporary_path;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 Outcome invact(const std::string& arguments, const std::string& environment = "") {
-  const std::string out = temporary_path("stdout"), err = temporary_path("stderr");
-  const int status = std::system(fmt::format("{} {} {} > {} 2> {} < /dev/null", environment,
-                                             INVACT_PROGRAM, arguments, out, err)
-                                     .c_str());
-  return {WEXITSTATUS(status), read_file(out), read_file(err)};
+  return test::run_invact(arguments, environment);
 }
 
 /// A scripted model file: needs --input.
@@ -63,7 +51,7 @@ const std::string kInput = " --input x=8x16";
 TEST(CommandLineTest, HelpNamesCommandsAndExitsZero) {
   const Outcome help = invact("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* command : {"analyze", "rewrite", "verify", "ops"})
+  for (const char* command : {"analyze", "diff", "rewrite", "verify", "ops"})
     EXPECT_THAT(help.out, HasSubstr(command));
   const Outcome analyze = invact("analyze --help");
   EXPECT_EQ(analyze.exit_code, 0);
