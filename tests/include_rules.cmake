@@ -43,9 +43,11 @@ forbid("analyzer knows kernels only" "#include \"(rewriter|cli)/" ${analyzer})
 forbid("rewriter does not know cli" "#include \"cli/" ${rewriter})
 forbid("CLI11 belongs to cli" "#include <CLI/" ${analyzer} ${rewriter})
 forbid("cupti.h belongs to analyzer/cupti" "#include <cupti" ${analyzer} ${rewriter} ${cli} EXCEPT "^analyzer/cupti/")
+forbid("who records behind this seam need not know CUPTI" "#include <cupti" ${ROOT}/analyzer/cupti/activity_recorder.h)
 forbid("math has no torch" "#include <(ATen|c10|torch)/" ${math})
 forbid("plain data has no torch" "#include <(ATen|c10|torch)/"
   ${ROOT}/kernels/catalog.h ${ROOT}/analyzer/trace.h ${ROOT}/analyzer/report.h ${ROOT}/analyzer/input_spec.h
+  ${ROOT}/analyzer/device_activity.h ${ROOT}/analyzer/device_report.h ${ROOT}/analyzer/driver_memory.h ${ROOT}/analyzer/cupti/*.h
   ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h
   ${ROOT}/cli/render.h ${ROOT}/cli/report_file.h ${ROOT}/cli/report_diff.h ${ROOT}/cli/gates.h)
 forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer/(model|session))|#include <CLI/"

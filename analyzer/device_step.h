@@ -1,0 +1,33 @@
+// One training step with a GPU's records: kernels named by operator, memory at three heights.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "analyzer/cupti/activity_recorder.h"
+#include "analyzer/device_report.h"
+#include "analyzer/model.h"
+
+namespace invact {
+
+/// Watches one CUDA device from before the model is loaded to the end of the step.
+class DeviceWatch {
+ public:
+  /// Make it before the process uses the device. `use_cupti` false, or a build without CUPTI: only
+  /// PyTorch's allocator is asked, and the report says so. @throws as ActivityRecorder.
+  DeviceWatch(c10::Device device, bool use_cupti);
+
+  /// Runs `step` (forward and backward of `model`) and says what the device did. Once.
+  /// @throws what `step` throws, and Error(kEnvironment) where the records cannot be had.
+  DeviceReport run(const Model& model, int64_t saved_bytes, const std::function<void()>& step);
+
+ private:
+  c10::Device device_;
+  std::unique_ptr<ActivityRecorder> recorder_;  ///< Null without CUPTI.
+  std::string why_not_;
+};
+
+}  // namespace invact
