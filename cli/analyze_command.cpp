@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "analyzer/device_json.h"
 #include "analyzer/json.h"
 #include "cli/exit_code.h"
 #include "cli/formats/diff_json.h"
 #include "cli/observation.h"
 #include "cli/output_file.h"
 #include "cli/render.h"
+#include "cli/render_device.h"
 #include "cli/render_diff.h"
 #include "rewriter/json.h"
 
@@ -22,6 +24,10 @@ nlohmann::ordered_json analyze_document(const Observation& observation) {
       observation.plan.saved_bytes_before - observation.plan.saved_bytes_after;
   document["sites"] = sites_json(observation.plan);
   document["prediction"] = prediction_json(observation.plan);
+  if (observation.device) {
+    document["cuda"] = to_json(*observation.device);
+    document["cuda"]["sites"] = site_times_json(site_times(observation.plan, *observation.device));
+  }
   return document;
 }
 
@@ -43,6 +49,10 @@ CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
       ->capture_default_str();
   add_run_options(*command, options.run);
   add_ci_options(*command, options.ci);
+  command
+      ->add_flag("--no-cupti", options.run.no_cupti,
+                 "On a GPU: leave out what CUPTI records (kernel times, memory outside PyTorch)")
+      ->group("Run");
   command->footer(
       "Examples:\n"
       "  invact analyze traced.pt\n"
@@ -66,6 +76,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
   if (!stdout_is_taken(options.ci, options.json)) {
     const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0};
     write_text("-", render_report(observation.report, observation.plan, render) +
+                        (observation.device ? render_device(*observation.device, render) : "") +
                         (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
                         render_gates(ci.gates, render));
   }

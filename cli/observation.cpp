@@ -47,6 +47,9 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
   RunSettings eager = observation.settings;
   eager.executor = Executor::kEager;
   select_executor(eager.executor);
+  // Before the model is loaded: memory that the driver hands out earlier is not seen.
+  std::optional<DeviceWatch> watch;
+  if (check_backward && eager.device.is_cuda()) watch.emplace(eager.device, !run.no_cupti);
   progress.step("Loading " + path);
   observation.model = load_model(path, eager.device);
   refuse_frozen(observation.model);
@@ -54,6 +57,12 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
   observation.report =
       build_report(check_backward ? observe(observation.model, observation.inputs, eager, progress)
                                   : observe_forward(observation.model, observation.inputs, eager));
+  if (watch && observation.model.record.requires_grad) {
+    progress.step("Recording what the GPU does in one step");
+    observation.device = watch->run(observation.model, observation.report.totals.saved_bytes, [&] {
+      run_step(observation.model, observation.inputs, eager);
+    });
+  }
   progress.step("Planning");
   observation.plan = make_plan(observation.report, observation.model, plan);
   if (observation.settings.executor == Executor::kDefault) {

@@ -1,8 +1,10 @@
 // The steps that analyze and rewrite share: load a model, observe one step, report, plan.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "analyzer/device_report.h"
 #include "analyzer/inputs.h"
 #include "analyzer/model.h"
 #include "analyzer/report.h"
@@ -19,6 +21,7 @@ struct Observation {
   RunSettings settings;
   Report report;
   Plan plan;
+  std::optional<DeviceReport> device;  ///< Of the plain step, on a GPU.
 };
 
 /// Loads and observes `path`; `check_backward` runs a plain step as well, which finds what hooks

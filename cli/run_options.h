@@ -23,6 +23,7 @@ struct RunOptions {
   uint64_t seed = 0;
   int64_t threads = 0;
   std::vector<std::string> ops_libraries;
+  bool no_cupti = false;  ///< A flag of analyze alone.
 };
 
 void add_run_options(CLI::App& command, RunOptions& options);

@@ -52,6 +52,15 @@ Json sites_json(const Plan& plan) {
   return array;
 }
 
+Json site_times_json(const std::vector<SiteTime>& times) {
+  Json array = Json::array();
+  for (const SiteTime& time : times) {
+    array.push_back(
+        {{"id", time.id}, {"forward_ns", time.forward_ns}, {"backward_ns", time.backward_ns}});
+  }
+  return array;
+}
+
 Json prediction_json(const Plan& plan) {
   return {{"saved_bytes_before", plan.saved_bytes_before},
           {"saved_bytes_after", plan.saved_bytes_after}};

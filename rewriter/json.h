@@ -4,12 +4,16 @@
 #include <nlohmann/json.hpp>
 
 #include "rewriter/plan.h"
+#include "rewriter/site_times.h"
 #include "rewriter/verification.h"
 
 namespace invact {
 
 /// The array `sites` of an analyze document and `plan` of a rewrite document.
 nlohmann::ordered_json sites_json(const Plan& plan);
+
+/// The array `cuda.sites` of an analyze document.
+nlohmann::ordered_json site_times_json(const std::vector<SiteTime>& times);
 
 nlohmann::ordered_json prediction_json(const Plan& plan);
 

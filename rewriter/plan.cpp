@@ -64,6 +64,8 @@ Candidate make_candidate(GraphSite graph_site) {
   site.location = graph_site.location;
   site.op = graph_site.match.op;
   site.id = site_id(graph_site);
+  site.module_paths.assign(graph_site.module_paths.begin(), graph_site.module_paths.end());
+  site.frames = graph_site.frames;
   if (const auto* const activation = graph_site.match.activation) {
     site.replacement = activation->invact_op;
     site.strategy = activation->strategy;

@@ -38,6 +38,10 @@ struct Site {
   std::string reason_code;  ///< Stable: "accepted", "output_not_kept", ... (legality.h, plan.cpp).
   std::string reason;       ///< For people.
   int64_t saved_bytes_delta = 0;  ///< Against the plan without this site; negative: freed.
+  /// How an OperatorCall knows that it is this site's: one of the module's paths, and how its
+  /// frames begin. Empty: not known.
+  std::vector<std::string> module_paths;
+  std::vector<CodeRange> frames;
   bool operator==(const Site&) const = default;
 };
 

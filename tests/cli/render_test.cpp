@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cli/render_device.h"
+#include "tests/support/device_reports.h"
 #include "tests/support/golden.h"
 
 namespace invact {
@@ -97,6 +99,17 @@ TEST(RenderTest, Bytes) {
   EXPECT_EQ(format_change(2048), "+2.0 KiB");
   EXPECT_EQ(format_change(-512), "-512 B");
   EXPECT_EQ(format_change(0), "0 B");
+}
+
+TEST(RenderTest, Device) {
+  expect_golden(render_device(test::small_device_report(), {{}, 1}), "device.txt");
+}
+
+TEST(RenderTest, DeviceWithoutCupti) {
+  const std::string text =
+      render_device(build_device_report({16 << 20, 20 << 20}, 9 << 20, "no CUPTI"), {});
+  EXPECT_NE(text.find("What lies outside was not recorded: no CUPTI."), std::string::npos);
+  EXPECT_EQ(text.find("GPU TIME"), std::string::npos);
 }
 
 }  // namespace
