@@ -16,7 +16,8 @@ namespace invact {
 
 struct ModelInputs {
   std::vector<c10::IValue> values;   ///< One per argument of `forward` after self.
-  std::vector<InputRecord> records;  ///< One per tensor, nested ones flattened in order.
+  std::vector<InputRecord> records;  ///< One per tensor, nested ones flattened in order, and per
+                                     ///< plain value that was given.
 };
 
 /// Values come from a generator of their own, seeded with `seed`: the same on every call. Floating

@@ -1,16 +1,15 @@
-// Reads one tensor from a file that the user names as an input: .pt (torch.save) or .npy
-// (numpy.save).
+// Reads what the user names as an input with @FILE: a tensor, or a nested value, that torch.save or
+// torch::pickle_save wrote; or an array of numpy.save.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>
 
 #include <string>
 
 namespace invact {
 
-/// The tensor in `path`, on the CPU. .npy: little-endian, C order, versions 1 to 3.
-/// @throws Error(kUsage) where the file is missing, damaged, of another kind, or holds something
-/// else than one tensor.
-at::Tensor read_tensor_file(const std::string& path);
+/// The value in `path`, told apart by its first bytes; tensors on the CPU, without gradients.
+/// @throws Error(kUsage) where the file is missing, damaged or of another kind.
+c10::IValue read_value_file(const std::string& path);
 
 }  // namespace invact

@@ -15,7 +15,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
           "--input", options.inputs,
           fmt::format("An argument of forward, by NAME or by position; repeatable. A traced "
                       "model needs none.\n{}",
-                      kInputGrammar))
+                      kInputHelp))
       ->group("Inputs")
       ->type_name("SPEC")
       ->take_all()

@@ -80,6 +80,24 @@ TEST(CommandLineTest, UsageErrorsExitWithTwo) {
   }
 }
 
+TEST(CommandLineTest, NestedPlainAndOptionalInputs) {
+  const Model model = saved_and_loaded(make_module("Nested", {{"w", parameter({4, 16})}}, R"(
+def forward(self, batch: Dict[str, Tensor], n: int, mask: Optional[Tensor]):
+    return torch.linear(batch["x"], self.w) * n
+)"));
+  const std::string command = "analyze " + model.record.path + " --json -";
+  const Outcome outcome = invact(command + " --input batch.x=8x16 --input n=2 --input mask=none");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto inputs = nlohmann::json::parse(outcome.out).at("inputs");
+  ASSERT_EQ(inputs.size(), 3u);
+  EXPECT_EQ(inputs[0].at("name"), "batch.x");
+  EXPECT_EQ(inputs[1].at("dtype"), "int");
+  EXPECT_EQ(inputs[2].at("fill"), "none");
+  const Outcome half = invact(command + " --input n=2 --input mask=none");
+  EXPECT_EQ(half.exit_code, 2);
+  EXPECT_THAT(half.err, HasSubstr("batch.KEY=8x128"));
+}
+
 /// The small model with invact_test::twice in the place of its gelu: TorchScript source cannot name
 /// it from C++.
 torch::jit::Module with_custom_operator() {
