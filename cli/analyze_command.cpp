@@ -9,8 +9,8 @@
 #include "cli/observation.h"
 #include "cli/output_file.h"
 #include "cli/render.h"
-#include "cli/render_device.h"
-#include "cli/render_diff.h"
+#include "cli/render/device.h"
+#include "cli/render/diff.h"
 #include "rewriter/json.h"
 
 namespace invact {

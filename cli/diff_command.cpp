@@ -7,7 +7,7 @@
 #include "cli/exit_code.h"
 #include "cli/formats/diff_json.h"
 #include "cli/output_file.h"
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 
 namespace invact {
 namespace {

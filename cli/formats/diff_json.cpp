@@ -1,7 +1,7 @@
 #include "cli/formats/diff_json.h"
 
 #include "analyzer/json.h"
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 
 namespace invact {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cli/render.h"
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 
 namespace invact {
 namespace {

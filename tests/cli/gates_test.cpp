@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/error.h"
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 #include "tests/cli/synthetic_report.h"
 #include "tests/support/golden.h"
 

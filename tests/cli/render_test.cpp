@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/render_device.h"
+#include "cli/render/device.h"
 #include "tests/support/device_reports.h"
 #include "tests/support/golden.h"
 

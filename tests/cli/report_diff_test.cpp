@@ -12,7 +12,7 @@
 #include "analyzer/error.h"
 #include "analyzer/json.h"
 #include "cli/formats/diff_json.h"
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 #include "tests/cli/synthetic_report.h"
 #include "tests/support/golden.h"
 

@@ -1,4 +1,4 @@
-#include "cli/render_diff.h"
+#include "cli/render/diff.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

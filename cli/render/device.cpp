@@ -1,4 +1,4 @@
-#include "cli/render_device.h"
+#include "cli/render/device.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,42 @@
+// The catalog, as `invact ops` shows it.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cli/render.h"
+#include "cli/render/text.h"
+#include "kernels/catalog.h"
+
+namespace invact {
+namespace {
+
+std::string operator_row(const kernels::Activation& row) {
+  const auto& bound = row.error_bound;
+  return fmt::format("  {:<19}{:<9}{:<22}{:<9}{:>4}  {:<9.1e}{:<9.1e}{:<9.1e}{:.1e}\n", row.aten_op,
+                     row.variant, row.invact_op, row.strategy, row.branch_bits_per_element,
+                     bound.float64, bound.float32, bound.bfloat16, bound.float16);
+}
+
+}  // namespace
+
+std::string render_operators(const RenderOptions& options) {
+  const Style& style = options.style;
+  std::string text = heading("OPERATORS", style);
+  const std::string columns =
+      fmt::format("  {:<19}{:<9}{:<22}{:<9}{:>4}  {:<9}{:<9}{:<9}{}\n", "operator", "variant",
+                  "replaced by", "strategy", "bits", "float64", "float32", "bfloat16", "float16");
+  text += columns;
+  for (const auto& row : kernels::activations()) text += operator_row(row);
+  text += heading("WRITTEN OUT IN MODELS (no ATen operator; for those who write models)", style);
+  text += columns;
+  for (const auto& row : kernels::written_out_activations()) text += operator_row(row);
+  text += fmt::format(
+      "\n  Under the dtypes: the largest error of f' for a correctly rounded output, proved by\n"
+      "  {} (strategy output) and\n  {} (closed).\n",
+      kernels::proof(kernels::activations().front()),
+      kernels::proof(kernels::written_out_activations().back()));
+  text += fmt::format("\n  Nothing to replace, ATen keeps the output already:\n  {}.\n",
+                      fmt::join(kernels::output_keeping_activations(), ", "));
+  return text;
+}
+
+}  // namespace invact

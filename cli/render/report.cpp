@@ -1,0 +1,108 @@
+// `invact analyze`: head, totals, tables.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "cli/render.h"
+#include "cli/render/text.h"
+
+namespace invact {
+namespace {
+
+std::string render_head(const Report& report, const RenderOptions& options) {
+  std::string text =
+      fmt::format("{}{}{}", options.style.bold, report.model.path, options.style.reset);
+  text += fmt::format("  parameters {}, buffers {}\n", format_bytes(report.model.parameter_bytes),
+                      format_bytes(report.model.buffer_bytes));
+  text += fmt::format("one forward in {} mode on {}, executor {}, seed {}", report.run.mode,
+                      report.run.device, report.run.executor, report.run.seed);
+  for (const InputRecord& input : report.inputs) {
+    text += fmt::format("\n  input {}: {}, {}", input.name, tensor_text(input.tensor), input.fill);
+  }
+  return text + "\n";
+}
+
+std::string render_totals(const Report& report, const Plan& plan, const RenderOptions& options) {
+  const Totals& totals = report.totals;
+  const int64_t freed = plan.saved_bytes_before - plan.saved_bytes_after;
+  const auto line = [&](const char* name, int64_t bytes, const std::string& comment) {
+    return fmt::format("  {:<22}{:>11}  {:>5.1f} %  {}\n", name, format_bytes(bytes),
+                       percent(bytes, totals.saved_bytes), comment);
+  };
+  std::string text = heading("KEPT FOR BACKWARD", options.style);
+  text += line("saved", totals.saved_bytes,
+               fmt::format("{} storages, {} tensors; parameters and buffers left out",
+                           totals.saved_storages, totals.saved_tensors));
+  text += line("kept twice", totals.duplicate_bytes,
+               fmt::format("{} storages whose content another saved storage carries",
+                           report.duplicates.size()));
+  text += line("a rewrite frees", freed,
+               fmt::format("leaves {}", format_bytes(plan.saved_bytes_after)));
+  text +=
+      line("floor", totals.floor_bytes, "what matmul, convolution, attention and the like keep");
+  if (totals.unattributed_bytes > 0) {
+    text += line("unattributed", totals.unattributed_bytes, "saved where no module could be told");
+  }
+  return text;
+}
+
+std::string render_operators_table(const Report& report, const RenderOptions& options) {
+  std::map<std::string, Row> rows;
+  for (const StorageRow& storage : report.storages) {
+    const OperatorCall& call = report.call(storage.first_call);
+    Row& row = rows[call.op];
+    row.text = call.op;
+    row.bytes += storage.bytes;
+    ++row.count;
+  }
+  std::vector<Row> list;
+  for (auto& [op, row] : rows) list.push_back(std::move(row));
+  return heading("BY OPERATOR (first saver of each storage)", options.style) +
+         render_rows(std::move(list), report.totals.saved_bytes, options);
+}
+
+std::string render_modules_table(const Report& report, const RenderOptions& options) {
+  std::map<std::string, int64_t> storages;
+  for (const StorageRow& storage : report.storages) {
+    ++storages[report.call(storage.first_call).module_path];
+  }
+  std::vector<Row> rows;
+  for (const ModuleRow& module : report.modules) {
+    const size_t dot = module.type.rfind('.');
+    const std::string type = dot == std::string::npos ? module.type : module.type.substr(dot + 1);
+    rows.push_back({module.saved_bytes, storages[module.path],
+                    fmt::format("{} {}({}){}", module.path.empty() ? "(top)" : module.path,
+                                options.style.dim, type, options.style.reset)});
+  }
+  return heading("BY MODULE (own bytes)", options.style) +
+         render_rows(std::move(rows), report.totals.saved_bytes, options);
+}
+
+std::string render_duplicates(const Report& report, const RenderOptions& options) {
+  if (report.duplicates.empty()) return "";
+  std::vector<Row> rows;
+  for (const Duplicate& duplicate : report.duplicates) {
+    const OperatorCall& call = report.call(duplicate.call);
+    rows.push_back(
+        {duplicate.bytes, 1,
+         fmt::format("input of {} in {}  {}{}{}", call.op, module_name(call), options.style.dim,
+                     short_source(call.source), options.style.reset)});
+  }
+  return heading("KEPT TWICE", options.style) +
+         render_rows(std::move(rows), report.totals.saved_bytes, options);
+}
+
+}  // namespace
+
+std::string render_report(const Report& report, const Plan& plan, const RenderOptions& options) {
+  std::string text = render_head(report, options) + render_totals(report, plan, options);
+  if (report.totals.saved_bytes > 0) {
+    text += render_operators_table(report, options) + render_modules_table(report, options) +
+            render_duplicates(report, options);
+  }
+  text += render_sites(plan, options);
+  for (const std::string& note : report.notes) text += fmt::format("\nNote: {}\n", note);
+  return text;
+}
+
+}  // namespace invact

@@ -1,0 +1,64 @@
+// The sites of a plan.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/render.h"
+#include "cli/render/text.h"
+
+namespace invact {
+namespace {
+
+std::string render_rejected(const Plan& plan, const RenderOptions& options) {
+  std::map<std::string, std::vector<const Site*>> by_reason;
+  for (const Site& site : plan.sites) {
+    if (!site.accepted) by_reason[site.op + ": " + site.reason].push_back(&site);
+  }
+  std::string text;
+  for (const auto& [reason, sites] : by_reason) {
+    text += fmt::format("  {}rejected{}  {:>3} {} [{}]\n", options.style.bad, options.style.reset,
+                        sites.size(), reason, sites.front()->reason_code);
+    const size_t shown = options.details ? sites.size() : std::min<size_t>(sites.size(), 3);
+    for (size_t i = 0; i < shown; ++i) {
+      text += fmt::format("                {}  {}{}{}\n", sites[i]->id, options.style.dim,
+                          short_source(sites[i]->source), options.style.reset);
+    }
+    if (shown < sites.size()) {
+      text += fmt::format("                {}({} more; --verbose lists all){}\n", options.style.dim,
+                          sites.size() - shown, options.style.reset);
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string render_sites(const Plan& plan, const RenderOptions& options) {
+  std::string text = heading("SITES", options.style);
+  if (plan.sites.empty()) return text + "  none: no operator that invact replaces\n";
+  std::map<std::string, std::pair<int64_t, int64_t>> accepted;
+  for (const Site& site : plan.sites) {
+    if (!site.accepted) continue;
+    auto& [count, bytes] = accepted[fmt::format("{} -> {}", site.op, site.replacement)];
+    ++count;
+    bytes += site.saved_bytes_delta;
+  }
+  for (const auto& [what, sums] : accepted) {
+    text += fmt::format("  {}accepted{}  {:>3} {}: {}\n", options.style.good, options.style.reset,
+                        sums.first, what, format_bytes(sums.second));
+  }
+  if (options.details) {
+    for (const Site& site : plan.sites) {
+      if (!site.accepted) continue;
+      text +=
+          fmt::format("            {:>10}  {}  {}{}{}\n", format_bytes(site.saved_bytes_delta),
+                      site.id, options.style.dim, short_source(site.source), options.style.reset);
+    }
+  }
+  text += render_rejected(plan, options);
+  for (const std::string& note : plan.notes) text += fmt::format("\nNote: {}\n", note);
+  return text;
+}
+
+}  // namespace invact

@@ -1,0 +1,37 @@
+// What the renderers share: numbers, places and rows as text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "analyzer/trace.h"
+#include "cli/render.h"
+
+namespace invact {
+
+/// "net/model.py:6": a path as short as it can be without being mistaken, from the package on;
+/// empty where the source is unknown.
+std::string short_source(const SourceLocation& source);
+
+/// "features.1", "(top)", "(unattributed)".
+std::string module_name(const OperatorCall& call);
+
+/// 0 where `whole` is 0.
+double percent(int64_t part, int64_t whole);
+
+std::string heading(const std::string& text, const Style& style);
+
+/// "float32 4x3x224x224".
+std::string tensor_text(const TensorFacts& tensor);
+
+struct Row {
+  int64_t bytes = 0;
+  int64_t count = 0;
+  std::string text;
+};
+
+/// Rows by bytes, the first `options.top` of them, then one line for the others.
+std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOptions& options);
+
+}  // namespace invact
