@@ -65,7 +65,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
   const auto baseline = read_baseline(options.ci, options.json);
   Observation observation;
   {
-    Progress progress(global);
+    Progress progress(global, /*step_count=*/4);
     observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
   }
   strip_source_prefix(global.strip_prefix, observation);
@@ -74,7 +74,8 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
   document["gates"] = gates_json(ci.gates);
   if (!options.json.empty()) write_text(options.json, document.dump(2) + "\n");
   if (!stdout_is_taken(options.ci, options.json)) {
-    const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0};
+    const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0,
+                               stdout_canvas()};
     write_text("-", render_report(observation.report, observation.plan, render) +
                         (observation.device ? render_device(*observation.device, render) : "") +
                         (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +

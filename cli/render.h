@@ -15,7 +15,8 @@ namespace invact {
 struct RenderOptions {
   Style style;
   int64_t top = 10;      ///< Rows per table; the rest is summed in one line.
-  bool details = false;  ///< --verbose: every site with its reason.
+  bool details = false;  ///< --verbose: every site with its reason, every module.
+  Canvas canvas = {};
 };
 
 /// "416.4 MiB", "512 B".

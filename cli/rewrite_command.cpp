@@ -119,7 +119,7 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
   int64_t operator_count = 0;
   Model rewritten;
   {
-    Progress progress(global);
+    Progress progress(global, /*step_count=*/3);
     const auto specs = input_specs(options.run);
     const RunSettings settings = start_run(options.run);
     progress.step("Loading " + options.model);
@@ -151,7 +151,8 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
     write_text(options.json, document.dump(2) + "\n");
   }
   if (options.json != "-" && verification) {
-    write_text("-", render_verification(*verification, {stdout_style(global), 10, false}));
+    write_text("-", render_verification(*verification,
+                                        {stdout_style(global), 10, false, stdout_canvas()}));
   }
   if (sha256.empty()) return verification_failed(global, output);
   say(global, operator_count == 0
@@ -221,7 +222,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   std::optional<Verification> verification;
   std::string sha256;
   {
-    Progress progress(global);
+    Progress progress(global, /*step_count=*/5);
     // verify_rewrite runs backward without hooks; the planner needs forward alone.
     observation = observe_model(options.model, options.run, {options.only, options.skip},
                                 /*check_backward=*/false, progress);
@@ -245,7 +246,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
                rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
   }
   if (options.json != "-") {
-    const RenderOptions render{stdout_style(global), 10, global.verbosity > 0};
+    const RenderOptions render{stdout_style(global), 10, global.verbosity > 0, stdout_canvas()};
     write_text("-", render_sites(observation.plan, render) +
                         (verification ? render_verification(*verification, render) : ""));
   }

@@ -1,7 +1,10 @@
 #include "cli/terminal.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
 
@@ -23,6 +26,27 @@ bool wants_colour(const std::string& choice) {
   return isatty(STDOUT_FILENO) && terminal && std::string_view(terminal) != "dumb";
 }
 
+/// Columns of the terminal behind `file`; 0 where it is none or does not say.
+int64_t terminal_width(int file) {
+  winsize size = {};
+  return isatty(file) && ioctl(file, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/// As setlocale() would choose, without changing the process's locale.
+bool is_utf8_locale() {
+  for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    if (!is_set(variable)) continue;
+    std::string value = std::getenv(variable);
+    std::transform(value.begin(), value.end(), value.begin(),
+                   [](unsigned char letter) { return std::tolower(letter); });
+    return value.find("utf-8") != std::string::npos || value.find("utf8") != std::string::npos;
+  }
+  return false;
+}
+
+constexpr int64_t kMinWidth = 40;
+constexpr int64_t kBarWidth = 16;
+
 }  // namespace
 
 Style stdout_style(const GlobalOptions& options) {
@@ -30,11 +54,33 @@ Style stdout_style(const GlobalOptions& options) {
   return {"\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m"};
 }
 
-Progress::Progress(const GlobalOptions& options)
-    : shown_(!options.quiet && isatty(STDERR_FILENO)) {}
+Canvas stdout_canvas() {
+  Canvas canvas;
+  canvas.unicode = is_utf8_locale();
+  if (const int64_t width = terminal_width(STDOUT_FILENO); width > 0) {
+    canvas.width = width;
+  } else if (is_set("COLUMNS")) {
+    const int64_t columns = std::atoll(std::getenv("COLUMNS"));
+    if (columns > 0) canvas.width = columns;
+  }
+  canvas.width = std::max(canvas.width, kMinWidth);
+  return canvas;
+}
+
+Progress::Progress(const GlobalOptions& options, int64_t step_count)
+    : shown_(!options.quiet && isatty(STDERR_FILENO)), step_count_(step_count) {}
 
 void Progress::step(const std::string& what) {
-  if (shown_) std::fprintf(stderr, "\r\033[K%s ...", what.c_str());
+  ++begun_;
+  if (!shown_) return;
+  const int64_t done =
+      kBarWidth * std::min(begun_ - 1, step_count_) / std::max<int64_t>(step_count_, 1);
+  std::string line =
+      "[" + std::string(done, '#') + std::string(kBarWidth - done, '.') + "] " + what;
+  // A line that wraps is not erased by the next.
+  const int64_t width = std::max(terminal_width(STDERR_FILENO), kMinWidth);
+  line.resize(std::min(line.size(), static_cast<size_t>(width - 5)));
+  std::fprintf(stderr, "\r\033[K%s ...", line.c_str());
 }
 
 Progress::~Progress() {

@@ -2,6 +2,7 @@
 // goes to stderr.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,11 +21,20 @@ struct Style {
 };
 Style stdout_style(const GlobalOptions& options);
 
-/// One line on stderr that says what is being done; on a terminal only, and not with --quiet. Gone
-/// when destroyed.
+/// What text on stdout may use: a terminal's own width, else COLUMNS or 100; box and block
+/// characters where the locale is UTF-8.
+struct Canvas {
+  int64_t width = 100;
+  bool unicode = true;
+};
+Canvas stdout_canvas();
+
+/// A line on stderr with a bar that says how far the work is and what is being done; on a terminal
+/// only, and not with --quiet. Gone when destroyed.
 class Progress {
  public:
-  explicit Progress(const GlobalOptions& options);
+  /// `step_count`: calls of step() to come. A bar that was promised too few stays full.
+  Progress(const GlobalOptions& options, int64_t step_count);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -32,6 +42,8 @@ class Progress {
 
  private:
   bool shown_;
+  int64_t step_count_;
+  int64_t begun_ = 0;
 };
 
 /// "invact: ..." on stderr; not with --quiet.

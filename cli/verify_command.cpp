@@ -91,7 +91,9 @@ CLI::App* add_verify_command(CLI::App& app, VerifyOptions& options) {
 int run_verify(const VerifyOptions& options, const GlobalOptions& global) {
   std::vector<Verification> runs;
   {
-    Progress progress(global);
+    const auto run_count =
+        static_cast<int64_t>(std::max<size_t>(options.cases.size(), 1)) * options.seeds;
+    Progress progress(global, /*step_count=*/1 + run_count);
     runs = run_all(options, progress);
   }
   const auto worst =
@@ -105,7 +107,7 @@ int run_verify(const VerifyOptions& options, const GlobalOptions& global) {
     write_text(options.json, document.dump(2) + "\n");
   }
   if (options.json != "-") {
-    const RenderOptions render{stdout_style(global), 10, false};
+    const RenderOptions render{stdout_style(global), 10, false, stdout_canvas()};
     write_text("-", render_runs(runs, render) + render_verification(*worst, render));
   }
   return worst->passed ? kExitDone : kExitVerificationFailed;

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "cli/render.h"
+#include "cli/render/parts.h"
 #include "cli/render/text.h"
 
 namespace invact {
@@ -61,35 +63,26 @@ std::string render_operators_table(const Report& report, const RenderOptions& op
          render_rows(std::move(list), report.totals.saved_bytes, options);
 }
 
-std::string render_modules_table(const Report& report, const RenderOptions& options) {
-  std::map<std::string, int64_t> storages;
-  for (const StorageRow& storage : report.storages) {
-    ++storages[report.call(storage.first_call).module_path];
-  }
-  std::vector<Row> rows;
-  for (const ModuleRow& module : report.modules) {
-    const size_t dot = module.type.rfind('.');
-    const std::string type = dot == std::string::npos ? module.type : module.type.substr(dot + 1);
-    rows.push_back({module.saved_bytes, storages[module.path],
-                    fmt::format("{} {}({}){}", module.path.empty() ? "(top)" : module.path,
-                                options.style.dim, type, options.style.reset)});
-  }
-  return heading("BY MODULE (own bytes)", options.style) +
-         render_rows(std::move(rows), report.totals.saved_bytes, options);
-}
-
 std::string render_duplicates(const Report& report, const RenderOptions& options) {
   if (report.duplicates.empty()) return "";
   std::vector<Row> rows;
+  std::set<DuplicateKind> kinds;
   for (const Duplicate& duplicate : report.duplicates) {
     const OperatorCall& call = report.call(duplicate.call);
-    rows.push_back(
-        {duplicate.bytes, 1,
-         fmt::format("input of {} in {}  {}{}{}", call.op, module_name(call), options.style.dim,
-                     short_source(call.source), options.style.reset)});
+    const std::string source = short_source(call.source);
+    kinds.insert(duplicate.kind);
+    rows.push_back({duplicate.bytes, 1,
+                    fmt::format("{}: {} in {}", duplicate_kind_name(duplicate.kind), call.op,
+                                module_name(call)),
+                    source.empty() ? "" : "  " + source});
   }
-  return heading("KEPT TWICE", options.style) +
-         render_rows(std::move(rows), report.totals.saved_bytes, options);
+  std::string text = heading("KEPT TWICE", options.style) +
+                     render_rows(std::move(rows), report.totals.saved_bytes, options);
+  for (const DuplicateKind kind : kinds) {
+    text += fmt::format("  {}{}: {}{}\n", options.style.dim, duplicate_kind_name(kind),
+                        duplicate_advice(kind), options.style.reset);
+  }
+  return text;
 }
 
 }  // namespace
@@ -97,8 +90,8 @@ std::string render_duplicates(const Report& report, const RenderOptions& options
 std::string render_report(const Report& report, const Plan& plan, const RenderOptions& options) {
   std::string text = render_head(report, options) + render_totals(report, plan, options);
   if (report.totals.saved_bytes > 0) {
-    text += render_operators_table(report, options) + render_modules_table(report, options) +
-            render_duplicates(report, options);
+    text += render_operators_table(report, options) + render_module_tree(report, options) +
+            render_timeline(report, options) + render_duplicates(report, options);
   }
   text += render_sites(plan, options);
   for (const std::string& note : report.notes) text += fmt::format("\nNote: {}\n", note);

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 namespace invact {
@@ -51,6 +52,47 @@ std::string tensor_text(const TensorFacts& tensor) {
                               : fmt::format("{} {}", tensor.dtype, fmt::join(tensor.shape, "x"));
 }
 
+int64_t display_width(const std::string& text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; });
+}
+
+std::string shorten(const std::string& text, int64_t width, const Canvas& canvas) {
+  constexpr int64_t kLeast = 12;
+  width = std::max(width, kLeast);
+  if (display_width(text) <= width) return text;
+  std::vector<std::string> characters;
+  for (const char byte : text) {
+    const bool continues = (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+    if (continues && !characters.empty()) {
+      characters.back() += byte;
+    } else {
+      characters.emplace_back(1, byte);
+    }
+  }
+  const std::string gap = canvas.unicode ? "…" : "..";
+  const auto kept = static_cast<std::ptrdiff_t>(width - display_width(gap));
+  const auto head = characters.begin() + kept / 2;
+  const auto tail = characters.end() - (kept - kept / 2);
+  return fmt::format("{}{}{}", fmt::join(characters.begin(), head, ""), gap,
+                     fmt::join(tail, characters.end(), ""));
+}
+
+std::string bar_text(int64_t part, int64_t whole, int64_t width, const Canvas& canvas) {
+  // A block character fills an eighth of its cell, or two, up to eight; ASCII has whole ones.
+  static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const double cells = percent(part, whole) / 100 * static_cast<double>(width);
+  const auto eighths = static_cast<int64_t>(std::lround(cells * 8));
+  std::string text;
+  int64_t filled = canvas.unicode ? eighths / 8 : std::lround(cells);
+  for (int64_t i = 0; i < filled; ++i) text += canvas.unicode ? "█" : "#";
+  if (canvas.unicode && eighths % 8 > 0) {
+    text += kEighths[eighths % 8];
+    ++filled;
+  }
+  return text + std::string(static_cast<size_t>(width - filled), ' ');
+}
+
 std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOptions& options) {
   std::stable_sort(rows.begin(), rows.end(),
                    [](const Row& a, const Row& b) { return a.bytes > b.bytes; });
@@ -58,8 +100,14 @@ std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOption
   Row rest;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (static_cast<int64_t>(i) < options.top) {
-      text += fmt::format("  {:>10}  {:>5.1f} %  {:>5}  {}\n", format_bytes(rows[i].bytes),
-                          percent(rows[i].bytes, total), rows[i].count, rows[i].text);
+      constexpr int64_t kNumberColumns = 30;
+      const Row& row = rows[i];
+      const std::string shown =
+          shorten(row.text, options.canvas.width - kNumberColumns - display_width(row.note),
+                  options.canvas);
+      text += fmt::format("  {:>10}  {:>5.1f} %  {:>5}  {}{}{}{}\n", format_bytes(row.bytes),
+                          percent(row.bytes, total), row.count, shown, options.style.dim, row.note,
+                          options.style.reset);
     } else {
       rest.bytes += rows[i].bytes;
       rest.count += rows[i].count;

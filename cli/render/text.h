@@ -25,10 +25,21 @@ std::string heading(const std::string& text, const Style& style);
 /// "float32 4x3x224x224".
 std::string tensor_text(const TensorFacts& tensor);
 
+/// Columns that UTF-8 `text` takes, none of it wide or combining (paths and operators are not).
+int64_t display_width(const std::string& text);
+
+/// `text` in at most `width` columns (but never less than a few): its middle gives way, since both
+/// ends of a module path say more.
+std::string shorten(const std::string& text, int64_t width, const Canvas& canvas);
+
+/// A bar of `width` columns, `part` of `whole` of it filled.
+std::string bar_text(int64_t part, int64_t whole, int64_t width, const Canvas& canvas);
+
 struct Row {
   int64_t bytes = 0;
   int64_t count = 0;
-  std::string text;
+  std::string text;  ///< Shortened where the line would be too long.
+  std::string note;  ///< Less important, written dim behind it.
 };
 
 /// Rows by bytes, the first `options.top` of them, then one line for the others.

@@ -7,6 +7,9 @@
 #include "tests/support/device_reports.h"
 #include "tests/support/golden.h"
 
+#include "cli/render/parts.h"
+#include "cli/render/text.h"
+
 namespace invact {
 namespace {
 
@@ -66,6 +69,83 @@ TEST(RenderTest, Report) {
 
 TEST(RenderTest, SitesWithDetails) {
   expect_golden(render_sites(small_plan(), {{}, 10, true}), "sites.txt");
+}
+
+/// Four blocks of different size, a chain of modules with one child each, and bytes without a
+/// module.
+Report deep_report() {
+  Report report;
+  const auto add = [&](const std::string& path, const char* type, int64_t kib) {
+    report.modules.push_back({path, std::string("__torch__.net.") + type, kib << 10});
+    report.totals.saved_bytes += kib << 10;
+  };
+  add("", "Net", 64);
+  for (const int64_t block : {0, 1, 2, 3}) {
+    const std::string path = "encoder.layers." + std::to_string(block);
+    add(path, "Block", 100);
+    add(path + ".attention.self.projection_of_the_values", "Linear", 900 - 200 * block);
+    add(path + ".mlp.act", "GELU", 700 - 100 * block);
+  }
+  add("head", "Linear", 3);
+  report.totals.unattributed_bytes = 5 << 10;
+  report.totals.saved_bytes += 5 << 10;
+  return report;
+}
+
+MemoryTimeline small_timeline() {
+  MemoryTimeline timeline;
+  timeline.backend = "c10 CPU allocator";
+  timeline.forward_end_ns = 4'000'000;
+  timeline.end_ns = 12'000'000;
+  constexpr int64_t kMebibyte = 1 << 20;
+  for (int64_t i = 0; i <= 12; ++i) {
+    const int64_t saved = i <= 4 ? 8 * i : 36 - 3 * i + (i == 12 ? 0 : 8);
+    const int64_t gradients = i <= 4 ? 0 : i;
+    timeline.points.push_back(
+        {i * 1'000'000,
+         {16 * kMebibyte, gradients * kMebibyte, saved * kMebibyte, i % 3 * kMebibyte, 0}});
+  }
+  timeline.peak = {(16 + 32 + 1) * kMebibyte,     4'000'000, StepPhase::kBackward, "aten::mm",
+                   timeline.points[4].live_bytes, {}};
+  return timeline;
+}
+
+TEST(RenderTest, ModuleTree) {
+  expect_golden(render_module_tree(deep_report(), {{}, 4, false}), "module_tree.txt");
+}
+
+TEST(RenderTest, ModuleTreeWithDetailsWithoutUnicodeInANarrowTerminal) {
+  expect_golden(render_module_tree(deep_report(), {{}, 4, true, {64, false}}),
+                "module_tree_narrow.txt");
+}
+
+TEST(RenderTest, Timeline) {
+  Report report;
+  report.timeline = small_timeline();
+  expect_golden(render_timeline(report, {}), "timeline.txt");
+  expect_golden(render_timeline(report, {{}, 10, false, {50, false}}), "timeline_narrow.txt");
+}
+
+TEST(RenderTest, NoTimeline) {
+  EXPECT_EQ(render_timeline({}, {}), "");
+}
+
+TEST(RenderTest, ShortensTheMiddle) {
+  EXPECT_EQ(shorten("features.1.block.3", 18, {}), "features.1.block.3");
+  EXPECT_EQ(shorten("features.1.block.3", 14, {}), "featur…block.3");
+  EXPECT_EQ(shorten("features.1.block.3", 14, {14, false}), "featur..lock.3");
+  EXPECT_EQ(shorten("éééééééééééééééé", 12, {}), "ééééé…éééééé");
+  EXPECT_EQ(shorten("features.1.block.3", -5, {}), "featu…lock.3");
+}
+
+TEST(RenderTest, BarsHaveTheirWidth) {
+  for (const bool unicode : {true, false}) {
+    for (int64_t part = 0; part <= 64; ++part) {
+      EXPECT_EQ(display_width(bar_text(part, 64, 7, {100, unicode})), 7) << part;
+    }
+  }
+  EXPECT_EQ(bar_text(5, 8, 2, {}), "█▎");
+  EXPECT_EQ(bar_text(1, 2, 4, {100, false}), "##  ");
 }
 
 TEST(RenderTest, FailedVerification) {
