@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "analyzer/device_json.h"
-#include "analyzer/json.h"
 #include "cli/exit_code.h"
 #include "cli/formats/diff_json.h"
 #include "cli/observation.h"
@@ -11,27 +9,8 @@
 #include "cli/render.h"
 #include "cli/render/device.h"
 #include "cli/render/diff.h"
-#include "rewriter/json.h"
 
 namespace invact {
-namespace {
-
-/// The analyze document is Report and Plan together: only here are both known.
-nlohmann::ordered_json analyze_document(const Observation& observation) {
-  auto document = document_head(current_environment());
-  document.update(to_json(observation.report));
-  document["totals"]["reclaimable_bytes"] =
-      observation.plan.saved_bytes_before - observation.plan.saved_bytes_after;
-  document["sites"] = sites_json(observation.plan);
-  document["prediction"] = prediction_json(observation.plan);
-  if (observation.device) {
-    document["cuda"] = to_json(*observation.device);
-    document["cuda"]["sites"] = site_times_json(site_times(observation.plan, *observation.device));
-  }
-  return document;
-}
-
-}  // namespace
 
 CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
   CLI::App* const command = app.add_subcommand(
@@ -42,6 +21,8 @@ CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
                    "Write the report as JSON; - for stdout (instead of the table)")
       ->group("Output")
       ->type_name("FILE");
+  add_html_option(*command, options.pictures);
+  add_trace_option(*command, options.pictures);
   command->add_option("--top", options.top, "Rows per table")
       ->group("Output")
       ->type_name("N")
@@ -81,6 +62,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
                         (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
                         render_gates(ci.gates, render));
   }
+  write_pictures(options.pictures, observation, global);
   write_ci_outputs(options.ci, ci, options.top);
   return ci.passed() ? kExitDone : kExitGateFailed;
 }

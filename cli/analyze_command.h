@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/ci_options.h"
+#include "cli/pictures.h"
 #include "cli/run_options.h"
 
 namespace invact {
@@ -15,6 +16,7 @@ struct AnalyzeOptions {
   RunOptions run;
   CiOptions ci;
   std::string json;
+  PictureOptions pictures;
   int64_t top = 10;
 };
 

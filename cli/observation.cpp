@@ -1,6 +1,9 @@
 #include "cli/observation.h"
 
+#include "analyzer/device_json.h"
+#include "analyzer/json.h"
 #include "cli/source_path.h"
+#include "rewriter/json.h"
 
 namespace invact {
 namespace {
@@ -74,6 +77,20 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
 void strip_source_prefix(const std::string& prefix, Observation& observation) {
   for (OperatorCall& call : observation.report.calls) strip_prefix(prefix, call.source);
   for (Site& site : observation.plan.sites) strip_prefix(prefix, site.source);
+}
+
+nlohmann::ordered_json analyze_document(const Observation& observation) {
+  auto document = document_head(current_environment());
+  document.update(to_json(observation.report));
+  document["totals"]["reclaimable_bytes"] =
+      observation.plan.saved_bytes_before - observation.plan.saved_bytes_after;
+  document["sites"] = sites_json(observation.plan);
+  document["prediction"] = prediction_json(observation.plan);
+  if (observation.device) {
+    document["cuda"] = to_json(*observation.device);
+    document["cuda"]["sites"] = site_times_json(site_times(observation.plan, *observation.device));
+  }
+  return document;
 }
 
 }  // namespace invact

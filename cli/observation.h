@@ -1,6 +1,7 @@
 // The steps that analyze and rewrite share: load a model, observe one step, report, plan.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -31,5 +32,8 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
 
 /// Drops `prefix` from every source path, for reports that leave the machine.
 void strip_source_prefix(const std::string& prefix, Observation& observation);
+
+/// The analyze document is Report and Plan together: only cli knows both.
+nlohmann::ordered_json analyze_document(const Observation& observation);
 
 }  // namespace invact

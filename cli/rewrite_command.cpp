@@ -97,6 +97,25 @@ Verification verify_written(Observation& observation, const std::string& path) {
                         observation.plan.saved_bytes_before, observation.plan.saved_bytes_after);
 }
 
+/// What the page shows of the rewritten model; it is observed as the original was.
+RewrittenPart rewritten_part(const Observation& observation, const std::string& path) {
+  Model rewritten = load_model(path, observation.settings.device);
+  RewrittenPart part;
+  part.after =
+      to_json(build_report(observe_forward(rewritten, observation.inputs, observation.settings)));
+  return part;
+}
+
+std::string rewrite_page(const Observation& observation, std::optional<RewrittenPart> rewritten,
+                         const std::optional<Verification>& verification, const std::string& output,
+                         const std::string& sha256) {
+  auto report = analyze_document(observation);
+  if (!rewritten) return html_page(std::move(report));
+  rewritten->verification = verification_json(verification);
+  rewritten->output = output_json(output, sha256);
+  return html_page(std::move(report), *rewritten);
+}
+
 /// Keeps or drops the written file by what verification said. @returns its digest, or "".
 std::string commit_if_passed(OutputFile& file, const std::optional<Verification>& verification) {
   if (verification && !verification->passed) return "";
@@ -180,6 +199,7 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
                    "Write plan, prediction and verification as JSON; - for stdout")
       ->group("Output")
       ->type_name("FILE");
+  add_html_option(*command, options.pictures);
   command->add_option("--only", options.only, "Consider these operators alone (silu,gelu)")
       ->group("Plan")
       ->type_name("OPS")
@@ -192,12 +212,14 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->allow_extra_args(false);
   auto* const only = command->get_option("--only");
   auto* const skip = command->get_option("--skip");
+  auto* const html = command->get_option("--html");
   command
       ->add_flag("--restore", options.restore,
                  "Undo: write the original graph of a rewritten MODEL, with MODEL's weights")
       ->group("Plan")
       ->excludes(only)
-      ->excludes(skip);
+      ->excludes(skip)
+      ->excludes(html);
   command->add_flag("--no-verify", options.no_verify, "Write without running the rewritten model")
       ->group("Plan");
   add_run_options(*command, options.run);
@@ -220,9 +242,10 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   if (options.restore) return run_restore(options, global, output);
   Observation observation;
   std::optional<Verification> verification;
+  std::optional<RewrittenPart> rewritten;
   std::string sha256;
   {
-    Progress progress(global, /*step_count=*/5);
+    Progress progress(global, /*step_count=*/options.pictures.html.empty() ? 5 : 6);
     // verify_rewrite runs backward without hooks; the planner needs forward alone.
     observation = observe_model(options.model, options.run, {options.only, options.skip},
                                 /*check_backward=*/false, progress);
@@ -237,6 +260,10 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
         progress.step("Verifying");
         verification = verify_written(observation, file.temporary_path());
       }
+      if (!options.pictures.html.empty()) {
+        progress.step("Observing the rewritten model");
+        rewritten = rewritten_part(observation, file.temporary_path());
+      }
     }
     sha256 = commit_if_passed(file, verification);
   }
@@ -244,6 +271,10 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   if (!options.json.empty()) {
     write_text(options.json,
                rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
+  }
+  if (!options.pictures.html.empty()) {
+    write_text(options.pictures.html,
+               rewrite_page(observation, std::move(rewritten), verification, output, sha256));
   }
   if (options.json != "-") {
     const RenderOptions render{stdout_style(global), 10, global.verbosity > 0, stdout_canvas()};

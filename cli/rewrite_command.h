@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/pictures.h"
 #include "cli/run_options.h"
 
 namespace invact {
@@ -19,6 +20,7 @@ struct RewriteOptions {
   bool no_verify = false;
   bool force = false;
   std::string json;
+  PictureOptions pictures;
 };
 
 CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options);

@@ -8,6 +8,7 @@
 #include <torch/csrc/jit/serialization/pickle.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -307,6 +308,55 @@ TEST(CommandLineTest, VerifyRunsEveryCaseWithEverySeed) {
   EXPECT_THAT(failed.out, HasSubstr("FAILED"));
   EXPECT_EQ(invact("verify " + mlp() + " " + rewritten + kInput + " --seeds 0").exit_code, 2);
   EXPECT_EQ(invact("verify " + mlp() + " " + rewritten + " --case x=8y16").exit_code, 2);
+}
+
+/// What an HTML report carries.
+nlohmann::json document_of_page(const std::string& path) {
+  const std::string page = read_file(path);
+  const std::string begin = "<script type=\"application/json\" id=\"data\">";
+  const size_t from = page.find(begin) + begin.size();
+  return nlohmann::json::parse(page.substr(from, page.find("</script>", from) - from));
+}
+
+TEST(CommandLineTest, AnalyzePageCarriesTheDocument) {
+  const std::string page = temporary_path("html"), json = temporary_path("json");
+  const std::string trace = temporary_path("trace");
+  const Outcome analyze = invact("analyze " + mlp() + kInput + " --html " + page + " --trace " +
+                                 trace + " --json " + json);
+  EXPECT_EQ(analyze.exit_code, 0) << analyze.err;
+  const auto document = document_of_page(page);
+  EXPECT_EQ(document.at("report"), nlohmann::json::parse(read_file(json)));
+  EXPECT_EQ(document.at("after"), nullptr);
+  EXPECT_EQ(document.at("left_out").size(), 0u);
+  EXPECT_GE(nlohmann::json::parse(read_file(trace)).at("traceEvents").size(), 3u);
+}
+
+TEST(CommandLineTest, RewritePageShowsBothModels) {
+  const std::string page = temporary_path("html");
+  const Outcome rewrite = invact("rewrite " + mlp() + kInput + " -o " + temporary_path("pt") +
+                                 " --force --html " + page);
+  EXPECT_EQ(rewrite.exit_code, 0) << rewrite.err;
+  const auto document = document_of_page(page);
+  EXPECT_EQ(document.at("after").at("totals").at("saved_bytes"),
+            document.at("report").at("prediction").at("saved_bytes_after"));
+  EXPECT_TRUE(document.at("verification").at("passed").get<bool>());
+  EXPECT_EQ(document.at("verification").at("gradients").size(), 1u);
+  EXPECT_GT(document.at("verification").at("gradients_compared").get<int>(), 1);
+}
+
+TEST(CommandLineTest, PicturesAreNotWrittenToStdout) {
+  for (const std::string flag : {" --html -", " --trace -"}) {
+    EXPECT_EQ(invact("analyze " + mlp() + kInput + flag).exit_code, 2) << flag;
+  }
+}
+
+TEST(CommandLineTest, TextFollowsLocaleAndColumns) {
+  const std::string command = "analyze " + mlp() + kInput;
+  const Outcome ascii = invact(command, "LC_ALL=C COLUMNS=60");
+  EXPECT_TRUE(std::all_of(ascii.out.begin(), ascii.out.end(),
+                          [](unsigned char byte) { return byte < 0x80; }));
+  EXPECT_THAT(ascii.out, HasSubstr("  ########  (top)"));
+  EXPECT_THAT(invact(command, "LC_ALL=C.UTF-8 COLUMNS=76").out, HasSubstr("  ████████  (top)"));
 }
 
 }  // namespace

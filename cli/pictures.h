@@ -1,0 +1,24 @@
+// The flags --html and --trace, and the files that they ask for.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "cli/html/page.h"
+#include "cli/observation.h"
+
+namespace invact {
+
+struct PictureOptions {
+  std::string html;
+  std::string trace;
+};
+
+void add_html_option(CLI::App& command, PictureOptions& options);
+void add_trace_option(CLI::App& command, PictureOptions& options);
+
+/// What `analyze` was asked for; nothing where no flag was given.
+void write_pictures(const PictureOptions& options, const Observation& observation,
+                    const GlobalOptions& global);
+
+}  // namespace invact
