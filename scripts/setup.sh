@@ -18,7 +18,7 @@ case "${1:-}" in
 esac
 
 debian_packages=(g++ make git ca-certificates python3-venv libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev
-  libgmock-dev libbenchmark-dev libssl-dev ccache)
+  libgmock-dev libbenchmark-dev libssl-dev ccache chromium)
 
 install_debian_packages() {
   local missing=() installed package
