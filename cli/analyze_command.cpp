@@ -46,7 +46,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
   const auto baseline = read_baseline(options.ci, options.json);
   Observation observation;
   {
-    Progress progress(global, /*step_count=*/4);
+    Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 4 : 7);
     observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
   }
   strip_source_prefix(global.strip_prefix, observation);

@@ -8,20 +8,6 @@
 namespace invact {
 namespace {
 
-/// One observed forward and, where there is something to differentiate, one step without
-/// observation: it finds what hooks hide, an in-place write to a saved tensor, and gives the
-/// timeline.
-Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
-              Progress& progress) {
-  progress.step("Observing what one forward keeps");
-  Trace trace = observe_forward(model, inputs, settings);
-  if (model.record.requires_grad) {
-    progress.step("Running forward and backward without observation");
-    observe_memory(model, inputs, settings, trace);
-  }
-  return trace;
-}
-
 /// The report of the same model as the profiling executor runs it, beside `eager`.
 Report observe_default_executor(const std::string& path, const Observation& observation,
                                 Progress& progress) {
@@ -41,6 +27,17 @@ Report observe_default_executor(const std::string& path, const Observation& obse
 }
 
 }  // namespace
+
+Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+              Progress& progress) {
+  progress.step("Observing what one forward keeps");
+  Trace trace = observe_forward(model, inputs, settings);
+  if (model.record.requires_grad) {
+    progress.step("Running forward and backward without observation");
+    observe_memory(model, inputs, settings, trace);
+  }
+  return trace;
+}
 
 Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
                           bool check_backward, Progress& progress) {

@@ -30,6 +30,12 @@ struct Observation {
 Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
                           bool check_backward, Progress& progress);
 
+/// One observed forward and, where there is something to differentiate, one step without
+/// observation: it finds what hooks hide, an in-place write to a saved tensor, and gives the
+/// timeline.
+Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+              Progress& progress);
+
 /// Drops `prefix` from every source path, for reports that leave the machine.
 void strip_source_prefix(const std::string& prefix, Observation& observation);
 

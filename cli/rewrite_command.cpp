@@ -98,11 +98,12 @@ Verification verify_written(Observation& observation, const std::string& path) {
 }
 
 /// What the page shows of the rewritten model; it is observed as the original was.
-RewrittenPart rewritten_part(const Observation& observation, const std::string& path) {
+RewrittenPart rewritten_part(const Observation& observation, const std::string& path,
+                             Progress& progress) {
   Model rewritten = load_model(path, observation.settings.device);
   RewrittenPart part;
   part.after =
-      to_json(build_report(observe_forward(rewritten, observation.inputs, observation.settings)));
+      to_json(build_report(observe(rewritten, observation.inputs, observation.settings, progress)));
   return part;
 }
 
@@ -245,10 +246,12 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   std::optional<RewrittenPart> rewritten;
   std::string sha256;
   {
-    Progress progress(global, /*step_count=*/options.pictures.html.empty() ? 5 : 6);
-    // verify_rewrite runs backward without hooks; the planner needs forward alone.
+    const bool wants_page = !options.pictures.html.empty();
+    Progress progress(global, /*step_count=*/wants_page ? 8 : 4);
+    // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
+    // whole step.
     observation = observe_model(options.model, options.run, {options.only, options.skip},
-                                /*check_backward=*/false, progress);
+                                /*check_backward=*/wants_page, progress);
     OutputFile file(output);
     if (observation.plan.accepted_count() == 0) {
       copy_model(options.model, file.temporary_path());
@@ -260,10 +263,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
         progress.step("Verifying");
         verification = verify_written(observation, file.temporary_path());
       }
-      if (!options.pictures.html.empty()) {
-        progress.step("Observing the rewritten model");
-        rewritten = rewritten_part(observation, file.temporary_path());
-      }
+      if (wants_page) rewritten = rewritten_part(observation, file.temporary_path(), progress);
     }
     sha256 = commit_if_passed(file, verification);
   }

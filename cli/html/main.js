@@ -33,7 +33,7 @@ function drawHead({ report }) {
   document.title = `${name} - invact`;
   document.getElementById("model").textContent = name;
   document.getElementById("model").title = model.path;
-  const parts = [`one forward in ${run.mode} mode on ${run.device}`, `executor ${run.executor}`, `seed ${run.seed}`,
+  const parts = [`one forward in ${run.mode} mode on ${run.device}`, `executor ${run.executor}`, ...(run.autocast ? [`autocast ${run.autocast}`] : []), `seed ${run.seed}`,
     ...inputs.map((input) => `${input.name}: ${tensorText(input)}`),
     `parameters ${formatBytes(model.parameter_bytes)}`, `buffers ${formatBytes(model.buffer_bytes)}`];
   document.getElementById("run").textContent = parts.join(" \u00b7 ");
@@ -60,7 +60,7 @@ function start() {
   const root = buildModuleTree(page.report);
   drawHead(page);
   document.querySelector("main").append(makeTotalsSection(page, root), makeWhereSection(page, root), makeTimelineSection(page),
-    makeTwiceSection(page), makeSitesSection(page), makeModulesSection(page), makeStoragesSection(page));
+    ...makeExecutorsSection(page), makeTwiceSection(page), makeSitesSection(page), makeModulesSection(page), makeStoragesSection(page));
   drawFoot(page);
 }
 

@@ -38,6 +38,14 @@ Json cut_lists(Json& report) {
   return left_out;
 }
 
+/// A page compares totals, modules and peaks.
+Json after_part(const Json& after) {
+  const Json& timeline = after.at("timeline");
+  return {{"totals", after.at("totals")},
+          {"modules", after.at("modules")},
+          {"peak_bytes", timeline.is_null() ? Json(nullptr) : timeline.at("peak").at("bytes")}};
+}
+
 /// A page shows the worst gradient and how many there are, not each.
 Json verification_part(const Json& verification) {
   if (verification.is_null()) return nullptr;
@@ -87,13 +95,11 @@ std::string html_page(Json report) {
 
 std::string html_page(Json report, const RewrittenPart& rewritten) {
   Json left_out = cut_lists(report);
-  return fill_template(
-      {{"report", std::move(report)},
-       {"after",
-        {{"totals", rewritten.after.at("totals")}, {"modules", rewritten.after.at("modules")}}},
-       {"verification", verification_part(rewritten.verification)},
-       {"output", rewritten.output},
-       {"left_out", std::move(left_out)}});
+  return fill_template({{"report", std::move(report)},
+                        {"after", after_part(rewritten.after)},
+                        {"verification", verification_part(rewritten.verification)},
+                        {"output", rewritten.output},
+                        {"left_out", std::move(left_out)}});
 }
 
 }  // namespace invact

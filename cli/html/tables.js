@@ -29,6 +29,23 @@ function sumBy(rows, key, bytes) {
   return [...sums].sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
 }
 
+/** What only one of the two executors keeps; nothing where one was measured. */
+function makeExecutorsSection({ report: { executors } }) {
+  if (!executors) return [];
+  const rows = [...executors.only_eager.map((row) => ({ ...row, executor: "eager" })),
+    ...executors.only_default.map((row) => ({ ...row, executor: "default" }))];
+  const table = new DataTable({
+    id: "executors-table", noun: "group", rows, bytesOf: (row) => row.bytes, sort: "bytes",
+    columns: [byteColumn("bytes", "Bytes", (row) => row.bytes),
+      { key: "executor", label: "Only with", value: (row) => row.executor, cell: (row) => element("span", { class: "chip" }, row.executor) },
+      { key: "count", label: "Storages", number: true, value: (row) => row.count },
+      { key: "tensor", label: "Tensor", value: (row) => tensorText(row) }, opColumn],
+  });
+  const lead = `Running operator by operator (eager) keeps ${formatBytes(executors.eager.saved_bytes)}, TorchScript's profiling executor ` +
+    `(default) ${formatBytes(executors.default.saved_bytes)} after warm-up. Storages that only one of them keeps, those alike together:`;
+  return [makeSection("executors", "Executors", lead, table.element)];
+}
+
 function makeTwiceSection({ report }) {
   if (report.duplicates.length === 0) return makeSection("twice", "Kept twice", "Nothing: no saved storage can be had from others.");
   const table = new DataTable({

@@ -1,19 +1,26 @@
 // The first thing read: how much is kept, how much of it twice, and what a rewrite changes.
 
 function makeHeadline(report, after) {
-  const { saved_bytes: saved, duplicate_bytes: twice, reclaimable_bytes: freed } = report.totals;
+  const { saved_bytes: saved, duplicate_bytes: twice } = report.totals;
   if (saved === 0) return element("p", { class: "headline" }, "Training this model keeps nothing for backward.");
   const line = element("p", { class: "headline" }, "Training this model keeps ", bytesElement(saved, "b"), " for backward");
   if (twice > 0) line.append(", ", bytesElement(twice, "b"), ` (${formatPercent(twice, saved)}) of it twice`);
   line.querySelector("b + b")?.classList.add("twice");
-  const left = after ? after.totals.saved_bytes : saved - freed;
-  if (left === saved) line.append(after ? ". The rewritten model keeps as much." : ". invact has nothing to rewrite here.");
-  else {
-    const good = bytesElement(left, "b");
-    good.className = "good";
-    line.append(after ? ". Rewritten, it keeps " : ". A rewrite would leave ", good, ` (${formatDelta(left - saved)}, ${formatPercent(Math.abs(left - saved), saved)} ${left < saved ? "less" : "more"}).`);
-  }
+  line.append(". ", ...makePrediction(report, after));
   return line;
+}
+
+/** What a rewrite changes; of the executor for which it is planned, which need not be the one measured. */
+function makePrediction({ prediction, executors }, after) {
+  const before = prediction.saved_bytes_before;
+  const left = after ? after.totals.saved_bytes : prediction.saved_bytes_after;
+  if (left === before) return [after ? "The rewritten model keeps as much." : "invact has nothing to rewrite here."];
+  const good = bytesElement(left, "b");
+  good.className = "good";
+  const change = ` (${formatDelta(left - before)}, ${formatPercent(Math.abs(left - before), before)} ${left < before ? "less" : "more"}).`;
+  if (after) return ["Rewritten, it keeps ", good, change];
+  return executors ? ["Run operator by operator it keeps ", bytesElement(before), ", and a rewrite would leave ", good, change]
+    : ["A rewrite would leave ", good, change];
 }
 
 /** One quantity on the scale of `whole`: a line of the meters' grid. */
@@ -44,6 +51,11 @@ function makeMeters(report, after) {
   if (after) {
     rows.push(makeMeter("after_saved_bytes", "Saved, rewritten", after.totals.saved_bytes, saved, "var(--saved)",
       "Measured on the rewritten model with the same inputs."));
+  }
+  if (after && report.timeline && after.peak_bytes !== null) {
+    const peak = report.timeline.peak.bytes;
+    rows.push(makeMeter("peak_bytes", "Peak of a step", peak, peak, "var(--temporaries)", "Everything live at once, parameters and gradients among it."),
+      makeMeter("after_peak_bytes", "Peak, rewritten", after.peak_bytes, peak, "var(--temporaries)", "Of the same step of the rewritten model."));
   }
   rows.push(makeMeter("floor_bytes", "Floor", totals.floor_bytes, saved, "var(--muted)",
     "What matrix products, convolutions, attention and the like keep by themselves: no rewrite of the rest goes below it."));

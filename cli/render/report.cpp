@@ -16,8 +16,10 @@ std::string render_head(const Report& report, const RenderOptions& options) {
       fmt::format("{}{}{}", options.style.bold, report.model.path, options.style.reset);
   text += fmt::format("  parameters {}, buffers {}\n", format_bytes(report.model.parameter_bytes),
                       format_bytes(report.model.buffer_bytes));
-  text += fmt::format("one forward in {} mode on {}, executor {}, seed {}", report.run.mode,
-                      report.run.device, report.run.executor, report.run.seed);
+  const std::string autocast =
+      report.run.autocast.empty() ? "" : ", autocast " + report.run.autocast;
+  text += fmt::format("one forward in {} mode on {}, executor {}{}, seed {}", report.run.mode,
+                      report.run.device, report.run.executor, autocast, report.run.seed);
   for (const InputRecord& input : report.inputs) {
     text += fmt::format("\n  input {}: {}, {}", input.name, tensor_text(input.tensor), input.fill);
   }
@@ -35,6 +37,13 @@ std::string render_totals(const Report& report, const Plan& plan, const RenderOp
   text += line("saved", totals.saved_bytes,
                fmt::format("{} storages, {} tensors; parameters and buffers left out",
                            totals.saved_storages, totals.saved_tensors));
+  if (report.executors) {
+    const Totals& eager = report.executors->eager;
+    text +=
+        line("operator by operator", eager.saved_bytes,
+             fmt::format("{} storages, {} tensors with executor eager; rewrites are planned for it",
+                         eager.saved_storages, eager.saved_tensors));
+  }
   text += line("kept twice", totals.duplicate_bytes,
                fmt::format("{} storages whose content another saved storage carries",
                            report.duplicates.size()));
@@ -61,6 +70,24 @@ std::string render_operators_table(const Report& report, const RenderOptions& op
   for (auto& [op, row] : rows) list.push_back(std::move(row));
   return heading("BY OPERATOR (first saver of each storage)", options.style) +
          render_rows(std::move(list), report.totals.saved_bytes, options);
+}
+
+/// Storages that only one of the two executors keeps. Empty where one was measured.
+std::string render_executors(const Report& report, const RenderOptions& options) {
+  if (!report.executors) return "";
+  std::vector<Row> rows;
+  const auto add = [&](const std::vector<StorageGroup>& groups, const char* executor) {
+    for (const StorageGroup& group : groups) {
+      rows.push_back({group.bytes, group.count,
+                      fmt::format("{}: {} {}", executor, group.op,
+                                  tensor_text({group.dtype, group.shape, 0, 0})),
+                      ""});
+    }
+  };
+  add(report.executors->only_eager, "eager");
+  add(report.executors->only_profiling, "default");
+  return heading("ONLY WITH ONE EXECUTOR", options.style) +
+         render_rows(std::move(rows), report.totals.saved_bytes, options);
 }
 
 std::string render_duplicates(const Report& report, const RenderOptions& options) {
@@ -91,7 +118,8 @@ std::string render_report(const Report& report, const Plan& plan, const RenderOp
   std::string text = render_head(report, options) + render_totals(report, plan, options);
   if (report.totals.saved_bytes > 0) {
     text += render_operators_table(report, options) + render_module_tree(report, options) +
-            render_timeline(report, options) + render_duplicates(report, options);
+            render_timeline(report, options) + render_executors(report, options) +
+            render_duplicates(report, options);
   }
   text += render_sites(plan, options);
   for (const std::string& note : report.notes) text += fmt::format("\nNote: {}\n", note);

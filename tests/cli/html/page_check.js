@@ -95,7 +95,7 @@ function toggleTheme() {
   });
 }
 
-const TABLES = ["twice-table", "sites-table", "modules-table", "storages-table"];
+const TABLES = ["executors-table", "twice-table", "sites-table", "modules-table", "storages-table"];
 await wait(300);
 const result = {
   title: document.title,

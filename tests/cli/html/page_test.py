@@ -155,6 +155,7 @@ class PageTest:
         self.equal(tables["storages-table"]["bytes"], totals["saved_bytes"], f"{name}: bytes of the storages' table")
         attributed = totals["saved_bytes"] - totals["unattributed_bytes"]
         self.equal(tables["modules-table"]["bytes"], attributed, f"{name}: bytes of the modules' table")
+        self.equal(tables.pop("executors-table"), None, f"{name}: executors' table")
         for table, rows in tables.items():
             self.expect(0 < rows["rows"] <= 15, f"{name}: {table} begins with {rows['rows']} rows")
 
@@ -201,6 +202,8 @@ class PageTest:
         seen = self.browser.check(self.rewritten_page("rewritten", report, after), 1280)
         self.sound("rewritten", seen, report)
         self.equal(seen["totals"].get("after_saved_bytes"), after["totals"]["saved_bytes"], "rewritten: bytes after")
+        peaks = (seen["totals"].get("peak_bytes"), seen["totals"].get("after_peak_bytes"))
+        self.equal(peaks, (report["timeline"]["peak"]["bytes"], after["timeline"]["peak"]["bytes"]), "rewritten: peaks")
         self.expect("Rewritten, it keeps 41.8 MiB" in seen["headline"], f"rewritten: {seen['headline']!r}")
         self.browser.screenshot(self._folder / "rewritten.html", "rewritten.png", (1440, 4200))
 
@@ -226,6 +229,25 @@ class PageTest:
         self.sound("empty", seen, report)
         self.equal(seen["headline"], "Training this model keeps nothing for backward.", "empty: headline")
         self.equal(seen["timeline"], None, "empty: timeline")
+
+    def test_executors(self) -> None:
+        """The default executor's total is not the one that a rewrite is predicted for."""
+        report = synthetic_report.make_report(30)
+        totals = {key: report["totals"][key] for key in ("saved_tensors", "saved_storages", "saved_bytes")}
+        group = {"dtype": "float32", "shape": [4, 8], "op": "aten::dropout", "count": 2, "bytes": 256}
+        report["run"] = {**report["run"], "executor": "default", "autocast": "bfloat16"}
+        report["executors"] = {
+            "eager": {**totals, "saved_bytes": totals["saved_bytes"] - 256},
+            "default": totals,
+            "only_eager": [],
+            "only_default": [group],
+        }
+        for key in ("saved_bytes_before", "saved_bytes_after"):
+            report["prediction"][key] -= 256
+        seen = self.browser.check(self.page("executors", report), 1280)
+        self.sound("executors", seen, report)
+        self.expect("Run operator by operator it keeps 24.8 MiB" in seen["headline"], f"executors: {seen['headline']!r}")
+        self.equal(seen["tables"]["executors-table"]["bytes"], 256, "executors: bytes of what only one keeps")
 
     def test_left_out(self) -> None:
         """More rows than a page carries: it says what is missing, and the totals hold."""

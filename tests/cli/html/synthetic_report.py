@@ -27,7 +27,7 @@ _HEAD: Document = {
     "tool": {"name": "invact", "version": "0.0"},
     "environment": {"libtorch": "0.0", "cpu_capability": "AVX2", "cuda_build": False, "cupti_api_version": None},
     "inputs": [{"name": "tokens", "dtype": "int64", "shape": [4, 128], "bytes": 4096, "fill": "0..30522"}],
-    "run": {"device": "cpu", "mode": "train", "executor": "eager", "seed": 0, "threads": 2},
+    "run": {"device": "cpu", "mode": "train", "executor": "eager", "autocast": None, "seed": 0, "threads": 2},
 }
 
 
@@ -59,6 +59,7 @@ def make_report(module_count: int, name_suffix: str = "") -> Document:
         "storages": _by_bytes(storages, "bytes"),
         "duplicates": _by_bytes(duplicates, "bytes"),
         "timeline": _timeline(storages),
+        "executors": None,
         "notes": [],
         "sites": sites,
         "prediction": {"saved_bytes_before": saved, "saved_bytes_after": saved - freed},
@@ -69,8 +70,10 @@ def make_after(report: Document) -> Document:
     """The document of the rewritten model: each accepted site's module keeps less."""
     freed = {site["module"]: -site["saved_bytes_delta"] for site in report["sites"] if site["decision"] == "accepted"}
     modules = [{**row, "saved_bytes": row["saved_bytes"] - freed.get(row["path"], 0)} for row in report["modules"]]
+    peak = report["timeline"]["peak"]
+    timeline = {**report["timeline"], "peak": {**peak, "bytes": peak["bytes"] - 4096}}
     totals = {**report["totals"], "saved_bytes": report["prediction"]["saved_bytes_after"], "duplicate_bytes": 0}
-    return {**report, "totals": totals, "modules": modules}
+    return {**report, "totals": totals, "modules": modules, "timeline": timeline}
 
 
 def _by_bytes(rows: Any, key: str = "saved_bytes") -> list[Document]:
