@@ -1,5 +1,5 @@
 // The operators as C++ functions. TorchScript and Python reach the same ones through the
-// dispatcher, by schema (ops.cpp). What autograd keeps and why: autograd.cpp. What stands in for
+// dispatcher, by schema (ops.cpp). What autograd keeps and why: autograd/. What stands in for
 // which ATen operator, and error bounds: catalog.h.
 #pragma once
 

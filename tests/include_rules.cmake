@@ -57,7 +57,7 @@ forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer
 forbid("a model's graph is edited in rewriter/apply.cpp alone"
   "insertBefore|insertAfter|replaceAllUses|replaceInput|->destroy\\(|insertNode"
   ${analyzer} ${rewriter} ${cli} EXCEPT "^rewriter/(apply|inlined_model).cpp$")
-forbid("save_for_backward belongs to kernels/autograd.cpp" "save_for_backward\\(" ${kernels} EXCEPT "^kernels/autograd.cpp$")
+forbid("save_for_backward belongs to kernels/autograd" "save_for_backward\\(" ${kernels} EXCEPT "^kernels/autograd/")
 forbid("only cli reads the environment" "getenv" ${kernels} ${analyzer} ${rewriter})
 
 if(violations)

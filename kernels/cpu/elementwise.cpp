@@ -3,7 +3,6 @@
 // that the bits are packed while input and output are in cache.
 #include "kernels/device_kernels.h"
 
-#include <ATen/TensorIterator.h>
 #include <ATen/ops/gelu_cpu_dispatch.h>
 #include <ATen/ops/hardswish_cpu_dispatch.h>
 #include <ATen/ops/mish_cpu_dispatch.h>
@@ -22,73 +21,23 @@
 #include <vector>
 
 #include "kernels/aten_forward.h"
+#include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/loops.h"
 
 namespace invact::kernels {
 namespace {
 
+using cpu::at_element;
+using cpu::flat_range;
+using cpu::for_each_block_range;
+using cpu::for_each_range;
+using cpu::next_block;
+using cpu::storage_of;
+
 /// Elements of one call of ATen's kernel: input and output stay in the second-level cache until the
 /// bits are packed.
 constexpr int64_t kChunk = 32768;
 static_assert(kChunk % cpu::kBlock == 0);
-
-cpu::Storage storage_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kDouble:
-      return cpu::Storage::kFloat64;
-    case at::kFloat:
-      return cpu::Storage::kFloat32;
-    case at::kBFloat16:
-      return cpu::Storage::kBFloat16;
-    case at::kHalf:
-      return cpu::Storage::kFloat16;
-    default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, "invact: operators are not implemented for dtype ",
-                                  tensor.scalar_type(),
-                                  "; supported are float64, float32, bfloat16 and float16");
-  }
-}
-
-const char* at_element(const at::Tensor& tensor, int64_t element) {
-  return static_cast<const char*>(tensor.const_data_ptr()) + element * tensor.element_size();
-}
-
-/// A one-dimensional tensor over `count` elements of a dense tensor's memory.
-at::Tensor flat_range(const at::Tensor& tensor, int64_t first, int64_t count) {
-  at::Tensor range = at::detail::make_tensor<c10::TensorImpl>(
-      c10::Storage(tensor.storage()), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor.dtype());
-  c10::TensorImpl* const impl = range.unsafeGetTensorImpl();
-  impl->set_storage_offset(tensor.storage_offset() + first);
-  impl->set_sizes_contiguous({count});
-  return range;
-}
-
-/// Calls `work(begin, end)` for the ranges of elements into which ATen divides an elementwise
-/// kernel over `dense`, on its threads. By way of a TensorIterator, because at::parallel_for, a
-/// template, would need an OpenMP runtime of this library's own beside LibTorch's.
-void for_each_range(const at::Tensor& dense, const std::function<void(int64_t, int64_t)>& work) {
-  at::Tensor flat = flat_range(dense, 0, dense.numel());
-  at::TensorIterator iterator = at::TensorIterator::nullary_op(flat);
-  const char* const base = static_cast<const char*>(flat.const_data_ptr());
-  iterator.for_each([&](char** data, const int64_t* /*strides*/, int64_t size0, int64_t size1) {
-    const int64_t begin = (data[0] - base) / flat.element_size();
-    work(begin, begin + size0 * size1);
-  });
-}
-
-int64_t next_block(int64_t element) {
-  return (element + cpu::kBlock - 1) / cpu::kBlock * cpu::kBlock;
-}
-
-/// for_each_range() of whole blocks: a block belongs to the range that its first element is in.
-void for_each_block_range(const at::Tensor& dense,
-                          const std::function<void(int64_t, int64_t)>& work) {
-  for_each_range(dense, [&](int64_t begin, int64_t end) {
-    const int64_t first = next_block(begin);
-    const int64_t last = std::min(next_block(end), dense.numel());
-    if (first < last) work(first, last);
-  });
-}
 
 void pack(const ActivationFunction& function, const at::Tensor& input, const at::Tensor& output,
           uint8_t* bits, int64_t first, int64_t count) {

@@ -10,26 +10,12 @@
 
 #include "kernels/aten_forward.h"
 #include "kernels/cuda/loops.h"
+#include "kernels/cuda/storage_of.h"
 
 namespace invact::kernels {
 namespace {
 
-cuda::Storage storage_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case at::kDouble:
-      return cuda::Storage::kFloat64;
-    case at::kFloat:
-      return cuda::Storage::kFloat32;
-    case at::kBFloat16:
-      return cuda::Storage::kBFloat16;
-    case at::kHalf:
-      return cuda::Storage::kFloat16;
-    default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, "invact: operators are not implemented for dtype ",
-                                  tensor.scalar_type(),
-                                  "; supported are float64, float32, bfloat16 and float16");
-  }
-}
+using cuda::storage_of;
 
 // No refinement codes on the GPU: its backward would have to read them.
 void pack(const ActivationFunction& function, const at::Tensor& input, at::Tensor& branch) {

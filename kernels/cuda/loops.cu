@@ -1,14 +1,13 @@
 // Definitions of loops.h. A thread owns eight neighbouring elements, hence one byte of bits: no two
 // threads share a byte, and a 16-bit type moves 16 bytes per access.
 #include <c10/cuda/CUDAException.h>
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
 
 #include "kernels/cuda/loops.h"
+#include "kernels/cuda/storage.cuh"
 #include "kernels/math/functions.h"
 
 namespace invact::kernels::cuda {
@@ -24,32 +23,6 @@ template <class T>
 struct alignas(16) Pack {
   T element[kPerThread];
 };
-
-__device__ float to_compute(float v) {
-  return v;
-}
-__device__ double to_compute(double v) {
-  return v;
-}
-__device__ float to_compute(__nv_bfloat16 v) {
-  return __bfloat162float(v);
-}
-__device__ float to_compute(__half v) {
-  return __half2float(v);
-}
-
-__device__ void from_compute(float v, float* to) {
-  *to = v;
-}
-__device__ void from_compute(double v, double* to) {
-  *to = v;
-}
-__device__ void from_compute(float v, __nv_bfloat16* to) {
-  *to = __float2bfloat16_rn(v);
-}
-__device__ void from_compute(float v, __half* to) {
-  *to = __float2half_rn(v);
-}
 
 template <class F>
 __device__ double derivative(const F& f, double y, bool left) {

@@ -1,7 +1,7 @@
-// What each operator saves and why. Instead of its input, the node keeps its output, whose storage
-// the next layer keeps anyway, and, for a function that is not monotone, one bit per element that
-// says on which side of the function's minimum the input lay. Nothing is saved when no gradient is
-// asked for. The only file with save_for_backward.
+// What each activation saves and why. Instead of its input, the node keeps its output, whose
+// storage the next layer keeps anyway, and, for a function that is not monotone, one bit per
+// element that says on which side of the function's minimum the input lay. Nothing is saved when no
+// gradient is asked for.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernels/activation_function.h"
+#include "kernels/autograd/refusals.h"
 #include "kernels/internal_operators.h"
 #include "kernels/operators.h"
 
@@ -146,9 +147,7 @@ struct Autograd;
 template <class Operator, class... P>
 struct Autograd<Operator, Parameters<P...>> {
   static bool needs_gradient(const at::Tensor& self) {
-    TORCH_CHECK_NOT_IMPLEMENTED(!self._fw_grad(/*level=*/0).defined(), "invact::", Operator::kName,
-                                ": forward-mode AD (jvp) is not supported. Use ATen's operator "
-                                "there.");
+    refuse_forward_mode(Operator::kName, {self});
     return torch::autograd::GradMode::is_enabled() && self.requires_grad();
   }
 
@@ -193,17 +192,6 @@ void register_autograd(torch::Library& m) {
   if constexpr (has_in_place_form<Operator>()) {
     m.impl((std::string(Operator::kName) + "_").c_str(), &Autograd<Operator>::call_);
   }
-}
-
-/// A batch rule would have to know in which order each example's bits were packed; refusing is the
-/// safe answer.
-void refuse_vmap(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack*) {
-  TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(),
-                              ": vmap is not supported. Use ATen's operator there.");
-}
-
-void refuse_vmap_of(torch::Library& m, const std::string& name) {
-  m.impl(name.c_str(), torch::CppFunction::makeFromBoxedFunction<&refuse_vmap>());
 }
 
 /// As ATen's own: on CUDA autocast computes softplus, alone of all these, in float32.
