@@ -4,12 +4,14 @@
 #include <ATen/ops/empty_strided.h>
 #include <torch/library.h>
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <tuple>
 
 #include "kernels/aten_forward.h"
 #include "kernels/device_kernels.h"
+#include "kernels/norm_operators.h"
 
 namespace invact::kernels {
 namespace {
@@ -27,11 +29,30 @@ at::Tensor backward(const at::Tensor&, const at::Tensor& output, const std::opti
   return at::empty_strided_symint(output.sym_sizes(), strides, output.options());
 }
 
+NormGradients norm_gradients(const at::Tensor&, const at::Tensor& output, const at::Tensor&,
+                             const std::optional<at::Tensor>& weight,
+                             const std::optional<at::Tensor>& bias, bool,
+                             std::array<bool, 3> mask) {
+  const auto like = [](const at::Tensor& tensor) {
+    return at::empty_symint(tensor.sym_sizes(), tensor.options());
+  };
+  return {mask[0] ? like(output) : at::Tensor(), mask[1] ? like(*weight) : at::Tensor(),
+          mask[2] ? like(*bias) : at::Tensor()};
+}
+
+/// Nothing is known of their values, and keeping the input is always right.
+bool never_recoverable(const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, double,
+                       at::ScalarType) {
+  return false;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, Meta, m) {
   m.impl("_activation_forward", &forward);
   m.impl("_activation_backward", &backward);
+  m.impl("_norm_backward", &norm_gradients);
+  m.impl("_norm_recoverable", &never_recoverable);
 }
 
 }  // namespace invact::kernels

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "kernels/internal_operators.h"
+#include "kernels/norm_forward.h"
+#include "kernels/norm_operators.h"
 #include "kernels/operators.h"
 
 namespace invact {
@@ -34,6 +36,26 @@ void register_inference(torch::Library& m) {
   }
 }
 
+// layer_norm's and rms_norm's schemas are ATen's.
+constexpr const char* kLayerNormSchema =
+    "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
+    "float eps=1e-05, bool cudnn_enable=True) -> Tensor";
+constexpr const char* kRmsNormSchema =
+    "rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> "
+    "Tensor";
+constexpr const char* kRmsNormCastSchema =
+    "rms_norm_cast(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float eps=1e-06, "
+    "*, float weight_offset=0., ScalarType? normalized_dtype=None, ScalarType? output_dtype=None) "
+    "-> Tensor";
+
+at::Tensor plain_rms_norm_cast(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
+                               const OptionalTensor& weight, double eps, double weight_offset,
+                               std::optional<at::ScalarType> normalized_dtype,
+                               std::optional<at::ScalarType> output_dtype) {
+  return std::get<0>(rms_norm_cast_forward(input, normalized_shape, weight, eps,
+                                           {weight_offset, normalized_dtype, output_dtype}));
+}
+
 }  // namespace
 
 TORCH_LIBRARY(invact, m) {
@@ -44,12 +66,20 @@ TORCH_LIBRARY(invact, m) {
   m.def(kForwardOutSchema);
   m.def(kBackwardSchema);
   m.def(kBackwardOutSchema);
+  m.def(kLayerNormSchema);
+  m.def(kRmsNormSchema);
+  m.def(kRmsNormCastSchema);
+  m.def(kNormBackwardSchema);
+  m.def(kNormRecoverableSchema);
 }
 
 TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
 #define INVACT_REGISTER(Operator) register_inference<Operator>(m);
   INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
 #undef INVACT_REGISTER
+  m.impl("layer_norm", &aten_layer_norm);
+  m.impl("rms_norm", &aten_rms_norm);
+  m.impl("rms_norm_cast", &plain_rms_norm_cast);
 }
 
 }  // namespace kernels
@@ -166,6 +196,33 @@ Tensor relu6(const Tensor& self) {
 }
 Tensor& relu6_(Tensor& self) {
   INVACT_CALL(relu6_, Tensor & (Tensor&), self);
+}
+
+Tensor layer_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,
+                  const std::optional<Tensor>& weight, const std::optional<Tensor>& bias,
+                  double eps, bool cudnn_enable) {
+  INVACT_CALL(layer_norm,
+              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
+                     const std::optional<Tensor>&, double, bool),
+              input, normalized_shape, weight, bias, eps, cudnn_enable);
+}
+
+Tensor rms_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,
+                const std::optional<Tensor>& weight, std::optional<double> eps) {
+  INVACT_CALL(rms_norm,
+              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
+                     std::optional<double>),
+              input, normalized_shape, weight, eps);
+}
+
+Tensor rms_norm_cast(const Tensor& input, c10::SymIntArrayRef normalized_shape,
+                     const std::optional<Tensor>& weight, double eps, double weight_offset,
+                     std::optional<at::ScalarType> normalized_dtype,
+                     std::optional<at::ScalarType> output_dtype) {
+  INVACT_CALL(rms_norm_cast,
+              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&, double,
+                     double, std::optional<at::ScalarType>, std::optional<at::ScalarType>),
+              input, normalized_shape, weight, eps, weight_offset, normalized_dtype, output_dtype);
 }
 #undef INVACT_CALL
 

@@ -5,7 +5,10 @@
 
 #include <ATen/core/Scalar.h>
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+#include <c10/core/SymIntArrayRef.h>
 
+#include <optional>
 #include <string_view>
 
 #include "export.h"
@@ -86,5 +89,39 @@ INVACT_EXPORT at::Tensor& hardtanh_(at::Tensor& self, const at::Scalar& min_val 
 /// ReLU6. No bit.
 INVACT_EXPORT at::Tensor relu6(const at::Tensor& self);
 INVACT_EXPORT at::Tensor& relu6_(at::Tensor& self);
+
+// Norms over the last dimensions, `normalized_shape`. Under autograd the node keeps the result's
+// storage instead of `input`, one number per row (of the weight's dtype where that is wider),
+// weight and bias. A call keeps its input, as ATen's does, where a column's weight is so small
+// beside its bias, or beside the smallest number, that the result does not tell x_hat well enough
+// (math/norm_recovery.h), where only the bias needs a gradient, and on Meta. The CPU looks at
+// weight and bias at each call; a GPU's are read when they have changed. Weight and bias gradients
+// are summed in float32 (float64 for float64), in an order that does not depend on the number of
+// threads. Forward-mode AD, vmap and differentiating the gradient raise NotImplementedError.
+
+/// at::layer_norm, bit for bit.
+INVACT_EXPORT at::Tensor layer_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
+                                    const std::optional<at::Tensor>& weight = std::nullopt,
+                                    const std::optional<at::Tensor>& bias = std::nullopt,
+                                    double eps = 1e-5, bool cudnn_enable = true);
+
+/// at::rms_norm, bit for bit. Keeps its input also where that is channels-last.
+INVACT_EXPORT at::Tensor rms_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
+                                  const std::optional<at::Tensor>& weight = std::nullopt,
+                                  std::optional<double> eps = std::nullopt);
+
+/// RMSNorm as models write it out, with its dtypes and the order of its roundings (ADR 3):
+///   x = input.to(float32);  n = x * rsqrt(x.pow(2).mean(last dims) + eps)
+///   n = n.to(normalized_dtype), where given
+///   w = weight, or weight_offset + weight.to(float32) where the offset is not 0
+///   y = n * w, with type promotion, or n without a weight;  y.to(output_dtype), where given
+/// The result equals those operators' bit for bit. LLaMA: normalized_dtype = the input's. T5: the
+/// weight's, where that is of 16 bit. Gemma: weight_offset = 1, output_dtype = the input's.
+INVACT_EXPORT at::Tensor rms_norm_cast(const at::Tensor& input,
+                                       c10::SymIntArrayRef normalized_shape,
+                                       const std::optional<at::Tensor>& weight = std::nullopt,
+                                       double eps = 1e-6, double weight_offset = 0,
+                                       std::optional<at::ScalarType> normalized_dtype = {},
+                                       std::optional<at::ScalarType> output_dtype = {});
 
 }  // namespace invact

@@ -3,6 +3,8 @@
 // distance from it. Loosening one needs an ADR.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <string>
 
 #include "tests/kernels/forms.h"
@@ -108,6 +110,29 @@ constexpr double kPublishedSampleAgreement = 0.05;
 /// Gradient level, g ~ N(0, 1): rms of the error of RN(g f') over sqrt(limit^2 + rounding^2)
 /// (facts, section 6).
 constexpr double kGradientFactor = 1.05;
+
+/// Distance of a norm's gradient from float64's that keeping the output may add, where weights are
+/// about as large as biases: x_hat is recovered from a number rounded once, so a tenth of the
+/// dtype's spacing, since roundings of different elements have different signs. Times the largest
+/// |bias| / |weight| beyond that.
+inline double norm_gradient_error(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return 0x1p-48;  // against float64 itself, over up to 8192 rows
+    case at::kFloat:
+      return 0x1p-23;
+    case at::kHalf:
+      return 0x1p-11;
+    default:
+      return 0x1p-8;
+  }
+}
+
+/// Largest difference of an element of a norm's gradient from ATen's, over the largest element:
+/// both round, ATen's from the input and ours from the output, over few rows.
+inline double norm_gradient_agreement(at::ScalarType dtype) {
+  return 16 * norm_gradient_error(dtype);
+}
 
 /// AVX2 against baseline: the same formula with and without fused multiply-adds. The bfloat16
 /// polynomials amplify a rounding most, far out on the right: what section 6 allows there, a

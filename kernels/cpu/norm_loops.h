@@ -1,0 +1,61 @@
+// The CPU loops of the norms over rows: the gradient from the output, and whether weight and bias
+// let the output tell it. No torch: compiled twice, like loops.h.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/loops.h"
+#include "kernels/math/host_device.h"
+
+namespace invact::kernels::cpu {
+
+/// Vectors of columns are padded with zeros to a multiple of this.
+constexpr int64_t kNormPadding = 16;
+
+/// Columns with their padding.
+INVACT_HOST_DEVICE constexpr int64_t padded(int64_t columns) {
+  return (columns + kNormPadding - 1) / kNormPadding * kNormPadding;
+}
+
+/// A block of rows. "compute" is double for float64 and float for the rest.
+struct NormGradientArrays {
+  const void* grad_output;     ///< Storage, rows x columns.
+  const void* output;          ///< Storage, rows x columns.
+  const void* rstd;            ///< Compute, rows.
+  const void* weight;          ///< Compute, padded; null: ones, and zeros for bias.
+  const void* inverse_weight;  ///< Compute, padded; null with weight.
+  const void* bias;            ///< Compute, padded; null with weight, and where not centered.
+  void* grad_input;            ///< Storage, rows x columns; null: not wanted.
+  void* weight_sums;  ///< Compute, padded; set to sums over rows of grad_output * (output - bias);
+                      ///< null: not wanted.
+  void* bias_sums;    ///< Compute, padded; set to sums of grad_output; not read where not centered.
+  int64_t rows;
+  int64_t columns;
+};
+
+/// A centered norm subtracts the row's mean (layer_norm); the other does not (rms_norm).
+using NormGradientLoop = void (*)(Storage, bool is_centered, const NormGradientArrays&);
+
+/// What a norm multiplies by and adds, in one storage dtype that `output`'s compute type holds.
+struct ParameterArrays {
+  Storage storage;
+  const void* weight;  ///< Null: ones.
+  const void* bias;    ///< Null: zeros.
+  double weight_offset;
+  int64_t columns;
+};
+
+/// Whether every column tells x_hat (math/norm_recovery.h).
+using RecoveryLoop = bool (*)(Storage output, const ParameterArrays&);
+
+namespace baseline {
+void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays);
+bool is_recoverable(Storage output, const ParameterArrays& parameters);
+}  // namespace baseline
+
+namespace avx2 {
+void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays);
+bool is_recoverable(Storage output, const ParameterArrays& parameters);
+}  // namespace avx2
+
+}  // namespace invact::kernels::cpu
