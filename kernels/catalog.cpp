@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "kernels/math/elu.h"
+#include "kernels/math/norm_recovery.h"
 #include "kernels/math/piecewise_linear.h"
 #include "kernels/math/softplus.h"
 
@@ -84,6 +85,17 @@ constexpr Activation kWrittenOut[] = {
     {"", "invact::softsign", "", false, kClosed, 0, kSoftsign, nullptr},
 };
 
+constexpr Norm kNorms[] = {
+    {"aten::layer_norm", "invact::layer_norm", true},
+    {"aten::rms_norm", "invact::rms_norm", false},
+    {"", "invact::rms_norm_cast", false},
+};
+
+constexpr Dropout kDropouts[] = {
+    {"aten::dropout", "invact::dropout", false},
+    {"aten::dropout_", "invact::dropout_", true},
+};
+
 constexpr std::string_view kOutputKeeping[] = {
     "aten::relu",  "aten::relu_", "aten::sigmoid", "aten::sigmoid_", "aten::tanh",
     "aten::tanh_", "aten::elu_",  "aten::celu_",   "aten::selu_",    "aten::leaky_relu_",
@@ -101,6 +113,24 @@ std::span<const Activation> written_out_activations() {
 
 std::span<const std::string_view> output_keeping_activations() {
   return kOutputKeeping;
+}
+
+std::span<const Norm> norms() {
+  return kNorms;
+}
+
+RecoveryRatios recovery_ratios() {
+  const auto ratio = [](const auto& limits) { return double{limits.limit / limits.rounding}; };
+  return {ratio(math::kFloat64Recovery), ratio(math::kFloat32Recovery),
+          ratio(math::kBFloat16Recovery), ratio(math::kFloat16Recovery)};
+}
+
+std::span<const Dropout> dropouts() {
+  return kDropouts;
+}
+
+int64_t kept_bytes(const Dropout&, int64_t element_count) {
+  return (element_count + 7) / 8;
 }
 
 std::string_view proof(const Activation& activation) {

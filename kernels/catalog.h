@@ -67,6 +67,44 @@ bool is_activation(std::string_view aten_op);
 /// elements.
 int64_t branch_bytes(const Activation& activation, int64_t element_count);
 
+/// One norm. Its replacement keeps the output, whose storage the next layer keeps anyway; one
+/// number per row, float32 (float64 for a float64 output), except that the CPU's layer_norm keeps
+/// it in the dtype of its parameters (of its input, without any); weight and bias.
+struct Norm {
+  /// Empty for the norm that models write out (ops.h says which of its arguments stand for which
+  /// spelling).
+  std::string_view aten_op;
+  std::string_view invact_op;
+  bool has_bias;
+};
+
+std::span<const Norm> norms();
+
+/// Largest |bias| / |weight| of a column with which a call keeps its output and not its input, by
+/// the output's dtype. A prediction asks math::is_recoverable (math/norm_recovery.h) of every
+/// column, in float32 (float64 for float64), as the kernels do; it knows the other reasons too.
+struct RecoveryRatios {
+  double float64;
+  double float32;
+  double bfloat16;
+  double float16;
+};
+RecoveryRatios recovery_ratios();
+
+/// Dropout. Its replacement draws the same numbers, gives the same output and gradient bit for bit,
+/// and keeps bits alone.
+struct Dropout {
+  std::string_view aten_op;
+  std::string_view invact_op;
+  bool in_place;
+};
+
+std::span<const Dropout> dropouts();
+
+/// Bytes that a dropout in training with 0 < p < 1 keeps of `element_count` elements; with another
+/// p, or not in training, it keeps what ATen's does.
+int64_t kept_bytes(const Dropout& dropout, int64_t element_count);
+
 /// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul,
 /// convolution, attention, recurrent cells, embedding and indexing, pooling with indices, sorting,
 /// FFT, unknown and custom operators). Pointwise functions, norms, dropout, reductions, views,

@@ -1,6 +1,7 @@
 // Shapes, strides and dtypes without data, for FakeTensor and torch.compile; sizes may be symbolic.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/empty_strided.h>
 #include <torch/library.h>
 
@@ -46,11 +47,31 @@ bool never_recoverable(const std::optional<at::Tensor>&, const std::optional<at:
   return false;
 }
 
+at::Tensor dropout_bits(const at::Tensor& input) {
+  return at::empty_symint({(input.sym_numel() + 7) / 8}, input.options().dtype(at::kByte));
+}
+
+std::tuple<at::Tensor, at::Tensor> dropout(const at::Tensor& input, double) {
+  return {at::empty_like(input), dropout_bits(input)};
+}
+
+at::Tensor dropout_in_place(at::Tensor& self, double) {
+  return dropout_bits(self);
+}
+
+at::Tensor dropout_gradient(const at::Tensor& grad_output, const at::Tensor&,
+                            c10::SymIntArrayRef strides, double, bool) {
+  return at::empty_strided_symint(grad_output.sym_sizes(), strides, grad_output.options());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, Meta, m) {
   m.impl("_activation_forward", &forward);
   m.impl("_activation_backward", &backward);
+  m.impl("_dropout_forward", &dropout);
+  m.impl("_dropout_forward_", &dropout_in_place);
+  m.impl("_dropout_backward", &dropout_gradient);
   m.impl("_norm_backward", &norm_gradients);
   m.impl("_norm_recoverable", &never_recoverable);
 }

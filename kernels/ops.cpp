@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "kernels/dropout_operators.h"
 #include "kernels/internal_operators.h"
 #include "kernels/norm_forward.h"
 #include "kernels/norm_operators.h"
@@ -71,6 +72,13 @@ TORCH_LIBRARY(invact, m) {
   m.def(kRmsNormCastSchema);
   m.def(kNormBackwardSchema);
   m.def(kNormRecoverableSchema);
+  m.def("dropout(Tensor input, float p, bool train) -> Tensor");
+  m.def("dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)");
+  m.def(kDropoutSchema);
+  m.def(kDropoutInPlaceSchema);
+  m.def(kDropoutForwardSchema);
+  m.def(kDropoutForwardInPlaceSchema);
+  m.def(kDropoutBackwardSchema);
 }
 
 TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
@@ -223,6 +231,13 @@ Tensor rms_norm_cast(const Tensor& input, c10::SymIntArrayRef normalized_shape,
               Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&, double,
                      double, std::optional<at::ScalarType>, std::optional<at::ScalarType>),
               input, normalized_shape, weight, eps, weight_offset, normalized_dtype, output_dtype);
+}
+
+Tensor dropout(const Tensor& input, double p, bool train) {
+  INVACT_CALL(dropout, Tensor(const Tensor&, double, bool), input, p, train);
+}
+Tensor& dropout_(Tensor& self, double p, bool train) {
+  INVACT_CALL(dropout_, Tensor & (Tensor&, double, bool), self, p, train);
 }
 #undef INVACT_CALL
 

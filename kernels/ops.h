@@ -124,4 +124,11 @@ INVACT_EXPORT at::Tensor rms_norm_cast(const at::Tensor& input,
                                        std::optional<at::ScalarType> normalized_dtype = {},
                                        std::optional<at::ScalarType> output_dtype = {});
 
+/// at::dropout: with the same generator the result and the gradient are ATen's bit for bit, and as
+/// many random numbers are drawn. Under autograd the node keeps one bit per element, ceil(n / 8)
+/// bytes, and nothing else. With p = 0, or not in training, it returns `input` itself and keeps
+/// nothing. vmap and forward-mode AD raise NotImplementedError.
+INVACT_EXPORT at::Tensor dropout(const at::Tensor& input, double p, bool train);
+INVACT_EXPORT at::Tensor& dropout_(at::Tensor& self, double p, bool train);
+
 }  // namespace invact

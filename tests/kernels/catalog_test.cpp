@@ -26,6 +26,34 @@ TEST(CatalogTest, EveryRowsOperatorExistsWithAtensSchema) {
   }
 }
 
+/// The operator of this name, with the arguments and results of ATen's.
+void expect_atens_schema(std::string_view invact_op, std::string_view aten_op) {
+  const auto ours = c10::Dispatcher::singleton().findSchema({std::string(invact_op), ""});
+  ASSERT_TRUE(ours.has_value()) << invact_op;
+  if (aten_op.empty()) return;
+  const auto atens = c10::Dispatcher::singleton().findSchema({std::string(aten_op), ""});
+  ASSERT_TRUE(atens.has_value()) << aten_op;
+  EXPECT_EQ(ours->schema().arguments(), atens->schema().arguments()) << invact_op;
+  EXPECT_EQ(ours->schema().returns(), atens->schema().returns()) << invact_op;
+}
+
+TEST(CatalogTest, NormsAndDropoutHaveAtensSchemas) {
+  kernels::ensure_registered();
+  for (const kernels::Norm& row : kernels::norms()) expect_atens_schema(row.invact_op, row.aten_op);
+  for (const kernels::Dropout& row : kernels::dropouts()) {
+    expect_atens_schema(row.invact_op, row.aten_op);
+    EXPECT_EQ(kernels::kept_bytes(row, 17), 3);
+  }
+}
+
+TEST(CatalogTest, RecoveryRatiosAreThoseOfTheLimits) {
+  const kernels::RecoveryRatios ratios = kernels::recovery_ratios();
+  EXPECT_EQ(ratios.float64, 64);
+  EXPECT_EQ(ratios.float32, 64);
+  EXPECT_EQ(ratios.bfloat16, 4);
+  EXPECT_EQ(ratios.float16, 8);
+}
+
 TEST(CatalogTest, FindsRowsByOperatorAndVariant) {
   ASSERT_NE(kernels::find_activation("aten::gelu", "tanh"), nullptr);
   EXPECT_EQ(kernels::find_activation("aten::gelu", "tanh")->variant, "tanh");

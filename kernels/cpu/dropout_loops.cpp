@@ -1,0 +1,121 @@
+// Definitions of dropout_loops.h for one instruction set, under the rules of loops.cpp.
+#include "kernels/cpu/dropout_loops.h"
+
+#include <cstring>
+
+#include "kernels/cpu/bit_words.h"
+#include "kernels/cpu/storage_lanes.h"
+#include "kernels/math/host_device.h"
+
+namespace invact::kernels::cpu {
+namespace {
+
+/// Bit i of the byte: the lowest bit of byte i of eight.
+INVACT_HOST_DEVICE uint64_t gather_byte(const uint8_t* drawn) {
+  constexpr uint64_t kLowestBits = 0x0101010101010101u;
+  // Brings bit 8 i to bit 56 + i; no two products meet in one bit.
+  constexpr uint64_t kGather = 0x0102040810204080u;
+  uint64_t eight;
+  memcpy(&eight, drawn, sizeof(eight));
+  return (eight & kLowestBits) * kGather >> 56;
+}
+
+INVACT_HOST_DEVICE uint64_t gather_word(const uint8_t* drawn) {
+  uint64_t word = 0;
+  for (int i = 0; i < kWord; i += 8) word |= gather_byte(drawn + i) << i;
+  return word;
+}
+
+// As ATen: what is dropped is multiplied by zero, which keeps signs, infinities and NaN apart.
+INVACT_HOST_DEVICE void keep_word(const double* input, uint64_t bits, double scale,
+                                  double* output) {
+  for (int i = 0; i < kWord; ++i) output[i] = input[i] * ((bits >> i & 1) != 0 ? scale : 0.0);
+}
+template <class T>
+INVACT_HOST_DEVICE void keep_word(const T* input, uint64_t bits, double scale, T* output) {
+  const Floats kept = math::splat<Floats>(scale);
+  const auto product = [&](int i) {
+    return load_lanes(input + i) * (mask_of(bits >> i) ? kept : Floats{});
+  };
+  for (int i = 0; i < kWord; i += 2 * kLanes) {
+    store_pair(product(i), product(i + kLanes), output + i);
+  }
+}
+
+/// The last elements, fewer than a word.
+template <class T>
+INVACT_HOST_DEVICE void keep_rest(const T* input, uint64_t bits, double scale, T* output,
+                                  size_t count) {
+  T padded[kWord] = {};
+  T result[kWord];
+  memcpy(padded, input, count * sizeof(T));
+  keep_word(padded, bits, scale, result);
+  memcpy(output, result, count * sizeof(T));
+}
+
+template <class T>
+void drop_all(const DropArrays& arrays) {
+  const T* const input = static_cast<const T*>(arrays.input);
+  T* const output = static_cast<T*>(arrays.output);
+  int64_t first = 0;
+  for (; first + kWord <= arrays.count; first += kWord) {
+    const uint64_t bits = gather_word(arrays.drawn + first);
+    store_word(bits, arrays.bits + first / 8);
+    if (output != nullptr) keep_word(input + first, bits, arrays.scale, output + first);
+  }
+  const size_t rest = static_cast<size_t>(arrays.count - first);
+  if (rest == 0) return;
+  uint8_t last_drawn[kWord] = {};
+  memcpy(last_drawn, arrays.drawn + first, rest);
+  const uint64_t bits = gather_word(last_drawn);
+  memcpy(arrays.bits + first / 8, &bits, (rest + 7) / 8);
+  if (output != nullptr) keep_rest(input + first, bits, arrays.scale, output + first, rest);
+}
+
+template <class T>
+void keep_all(const KeepArrays& arrays) {
+  const T* const input = static_cast<const T*>(arrays.input);
+  T* const output = static_cast<T*>(arrays.output);
+  int64_t first = 0;
+  for (; first + kWord <= arrays.count; first += kWord) {
+    keep_word(input + first, load_word(arrays.bits + first / 8), arrays.scale, output + first);
+  }
+  const size_t rest = static_cast<size_t>(arrays.count - first);
+  if (rest == 0) return;
+  uint64_t bits = 0;
+  memcpy(&bits, arrays.bits + first / 8, (rest + 7) / 8);
+  keep_rest(input + first, bits, arrays.scale, output + first, rest);
+}
+
+}  // namespace
+
+namespace INVACT_LOOPS {
+
+void drop(Storage storage, const DropArrays& arrays) {
+  switch (storage) {
+    case Storage::kFloat64:
+      return drop_all<double>(arrays);
+    case Storage::kFloat32:
+      return drop_all<float>(arrays);
+    case Storage::kBFloat16:
+      return drop_all<BFloat16Bits>(arrays);
+    case Storage::kFloat16:
+      return drop_all<HalfBits>(arrays);
+  }
+}
+
+void keep(Storage storage, const KeepArrays& arrays) {
+  switch (storage) {
+    case Storage::kFloat64:
+      return keep_all<double>(arrays);
+    case Storage::kFloat32:
+      return keep_all<float>(arrays);
+    case Storage::kBFloat16:
+      return keep_all<BFloat16Bits>(arrays);
+    case Storage::kFloat16:
+      return keep_all<HalfBits>(arrays);
+  }
+}
+
+}  // namespace INVACT_LOOPS
+}  // namespace invact::kernels::cpu

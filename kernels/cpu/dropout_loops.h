@@ -1,0 +1,38 @@
+// The CPU loops of dropout over flat memory: drawn bytes to bits and output, and the gradient from
+// bits. No torch: compiled twice, like loops.h.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/loops.h"
+
+namespace invact::kernels::cpu {
+
+struct DropArrays {
+  const void* input;
+  const uint8_t* drawn;  ///< One byte per element: 1 where it is kept, else 0.
+  double scale;          ///< Of what is kept; a number of the storage dtype.
+  void* output;          ///< input * (scale or 0); null: the bits alone, and `input` is not read.
+  uint8_t* bits;         ///< As ForwardArrays::bits.
+  int64_t count;
+};
+
+struct KeepArrays {
+  const void* input;
+  const uint8_t* bits;
+  double scale;
+  void* output;  ///< input * (scale or 0)
+  int64_t count;
+};
+
+namespace baseline {
+void drop(Storage storage, const DropArrays& arrays);
+void keep(Storage storage, const KeepArrays& arrays);
+}  // namespace baseline
+
+namespace avx2 {
+void drop(Storage storage, const DropArrays& arrays);
+void keep(Storage storage, const KeepArrays& arrays);
+}  // namespace avx2
+
+}  // namespace invact::kernels::cpu
