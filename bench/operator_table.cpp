@@ -8,7 +8,9 @@
 #include <optional>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
+#include "bench/row_operators.h"
 #include "kernels/operators.h"
 
 namespace invact::bench {
@@ -163,7 +165,11 @@ std::vector<BenchOperator> make_operators() {
 }  // namespace
 
 const std::vector<BenchOperator>& bench_operators() {
-  static const std::vector<BenchOperator> kOperators = make_operators();
+  static const std::vector<BenchOperator> kOperators = [] {
+    std::vector<BenchOperator> operators = make_operators();
+    for (BenchOperator& op : row_operators()) operators.push_back(std::move(op));
+    return operators;
+  }();
   return kOperators;
 }
 
@@ -184,8 +190,8 @@ void prepare(const BenchOperator& op, Arrays& arrays) {
   arrays.branch = at::Tensor();
   arrays.saved = {};
   arrays.scratch = {};
-  if (op.has_own_forward()) {
-    const int64_t bytes = kernels::branch_byte_count(op.function, arrays.input.numel());
+  if (op.function && op.has_own_forward()) {
+    const int64_t bytes = kernels::branch_byte_count(*op.function, arrays.input.numel());
     arrays.branch = at::zeros({bytes}, arrays.input.options().dtype(at::kByte));
   }
   if (op.prepare_aten_backward != nullptr) op.prepare_aten_backward(arrays);
@@ -198,25 +204,27 @@ void prepare(const BenchOperator& op, Arrays& arrays) {
 }
 
 void invact_forward(const BenchOperator& op, Arrays& arrays) {
+  if (op.own_forward != nullptr) return op.own_forward(arrays);
   using Signature = std::tuple<at::Tensor&, at::Tensor&>(const at::Tensor&, std::string_view,
                                                          at::Tensor&, at::Tensor&);
   static const auto kHandle = c10::Dispatcher::singleton()
                                   .findSchemaOrThrow("invact::_activation_forward", "out")
                                   .typed<Signature>();
-  kHandle.call(arrays.input, kernels::function_name(op.function), arrays.output, arrays.branch);
+  kHandle.call(arrays.input, kernels::function_name(*op.function), arrays.output, arrays.branch);
 }
 
 void invact_backward(const BenchOperator& op, Arrays& arrays) {
+  if (op.own_backward != nullptr) return op.own_backward(arrays);
   using Signature =
       at::Tensor&(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                   std::string_view, at::ArrayRef<double>, at::Tensor&);
   static const auto kHandle = c10::Dispatcher::singleton()
                                   .findSchemaOrThrow("invact::_activation_backward", "grad_input")
                                   .typed<Signature>();
-  const std::vector<double> parameters = kernels::function_parameters(op.function);
+  const std::vector<double> parameters = kernels::function_parameters(*op.function);
   kHandle.call(arrays.grad_output, arrays.output,
                arrays.branch.defined() ? std::optional(arrays.branch) : std::nullopt,
-               kernels::function_name(op.function), parameters, arrays.grad_input);
+               kernels::function_name(*op.function), parameters, arrays.grad_input);
 }
 
 }  // namespace invact::bench

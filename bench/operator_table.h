@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,15 +30,20 @@ struct BenchOperator {
   using Gradient = at::Tensor (*)(Arrays&);
 
   std::string name;  ///< Of the operator, with its variant: "gelu_tanh".
-  kernels::ActivationFunction function;
+  /// None for an operator that is no function of one element: `own_forward` and `own_backward` are
+  /// its own then.
+  std::optional<kernels::ActivationFunction> function;
   Call aten_forward;  ///< Writes `output`.
   const char* aten_forward_name;
   Gradient aten_backward;  ///< Gives `grad_input`, or a new tensor where ATen can do no other.
   const char* aten_backward_name;
   Call prepare_aten_backward = nullptr;  ///< Fills `saved` and `scratch`; null: needs neither.
 
-  /// Whether our forward is another one than ATen's: it packs bits.
-  bool has_own_forward() const { return kernels::branch_bits(function) > 0; }
+  Call own_forward = nullptr;   ///< Writes `output` and what our backward reads.
+  Call own_backward = nullptr;  ///< Writes `grad_input`.
+
+  /// Whether our forward is another one than ATen's: it packs bits, or looks at weights.
+  bool has_own_forward() const { return !function || kernels::branch_bits(*function) > 0; }
 };
 
 /// Every operator of the library, with default parameters.
@@ -49,9 +55,10 @@ Arrays make_arrays(at::ScalarType dtype, int64_t count, at::Device device);
 /// The bits of `op`, and what ATen's backward of it needs.
 void prepare(const BenchOperator& op, Arrays& arrays);
 
-/// invact::_activation_forward.out: writes `output` and `branch`.
+/// invact::_activation_forward.out, or the operator's own: writes `output` and `branch`.
 void invact_forward(const BenchOperator& op, Arrays& arrays);
-/// invact::_activation_backward.grad_input: reads `output` and `branch`, writes `grad_input`.
+/// invact::_activation_backward.grad_input, or the operator's own: reads `output` and `branch`,
+/// writes `grad_input`.
 void invact_backward(const BenchOperator& op, Arrays& arrays);
 
 }  // namespace invact::bench
