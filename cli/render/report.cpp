@@ -17,7 +17,7 @@ std::string render_head(const Report& report, const RenderOptions& options) {
   text += fmt::format("  parameters {}, buffers {}\n", format_bytes(report.model.parameter_bytes),
                       format_bytes(report.model.buffer_bytes));
   const std::string autocast =
-      report.run.autocast.empty() ? "" : ", autocast " + report.run.autocast;
+      report.run.autocast.empty() ? "" : fmt::format(", autocast {}", report.run.autocast);
   text += fmt::format("one forward in {} mode on {}, executor {}{}, seed {}", report.run.mode,
                       report.run.device, report.run.executor, autocast, report.run.seed);
   for (const InputRecord& input : report.inputs) {

@@ -103,8 +103,9 @@ std::string render_axis(const MemoryTimeline& timeline, int64_t columns, const M
   if (boundary + 1 < columns) write(boundary + 2, "backward");
   const int64_t time_column = columns - static_cast<int64_t>(time.size());
   if (time_column > boundary + 12) write(time_column, time);
-  return text + std::string(kLabelColumns, ' ') + words.substr(0, words.find_last_not_of(' ') + 1) +
-         "\n";
+  text +=
+      fmt::format("{:{}}{}\n", "", kLabelColumns, words.substr(0, words.find_last_not_of(' ') + 1));
+  return text;
 }
 
 /// "412.5 MiB saved, 128.0 MiB parameters": the kinds that were live, the largest first.
@@ -135,7 +136,7 @@ std::string render_timeline(const Report& report, const RenderOptions& options) 
       fmt::format("LIVE IN ONE STEP (forward and backward; {})", timeline.backend), options.style);
   text += fmt::format(
       "  peak {} in {}{}\n  then live: {}\n", format_bytes(peak.bytes), step_phase_name(peak.phase),
-      peak.op.empty() ? "" : ", while " + peak.op + " ran", kinds_text(peak.live_bytes));
+      peak.op.empty() ? "" : fmt::format(", while {} ran", peak.op), kinds_text(peak.live_bytes));
   text +=
       std::string(static_cast<size_t>(kLabelColumns + column_of(peak.time_ns, timeline, columns)),
                   ' ') +

@@ -18,8 +18,8 @@ using test::expect_golden;
 /// Two linears around a gelu, and one gelu whose output nobody keeps.
 Trace small_trace() {
   Trace trace;
-  trace.model = {"model.pt", "", 1 << 20, 12, true};
-  trace.run = {"cpu", "train", "eager", 7, 2};
+  trace.model = {"model.pt", "", 1 << 20, 12, 1 << 20, true};
+  trace.run = {"cpu", "train", "eager", "", 7, 2};
   trace.inputs = {{"x", {"float32", {8, 16}, 128, 512}, "randn"}};
   trace.modules = {{"", "__torch__.Net"}, {"block.act", "__torch__.torch.nn.GELU"}};
   for (int64_t id = 0; id < 3; ++id)
@@ -65,6 +65,18 @@ Plan small_plan() {
 TEST(RenderTest, Report) {
   expect_golden(render_report(build_report(small_trace()), small_plan(), {{}, 2, false}),
                 "analyze.txt");
+}
+
+TEST(RenderTest, BothExecutors) {
+  Report report = build_report(small_trace());
+  report.run.executor = "default";
+  report.run.autocast = "bfloat16";
+  report.executors.emplace();
+  report.executors->eager = {4, 4, 10 << 20, 0, 0, 0};
+  report.executors->profiling = report.totals;
+  report.executors->only_eager = {{"float32", {8, 4}, "aten::gelu", 1, 1 << 20}};
+  report.executors->only_profiling = {{"bool", {8}, "prim::DifferentiableGraph", 3, 24}};
+  expect_golden(render_report(report, small_plan(), {{}, 2, false}), "analyze_executors.txt");
 }
 
 TEST(RenderTest, SitesWithDetails) {
