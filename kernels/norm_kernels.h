@@ -114,8 +114,12 @@ struct NormKernels {
   static bool recoverable(const std::optional<at::Tensor>& weight,
                           const std::optional<at::Tensor>& bias, double weight_offset,
                           at::ScalarType dtype) {
-    return Device::recoverable({weight.value_or(at::Tensor()), bias.value_or(at::Tensor())},
-                               weight_offset, dtype);
+    const NormParameters given{weight.value_or(at::Tensor()), bias.value_or(at::Tensor())};
+    TORCH_CHECK(given.weight.defined() || given.bias.defined(), "invact: neither weight nor bias");
+    TORCH_CHECK(!given.weight.defined() || !given.bias.defined() ||
+                    given.weight.numel() == given.bias.numel(),
+                "invact: weight and bias of different sizes");
+    return Device::recoverable(given, weight_offset, dtype);
   }
 
   static void register_in(torch::Library& m) {

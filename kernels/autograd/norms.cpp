@@ -137,18 +137,27 @@ struct Norm : Function<Norm> {
   }
 };
 
-bool has_kernels(const at::Tensor& input) {
-  const at::ScalarType dtype = input.scalar_type();
-  const bool has_dtype =
-      dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf;
-  return has_dtype && (input.is_cpu() || input.is_cuda() || input.is_meta());
+/// Otherwise the call is ATen's, which raises an error or runs on another device.
+bool has_kernels(const at::Tensor& input, const NormParameters& parameters) {
+  for (const at::Tensor& tensor : {input, parameters.weight, parameters.bias}) {
+    if (!tensor.defined()) continue;
+    const at::ScalarType dtype = tensor.scalar_type();
+    const bool has_dtype =
+        dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf;
+    if (!has_dtype || tensor.device() != input.device()) return false;
+  }
+  if (parameters.weight.defined() && parameters.bias.defined() &&
+      parameters.weight.sym_numel() != parameters.bias.sym_numel()) {
+    return false;
+  }
+  return input.is_cpu() || input.is_cuda() || input.is_meta();
 }
 
 /// Whether this call keeps its output: a gradient is asked for that x_hat is needed for, and weight
 /// and bias let an output of `output_dtype` tell it.
 bool keeps_output(const at::Tensor& input, const NormParameters& parameters, double weight_offset,
                   at::ScalarType output_dtype) {
-  if (!torch::autograd::GradMode::is_enabled() || !has_kernels(input)) return false;
+  if (!torch::autograd::GradMode::is_enabled() || !has_kernels(input, parameters)) return false;
   const at::Tensor& weight = parameters.weight;
   if (!input.requires_grad() && !(weight.defined() && weight.requires_grad())) return false;
   at::AutoDispatchBelowADInplaceOrView guard;

@@ -268,6 +268,14 @@ TEST_P(NormTest, WrongArgumentsRaiseAtensErrors) {
   wrong.normalized_shape = {23};
   EXPECT_EQ(error_of([&] { call(norm().invact, wrong); }),
             error_of([&] { call(norm().aten, wrong); }));
+  NormInputs short_bias = inputs({6, 24}).tracked();
+  short_bias.bias = at::ones({3});
+  EXPECT_EQ(error_of([&] { call(norm().invact, short_bias); }),
+            error_of([&] { call(norm().aten, short_bias); }));
+  NormInputs integer_weight = inputs({6, 24}).tracked();
+  integer_weight.weight = at::ones({24}, at::kInt);
+  EXPECT_EQ(error_of([&] { call(norm().invact, integer_weight); }),
+            error_of([&] { call(norm().aten, integer_weight); }));
   NormInputs integers = norm_inputs({6, 24}, 1, at::kFloat, false, false);
   integers.input = integers.input.to(at::kInt);
   EXPECT_EQ(error_of([&] { call(norm().invact, integers); }),
