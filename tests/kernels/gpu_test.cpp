@@ -1,20 +1,17 @@
 // The CUDA kernels: forward bit for bit with ATen's CUDA operators, bits and gradients against the
-// CPU kernels, the edges that only exist there. Without a device every test skips with a reason;
-// INVACT_REQUIRE_GPU=1 turns that into a failure.
+// CPU kernels, the edges that only exist there.
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/cuda/CUDAGraph.h>
-#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <string>
 
 #include "kernels/ops.h"
+#include "tests/kernels/gpu_device.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/reference.h"
 #include "tests/kernels/saved_tensor_recorder.h"
@@ -25,14 +22,7 @@ namespace {
 
 class GpuTest : public ::testing::TestWithParam<size_t> {
  protected:
-  void SetUp() override {
-    if (c10::cuda::device_count() > 0) return;
-    const char* required = std::getenv("INVACT_REQUIRE_GPU");
-    if (required != nullptr && std::string(required) == "1") {
-      GTEST_FAIL() << "INVACT_REQUIRE_GPU=1 and no CUDA device";
-    }
-    GTEST_SKIP() << "no CUDA device; INVACT_REQUIRE_GPU=1 makes this a failure";
-  }
+  void SetUp() override { require_gpu(); }
   const OpCase& op() const { return op_cases()[GetParam()]; }
   /// Of an operator with a branch bit: they come first, in the order of references().
   const Reference& reference() const { return references()[GetParam()]; }
@@ -40,8 +30,6 @@ class GpuTest : public ::testing::TestWithParam<size_t> {
 
 /// Operators that have a branch bit.
 class BranchedGpuTest : public GpuTest {};
-
-const at::Device kGpu(at::kCUDA, 0);
 
 TEST_P(GpuTest, ForwardEqualsAtenBitForBitInEveryLayout) {
   for (const at::ScalarType dtype : kDtypes) {
