@@ -23,7 +23,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kKindText
     {"activation", "An activation function's input is kept while its output is kept too."},
     {"composite", "Intermediate results of a function that is written out are kept."},
     {"norm", "A norm's input is kept while its output is kept too."},
-    {"gate", "A product is kept while its factors are kept too."},
+    {"gate", "A product is kept while what it is made of is kept too."},
     {"dropout", "A dropout mask is kept as a tensor where a bit per element says the same."},
     {"cast", "The same values are kept in two dtypes."},
     {"copy", "The same values are kept twice."},

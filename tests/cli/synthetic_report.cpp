@@ -9,8 +9,8 @@ constexpr int64_t kMiB = 1 << 20;
 
 Trace small_trace() {
   Trace trace;
-  trace.model = {"model.pt", std::string(64, 'a'), kMiB, 12, true};
-  trace.run = {"cuda:1", "train", "eager", 7, 2};
+  trace.model = {"model.pt", std::string(64, 'a'), kMiB, 12, kMiB, true};
+  trace.run = {"cuda:1", "train", "eager", "", 7, 2};
   trace.inputs = {{"x", {"float32", {8, 16}, 128, 512}, "randn"}, {"p", {"float32", {}, 1, 4}, ""}};
   trace.modules = {{"", "__torch__.Net"}, {"act", "__torch__.torch.nn.GELU"}};
   const char* const ops[] = {"aten::linear", "aten::gelu", "aten::linear"};

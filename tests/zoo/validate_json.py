@@ -2,7 +2,8 @@
 """Checks documents against a schema of schemas/, and that rows add up: of an analyze document to its totals, of a diff to
 the change of the total; that results of a SARIF file point to their rules.
 
-validate_json.py analyze FILE.json ...      also diff, ops, rewrite, sarif, verify; cuda: that member of an analyze document alone
+validate_json.py analyze FILE.json ...      also diff, ops, rewrite, sarif, verify
+validate_json.py cuda FILE.json ...         that member of an analyze document alone
 validate_json.py sarif FILE.sarif --also sarif-schema-2.1.0.json    against the standard's own schema as well
 """
 
@@ -104,7 +105,8 @@ def _other_faults(schema: pathlib.Path, document: Any) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("schema", choices=["cuda", *sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json"))])
+    schemas = sorted(path.name.split(".")[0] for path in SCHEMAS.glob("*.schema.json"))
+    parser.add_argument("schema", choices=["cuda", *schemas])
     parser.add_argument("files", nargs="+", type=argparse.FileType(), help="- for stdin")
     parser.add_argument("--also", type=pathlib.Path, metavar="SCHEMA", help="check against this schema as well")
     options = parser.parse_args()
