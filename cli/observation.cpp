@@ -1,6 +1,7 @@
 #include "cli/observation.h"
 
 #include "analyzer/device_json.h"
+#include "analyzer/device_step.h"
 #include "analyzer/json.h"
 #include "cli/source_path.h"
 #include "rewriter/json.h"
