@@ -99,7 +99,10 @@ TEST(InputsTest, PlainValues) {
   EXPECT_EQ(inputs.values[3].toStringRef(), "8x16");
   EXPECT_EQ(inputs.values[4].toDouble(), 4);
   ASSERT_EQ(inputs.records.size(), 5u);
-  EXPECT_EQ(inputs.records[0], (InputRecord{"n", {"int", {}, 1, 0}, "-3"}));
+  const InputRecord& record = inputs.records[0];
+  EXPECT_EQ(record.name, "n");
+  EXPECT_EQ(record.tensor, (TensorFacts{"int", {}, 1, 0}));
+  EXPECT_EQ(record.fill, "-3");
 }
 
 TEST(InputsTest, PlainValuesOfAnotherType) {

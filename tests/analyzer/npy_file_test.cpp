@@ -1,6 +1,7 @@
 #include "analyzer/npy_file.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,9 +22,8 @@ std::vector<char> bytes_of(const std::string& text) {
 /// The bytes that numpy.save writes: magic, version, length, header padded to 64, data.
 std::string npy(const std::string& descr, const std::string& shape, const std::string& data,
                 bool fortran = false, int version = 1) {
-  std::string header = "{'descr': '" + descr +
-                       "', 'fortran_order': " + (fortran ? "True" : "False") +
-                       ", 'shape': " + shape + ", }";
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr,
+                                   fortran ? "True" : "False", shape);
   const size_t length_bytes = version == 1 ? 2 : 4;
   while ((8 + length_bytes + header.size() + 1) % 64 != 0) header += ' ';
   header += '\n';
