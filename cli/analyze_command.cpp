@@ -62,7 +62,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
                         (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
                         render_gates(ci.gates, render));
   }
-  write_pictures(options.pictures, observation, global);
+  write_pictures(options.pictures, observation, document, global);
   write_ci_outputs(options.ci, ci, options.top);
   return ci.passed() ? kExitDone : kExitGateFailed;
 }

@@ -34,8 +34,8 @@ void add_trace_option(CLI::App& command, PictureOptions& options) {
 }
 
 void write_pictures(const PictureOptions& options, const Observation& observation,
-                    const GlobalOptions& global) {
-  if (!options.html.empty()) write_text(options.html, html_page(analyze_document(observation)));
+                    const nlohmann::ordered_json& document, const GlobalOptions& global) {
+  if (!options.html.empty()) write_text(options.html, html_page(document));
   if (options.trace.empty()) return;
   const auto trace = chrome_trace(observation.report);
   write_text(options.trace,

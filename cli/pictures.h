@@ -17,8 +17,8 @@ struct PictureOptions {
 void add_html_option(CLI::App& command, PictureOptions& options);
 void add_trace_option(CLI::App& command, PictureOptions& options);
 
-/// What `analyze` was asked for; nothing where no flag was given.
+/// What `analyze` was asked for; nothing where no flag was given. `document`: of the observation.
 void write_pictures(const PictureOptions& options, const Observation& observation,
-                    const GlobalOptions& global);
+                    const nlohmann::ordered_json& document, const GlobalOptions& global);
 
 }  // namespace invact

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 namespace invact {
 
@@ -93,6 +94,20 @@ std::string bar_text(int64_t part, int64_t whole, int64_t width, const Canvas& c
   return text + std::string(static_cast<size_t>(width - filled), ' ');
 }
 
+namespace {
+
+/// Text and note of a row, as much as its line has room for: the note gives way first.
+std::pair<std::string, std::string> fit(const Row& row, const Canvas& canvas) {
+  constexpr int64_t kNumberColumns = 30;
+  constexpr int64_t kLeastNote = 18;
+  const int64_t room = canvas.width - kNumberColumns;
+  const std::string note =
+      shorten(row.note, std::max(room - display_width(row.text), kLeastNote), canvas);
+  return {shorten(row.text, room - display_width(note), canvas), note};
+}
+
+}  // namespace
+
 std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOptions& options) {
   std::stable_sort(rows.begin(), rows.end(),
                    [](const Row& a, const Row& b) { return a.bytes > b.bytes; });
@@ -100,13 +115,10 @@ std::string render_rows(std::vector<Row> rows, int64_t total, const RenderOption
   Row rest;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (static_cast<int64_t>(i) < options.top) {
-      constexpr int64_t kNumberColumns = 30;
       const Row& row = rows[i];
-      const std::string shown =
-          shorten(row.text, options.canvas.width - kNumberColumns - display_width(row.note),
-                  options.canvas);
+      const auto [shown, note] = fit(row, options.canvas);
       text += fmt::format("  {:>10}  {:>5.1f} %  {:>5}  {}{}{}{}\n", format_bytes(row.bytes),
-                          percent(row.bytes, total), row.count, shown, options.style.dim, row.note,
+                          percent(row.bytes, total), row.count, shown, options.style.dim, note,
                           options.style.reset);
     } else {
       rest.bytes += rows[i].bytes;

@@ -91,7 +91,9 @@ std::string render_axis(const MemoryTimeline& timeline, int64_t columns, const M
   std::string line;
   for (int64_t i = 0; i < columns; ++i) line += i == boundary ? marks.boundary : marks.axis;
   std::string text = fmt::format("  {:>10} {}{}\n", "0 B", marks.corner, line);
-  const std::string time = fmt::format("{:.1f} ms", static_cast<double>(timeline.end_ns) / 1e6);
+  const double milliseconds = static_cast<double>(timeline.end_ns) / 1e6;
+  const std::string time = milliseconds < 10'000 ? fmt::format("{:.1f} ms", milliseconds)
+                                                 : fmt::format("{:.1f} s", milliseconds / 1000);
   std::string words(static_cast<size_t>(columns), ' ');
   const auto write = [&](int64_t at, const std::string& word) {
     if (at < 0 || at + static_cast<int64_t>(word.size()) > columns) return;

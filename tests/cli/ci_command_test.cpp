@@ -190,7 +190,7 @@ TEST(AnalyzeFormatsTest, StdoutStaysOneDocument) {
   const Outcome report = run_invact(analyze + "--json -");
   EXPECT_EQ(json::parse(report.out)["gates"][0]["passed"], false);
   EXPECT_THAT(report.err, AllOf(HasSubstr("::error title=invact gate/max-saved::"),
-                                HasSubstr("::warning title=invact kept-twice/activation::")));
+                                HasSubstr("title=invact kept-twice/activation::")));
   const Outcome sarif = run_invact(analyze + "--sarif -");
   EXPECT_EQ(json::parse(sarif.out)["runs"][0]["results"].size(), 2u);
   EXPECT_THAT(run_invact(analyze + "--junit -").out, StartsWith("<?xml"));

@@ -36,6 +36,7 @@ Trace small_trace() {
   call("aten::gelu", "block.act", 6);
   call("aten::linear", "", 7);
   trace.calls[1].output = StorageId{2};
+  trace.calls[1].outputs = {StorageId{2}};
   for (int64_t id = 0; id < 3; ++id) {
     trace.saved.push_back({{id}, {id}, {"float32", {8, 98304}, 786432, 3 << 20}});
   }

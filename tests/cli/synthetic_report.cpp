@@ -25,6 +25,7 @@ Trace small_trace() {
     trace.saved.push_back({{id}, {id}, {"float32", {8, 98304}, 786432, 3 * kMiB}});
   }
   trace.calls[1].output = StorageId{2};
+  trace.calls[1].outputs = {StorageId{2}};
   return trace;
 }
 
