@@ -132,7 +132,9 @@ class TimelineChart {
       ["kept storages released later", held]];
   }
 
+  /** A key may come before the first frame was drawn. */
   showCursor() {
+    if (!this.cursor) this.draw();
     const x = this.x(this.timeline.points[this.index][0]);
     this.cursor.setAttribute("x1", x);
     this.cursor.setAttribute("x2", x);
@@ -142,7 +144,7 @@ class TimelineChart {
   }
 
   hideCursor() {
-    this.cursor.style.visibility = "hidden";
+    if (this.cursor) this.cursor.style.visibility = "hidden";
     hideTooltip();
   }
 
