@@ -12,6 +12,8 @@ class Icicle {
     this.canvas = element("div", { class: "icicle", role: "tree", "aria-label": "Modules by saved bytes" });
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
     this.canvas.addEventListener("pointerleave", hideTooltip);
+    // Once its place in the page has a size, which is when the script that makes the page has run.
+    queueMicrotask(() => this.resize());
     new ResizeObserver(() => requestAnimationFrame(() => this.resize())).observe(this.canvas);
     this.zoom(root);
   }

@@ -22,6 +22,8 @@ class TimelineChart {
     this.box.addEventListener("pointerleave", () => this.hideCursor());
     this.box.addEventListener("blur", () => this.hideCursor());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
+    // Once its place in the page has a size, which is when the script that makes the page has run.
+    queueMicrotask(() => this.draw());
     new ResizeObserver(() => requestAnimationFrame(() => this.draw())).observe(this.box);
     this.setIndex(this.peakIndex());
   }
@@ -132,9 +134,7 @@ class TimelineChart {
       ["kept storages released later", held]];
   }
 
-  /** A key may come before the first frame was drawn. */
   showCursor() {
-    if (!this.cursor) this.draw();
     const x = this.x(this.timeline.points[this.index][0]);
     this.cursor.setAttribute("x1", x);
     this.cursor.setAttribute("x2", x);
@@ -144,7 +144,7 @@ class TimelineChart {
   }
 
   hideCursor() {
-    if (this.cursor) this.cursor.style.visibility = "hidden";
+    this.cursor.style.visibility = "hidden";
     hideTooltip();
   }
 

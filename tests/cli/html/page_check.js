@@ -96,7 +96,7 @@ function toggleTheme() {
 }
 
 const TABLES = ["executors-table", "twice-table", "sites-table", "modules-table", "storages-table"];
-await wait(300);
+await wait(0);
 const result = {
   title: document.title,
   totals: Object.fromEntries([...document.querySelectorAll("[data-total]")].map((node) => [node.dataset.total, bytesOf(node)])),
