@@ -90,7 +90,7 @@ function shortNumber(value) {
 function makeTotalsSection(page, root) {
   const { report, after, verification } = page;
   const section = makeSection("totals", "Totals", "", makeHeadline(report, after), makeMeters(report, after),
-    ...(verification ? [element("h3", {}, "Before and after are the same model"), ...makeVerification(verification)] : []));
+    ...(verification ? [element("h3", {}, "Verification"), ...makeVerification(verification)] : []));
   section.querySelector("h2").classList.add("visually-hidden");
   const leftOut = page.left_out.find((entry) => entry.list === "storages");
   for (const fault of findSumFaults(report, root, leftOut)) section.append(element("p", { class: "callout bad", role: "alert" }, fault));
