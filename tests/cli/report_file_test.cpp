@@ -82,7 +82,7 @@ TEST(ReportFileTest, ReadsSchemaOneDotZero) {
     duplicate["kept_storage"] = 2;
   }
   ReportFile expected = report_from_json(small_document(), "old.json");
-  expected.duplicates[0].advice = "";
+  expected.duplicates.at(0).advice = "";
   EXPECT_EQ(report_from_json(document, "old.json"), expected);
   document.erase("duplicates");  // 1.0 did not require them
   EXPECT_EQ(refusal(document), "");
