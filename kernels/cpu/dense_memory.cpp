@@ -3,7 +3,6 @@
 #include <ATen/TensorIterator.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/TensorImpl.h>
-#include <c10/util/Exception.h>
 
 #include <algorithm>
 
@@ -24,22 +23,6 @@ void for_each_flat_range(at::Tensor& flat, int64_t grain,
 }
 
 }  // namespace
-
-Storage storage_of(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kDouble:
-      return Storage::kFloat64;
-    case at::kFloat:
-      return Storage::kFloat32;
-    case at::kBFloat16:
-      return Storage::kBFloat16;
-    case at::kHalf:
-      return Storage::kFloat16;
-    default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, "invact: operators are not implemented for dtype ", dtype,
-                                  "; supported are float64, float32, bfloat16 and float16");
-  }
-}
 
 at::Tensor flat_range(const at::Tensor& tensor, int64_t first, int64_t count) {
   at::Tensor range = at::detail::make_tensor<c10::TensorImpl>(

@@ -1,9 +1,8 @@
-// A dense tensor's memory as the CPU kernels see it: its dtype as the loops name it, addresses of
-// elements, and ranges of elements on ATen's threads. Internal.
+// A dense tensor's memory as the CPU kernels see it: addresses of elements, and ranges of elements
+// on ATen's threads. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <c10/core/ScalarType.h>
 
 #include <cstdint>
 #include <functional>
@@ -11,12 +10,6 @@
 #include "kernels/cpu/loops.h"
 
 namespace invact::kernels::cpu {
-
-/// @throws NotImplementedError for a dtype that the loops do not have.
-Storage storage_of(at::ScalarType dtype);
-inline Storage storage_of(const at::Tensor& tensor) {
-  return storage_of(tensor.scalar_type());
-}
 
 inline const char* at_element(const at::Tensor& tensor, int64_t element) {
   return static_cast<const char*>(tensor.const_data_ptr()) + element * tensor.element_size();

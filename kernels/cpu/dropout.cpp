@@ -14,6 +14,7 @@
 #include "kernels/cpu/dropout_loops.h"
 #include "kernels/device_kernels.h"
 #include "kernels/dropout_operators.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
@@ -41,7 +42,7 @@ at::Tensor drop(const at::Tensor& drawn, const at::Tensor& input, const at::Tens
                 double scale) {
   at::Tensor kept = empty_bits(drawn);
   uint8_t* const bits = kept.mutable_data_ptr<uint8_t>();
-  const cpu::Storage storage = cpu::storage_of(input);
+  const Storage storage = storage_of(input);
   const auto loop = cpu::has_avx2() ? &cpu::avx2::drop : &cpu::baseline::drop;
   char* const to = output.defined() ? static_cast<char*>(output.mutable_data_ptr()) : nullptr;
   const uint8_t* const bytes = static_cast<const uint8_t*>(drawn.const_data_ptr());
@@ -54,7 +55,7 @@ at::Tensor drop(const at::Tensor& drawn, const at::Tensor& input, const at::Tens
 }
 
 void keep(const at::Tensor& input, const at::Tensor& kept, double scale, at::Tensor& output) {
-  const cpu::Storage storage = cpu::storage_of(input);
+  const Storage storage = storage_of(input);
   const auto loop = cpu::has_avx2() ? &cpu::avx2::keep : &cpu::baseline::keep;
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const uint8_t* const bits = kept.const_data_ptr<uint8_t>();
@@ -79,7 +80,7 @@ std::tuple<at::Tensor, at::Tensor> noise_and_bits(const at::Tensor& drawn, doubl
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
-  cpu::storage_of(input);  // refuses other dtypes before anything is drawn
+  storage_of(input);  // refuses other dtypes before anything is drawn
   const at::Tensor drawn = drawn_like(input, p);
   const double scale = kept_scale(input.scalar_type(), p);
   if (!is_dense_like(input, drawn)) {
@@ -92,7 +93,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
 }
 
 at::Tensor forward_in_place(at::Tensor& self, double p) {
-  cpu::storage_of(self);
+  storage_of(self);
   const at::Tensor drawn = drawn_like(self, p);
   const double scale = kept_scale(self.scalar_type(), p);
   if (is_dense_like(self, drawn)) return drop(drawn, self, self, scale);

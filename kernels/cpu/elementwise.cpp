@@ -23,6 +23,7 @@
 #include "kernels/aten_forward.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
@@ -32,7 +33,6 @@ using cpu::flat_range;
 using cpu::for_each_block_range;
 using cpu::for_each_range;
 using cpu::next_block;
-using cpu::storage_of;
 
 /// Elements of one call of ATen's kernel: input and output stay in the second-level cache until the
 /// bits are packed.
@@ -41,7 +41,7 @@ static_assert(kChunk % cpu::kBlock == 0);
 
 void pack(const ActivationFunction& function, const at::Tensor& input, const at::Tensor& output,
           uint8_t* bits, int64_t first, int64_t count) {
-  const cpu::Storage storage = storage_of(input);
+  const Storage storage = storage_of(input);
   const cpu::ForwardArrays arrays{at_element(input, first), at_element(output, first),
                                   bits + first / 8, count};
   std::visit(
@@ -150,7 +150,7 @@ struct CpuKernels {
   }
 
   static void backward(const ActivationFunction& function, const GradientTensors& tensors) {
-    const cpu::Storage storage = storage_of(tensors.output);
+    const Storage storage = storage_of(tensors.output);
     char* const grad_input = static_cast<char*>(tensors.grad_input.mutable_data_ptr());
     const int64_t element_bytes = tensors.output.element_size();
     const uint8_t* const bits =

@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-namespace invact::kernels::cpu {
+#include "kernels/storage.h"
 
-enum class Storage { kFloat64, kFloat32, kBFloat16, kFloat16 };
+namespace invact::kernels::cpu {
 
 /// Loops begin at multiples of it, counted from the tensor's first element: one word of bits,
 /// within which refinement codes stay (refinement.h).

@@ -10,6 +10,7 @@
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/norm_loops.h"
 #include "kernels/norm_kernels.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
@@ -69,7 +70,7 @@ void add_blocks(const at::Tensor& sums, int64_t which, const Real* scale, at::Te
 
 template <class Real>
 void differentiate(const NormGradient& gradient) {
-  const cpu::Storage storage = cpu::storage_of(gradient.output);
+  const Storage storage = storage_of(gradient.output);
   const at::Tensor parameters =
       gradient.is_affine() ? padded_parameters<Real>(gradient) : at::Tensor();
   const auto parameter = [&](ParameterRow row) -> const Real* {
@@ -152,8 +153,8 @@ struct CpuNorms {
       return tensor.defined() ? tensor.const_data_ptr() : nullptr;
     };
     return (cpu::has_avx2() ? &cpu::avx2::is_recoverable : &cpu::baseline::is_recoverable)(
-        cpu::storage_of(dtype), {cpu::storage_of(any), address(parameters.weight),
-                                 address(parameters.bias), weight_offset, any.numel()});
+        storage_of(dtype), {storage_of(any), address(parameters.weight), address(parameters.bias),
+                            weight_offset, any.numel()});
   }
 };
 

@@ -12,9 +12,9 @@
 #include <tuple>
 
 #include "kernels/cuda/dropout_loops.h"
-#include "kernels/cuda/storage_of.h"
 #include "kernels/device_kernels.h"
 #include "kernels/dropout_operators.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
@@ -29,7 +29,7 @@ at::Tensor pack(const at::Tensor& drawn) {
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
-  cuda::storage_of(input);  // refuses other dtypes before anything is drawn
+  storage_of(input);  // refuses other dtypes before anything is drawn
   auto [output, drawn] = at::native_dropout(input, p, /*train=*/true);
   const at::Tensor like = at::empty_like(input, input.options().device(at::kMeta));
   return {std::move(output), pack(in_memory_order(drawn, like.strides()))};
@@ -37,7 +37,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
 
 /// ATen's dropout_ draws as bernoulli_ does, otherwise than native_dropout.
 at::Tensor forward_in_place(at::Tensor& self, double p) {
-  cuda::storage_of(self);
+  storage_of(self);
   const at::Tensor noise = at::empty_like(self).bernoulli_(1 - p);
   const at::Tensor drawn = noise.to(at::kBool);
   self.mul_(noise.div_(1 - p));
@@ -59,7 +59,7 @@ at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& kept, at::I
   const c10::cuda::CUDAGuard guard(grad_output.device());
   const at::Tensor ordered = in_memory_order(grad_output, strides);
   const at::Tensor bits = kept.contiguous();
-  cuda::launch_keep(cuda::storage_of(grad_output), ordered.const_data_ptr(),
+  cuda::launch_keep(storage_of(grad_output), ordered.const_data_ptr(),
                     bits.const_data_ptr<uint8_t>(), kept_scale(grad_output, p, in_place),
                     grad_input.mutable_data_ptr(), grad_input.numel(),
                     c10::cuda::getCurrentCUDAStream());

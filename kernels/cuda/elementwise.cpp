@@ -10,12 +10,10 @@
 
 #include "kernels/aten_forward.h"
 #include "kernels/cuda/loops.h"
-#include "kernels/cuda/storage_of.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
-
-using cuda::storage_of;
 
 // No refinement codes on the GPU: its backward would have to read them.
 void pack(const ActivationFunction& function, const at::Tensor& input, at::Tensor& branch) {

@@ -7,9 +7,9 @@
 
 #include <cstdint>
 
-namespace invact::kernels::cuda {
+#include "kernels/storage.h"
 
-enum class Storage { kFloat64, kFloat32, kBFloat16, kFloat16 };
+namespace invact::kernels::cuda {
 
 /// Of a function with a branch bit. bits: ceil(count / 8) bytes; element i is bit i % 8 of byte i /
 /// 8; unused bits of the last byte are zero. count > 0.

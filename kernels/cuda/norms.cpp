@@ -7,8 +7,8 @@
 
 #include "kernels/cuda/norm_loops.h"
 #include "kernels/cuda/recovery_cache.h"
-#include "kernels/cuda/storage_of.h"
 #include "kernels/norm_kernels.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
@@ -28,7 +28,7 @@ struct CudaNorms {
                                gradient.rstd.options());
     }
     cuda::launch_norm_gradient(
-        cuda::storage_of(gradient.output), gradient.is_centered,
+        storage_of(gradient.output), gradient.is_centered,
         {address(gradient.grad_output), address(gradient.output), address(gradient.rstd),
          address(gradient.parameters.weight), address(gradient.parameters.bias),
          writable(gradient.grad_input), writable(partial_sums), writable(gradient.grad_weight),

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "kernels/cuda/norm_loops.h"
-#include "kernels/cuda/storage_of.h"
 #include "kernels/norm_kernels.h"
+#include "kernels/storage_of.h"
 
 namespace invact::kernels::cuda {
 namespace {

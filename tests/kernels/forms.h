@@ -11,7 +11,7 @@
 namespace invact::testing {
 
 using kernels::ActivationFunction;
-using kernels::cpu::Storage;
+using kernels::Storage;
 
 /// Values of y that the storage dtype can hold, and their branch bits.
 struct StoredOutputs {

@@ -1,13 +1,13 @@
-// A tensor's dtype as the CUDA launches name it. Internal.
+// A tensor's dtype as loops and launches name it. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
 #include <c10/util/Exception.h>
 
-#include "kernels/cuda/loops.h"
+#include "kernels/storage.h"
 
-namespace invact::kernels::cuda {
+namespace invact::kernels {
 
 /// @throws NotImplementedError for a dtype that the kernels do not have.
 inline Storage storage_of(at::ScalarType dtype) {
@@ -29,4 +29,4 @@ inline Storage storage_of(const at::Tensor& tensor) {
   return storage_of(tensor.scalar_type());
 }
 
-}  // namespace invact::kernels::cuda
+}  // namespace invact::kernels
