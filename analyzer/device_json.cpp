@@ -24,7 +24,7 @@ Json levels_json(const DeviceReport& report) {
 Json operators_json(const std::vector<OperatorTime>& operators) {
   Json array = Json::array();
   for (const OperatorTime& row : operators) {
-    array.push_back({{"module", row.place.attributed ? Json(row.place.module_path) : Json(nullptr)},
+    array.push_back({{"module", module_or_null(row.place)},
                      {"op", row.place.op},
                      {"source", to_json(row.place.source)},
                      {"calls", row.call_count},

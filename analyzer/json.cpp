@@ -9,10 +9,6 @@ Json tensor_json(const TensorFacts& tensor) {
   return {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
 }
 
-Json module_or_null(const OperatorCall& call) {
-  return call.attributed ? Json(call.module_path) : Json(nullptr);
-}
-
 Json storages_json(const Report& report) {
   Json array = Json::array();
   for (const StorageRow& row : report.storages) {
@@ -134,6 +130,10 @@ Json to_json(const std::vector<InputRecord>& inputs) {
     array.push_back(std::move(entry));
   }
   return array;
+}
+
+Json module_or_null(const OperatorCall& call) {
+  return call.attributed ? Json(call.module_path) : Json(nullptr);
 }
 
 Json to_json(const SourceLocation& source) {

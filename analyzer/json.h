@@ -21,6 +21,9 @@ nlohmann::ordered_json to_json(const Report& report);
 
 nlohmann::ordered_json to_json(const std::vector<InputRecord>& inputs);
 
+/// The module that the call's code belongs to; null where it could not be attributed.
+nlohmann::ordered_json module_or_null(const OperatorCall& call);
+
 /// {"file": ..., "line": ...}; null where the source is unknown.
 nlohmann::ordered_json to_json(const SourceLocation& source);
 

@@ -175,6 +175,20 @@ void run_backward(const Model& model, const std::vector<StepResult::Named>& outp
   run_model(model, "backward", [&] { torch::autograd::backward(roots, cotangents); });
 }
 
+/// One step; its gradients stay in the model. @returns the floating outputs.
+std::vector<StepResult::Named> forward_and_backward(
+    Model& model, const ModelInputs& inputs, const RunSettings& settings,
+    const std::function<void()>& at_end_of_forward = [] {}) {
+  std::vector<StepResult::Named> outputs;
+  {
+    const c10::IValue output = run_forward(model, inputs, settings);
+    at_end_of_forward();
+    flatten(output, "output", outputs);
+  }
+  run_backward(model, outputs, settings.seed);
+  return outputs;
+}
+
 }  // namespace
 
 c10::Device parse_device(const std::string& text) {
@@ -241,15 +255,10 @@ Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings
 void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,
                     Trace& trace) {
   drop_gradients(model);
-  const BufferGuard buffers(model);
+  const BufferGuard buffers(model);  // Its copies are none of the step's allocations.
   AllocationRecorder allocations(settings.device);
-  std::vector<StepResult::Named> outputs;
-  {
-    const c10::IValue output = run_forward(model, inputs, settings);
-    allocations.end_forward();
-    flatten(output, "output", outputs);
-  }
-  run_backward(model, outputs, settings.seed);
+  const auto outputs =
+      forward_and_backward(model, inputs, settings, [&] { allocations.end_forward(); });
   std::vector<const void*> gradients;
   for (const at::Tensor& parameter : model.module.parameters()) {
     if (parameter.grad().defined() && parameter.grad().has_storage()) {
@@ -267,11 +276,7 @@ StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& 
   drop_gradients(model);
   const BufferGuard buffers(model);
   StepResult result;
-  {
-    const c10::IValue output = run_forward(model, inputs, settings);
-    flatten(output, "output", result.outputs);
-  }
-  run_backward(model, result.outputs, settings.seed);
+  result.outputs = forward_and_backward(model, inputs, settings);
   for (auto& output : result.outputs) output.value = output.value.detach();
   for (const auto& parameter : model.module.named_parameters()) {
     if (!parameter.value.requires_grad()) continue;
