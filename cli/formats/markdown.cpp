@@ -6,7 +6,7 @@
 
 #include "cli/render.h"
 #include "cli/render/diff.h"
-#include "cli/source_path.h"
+#include "cli/render/text.h"
 
 namespace invact {
 namespace {
@@ -25,16 +25,10 @@ std::string escaped(const std::string& text) {
   return result;
 }
 
-std::string bytes_or_dash(const std::optional<int64_t>& bytes) {
-  return bytes ? format_bytes(*bytes) : "-";
-}
-
 std::string totals_table(const ReportTotals& totals) {
   const auto row = [&](const char* name, int64_t bytes) {
-    const double part = totals.saved_bytes > 0 ? 100.0 * static_cast<double>(bytes) /
-                                                     static_cast<double>(totals.saved_bytes)
-                                               : 0;
-    return fmt::format("| {} | {} | {:.1f} % |\n", name, format_bytes(bytes), part);
+    return fmt::format("| {} | {} | {:.1f} % |\n", name, format_bytes(bytes),
+                       percent(bytes, totals.saved_bytes));
   };
   std::string text = "| kept for backward | bytes | of saved |\n| --- | ---: | ---: |\n";
   text += row("saved", totals.saved_bytes) + row("kept twice", totals.duplicate_bytes) +
@@ -98,13 +92,11 @@ std::string duplicates_section(const std::vector<KeptTwice>& duplicates, int64_t
   const size_t shown = std::min(duplicates.size(), static_cast<size_t>(top));
   for (size_t i = 0; i < shown; ++i) {
     const KeptTwice& duplicate = duplicates[i];
-    const SourceLocation& source = duplicate.place.source;
-    text += fmt::format(
-        "| {} | {} | {} | {} | {} |\n", format_bytes(duplicate.bytes), escaped(duplicate.kind),
-        markdown_code(duplicate.place.op), markdown_code(module_text(duplicate.place)),
-        source.line > 0
-            ? markdown_code(fmt::format("{}:{}", stable_path(source.file).path, source.line))
-            : "");
+    const std::string source = short_source(duplicate.place.source);
+    text += fmt::format("| {} | {} | {} | {} | {} |\n", format_bytes(duplicate.bytes),
+                        escaped(duplicate.kind), markdown_code(duplicate.place.op),
+                        markdown_code(module_text(duplicate.place)),
+                        source.empty() ? "" : markdown_code(source));
   }
   if (shown < duplicates.size()) {
     int64_t rest = 0;

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 
+#include "cli/render/text.h"
+
 namespace invact {
 namespace {
-
-std::string heading(const std::string& text, const Style& style) {
-  return fmt::format("\n{}{}{}\n", style.bold, text, style.reset);
-}
 
 std::string format_time(int64_t time_ns) {
   const auto ns = static_cast<double>(time_ns);
@@ -19,9 +17,7 @@ std::string format_time(int64_t time_ns) {
 }
 
 std::string level(const char* name, int64_t bytes, const std::string& comment) {
-  const std::string amount =
-      bytes < 0 ? fmt::format("-{}", format_bytes(-bytes)) : format_bytes(bytes);
-  return fmt::format("  {:<22}{:>11}  {}\n", name, amount, comment);
+  return fmt::format("  {:<22}{:>11}  {}\n", name, format_bytes(bytes), comment);
 }
 
 std::string outside_comment(const DeviceReport& report) {
@@ -59,7 +55,7 @@ std::string render_memory(const DeviceReport& report, const RenderOptions& optio
 
 std::string operator_name(const OperatorCall& place) {
   if (!place.attributed) return place.op + " (unattributed)";
-  return fmt::format("{} in {}", place.op, place.module_path.empty() ? "(top)" : place.module_path);
+  return fmt::format("{} in {}", place.op, module_name(place));
 }
 
 std::string render_time(const DeviceReport& report, const RenderOptions& options) {

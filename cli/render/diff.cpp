@@ -5,16 +5,10 @@
 
 #include <algorithm>
 
+#include "cli/render/text.h"
+
 namespace invact {
 namespace {
-
-std::string heading(const std::string& text, const Style& style) {
-  return fmt::format("\n{}{}{}\n", style.bold, text, style.reset);
-}
-
-std::string bytes_or_dash(const std::optional<int64_t>& bytes) {
-  return bytes ? format_bytes(*bytes) : "-";
-}
 
 std::string_view change_colour(int64_t change, const Style& style) {
   if (change == 0) return style.dim;
@@ -107,6 +101,10 @@ std::vector<TotalRow> total_rows(const ReportDiff& diff) {
     rows.push_back({"peak", "peak_bytes", before.peak_bytes, after.peak_bytes});
   }
   return rows;
+}
+
+std::string bytes_or_dash(const std::optional<int64_t>& bytes) {
+  return bytes ? format_bytes(*bytes) : "-";
 }
 
 std::string format_percent_change(int64_t change, int64_t old_bytes) {

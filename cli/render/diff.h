@@ -23,6 +23,9 @@ struct TotalRow {
 /// saved, kept twice, a rewrite frees, floor, peak (where either report has one).
 std::vector<TotalRow> total_rows(const ReportDiff& diff);
 
+/// "-" where a report lacks the number.
+std::string bytes_or_dash(const std::optional<int64_t>& bytes);
+
 /// "+4.4 %"; "" where there was nothing before.
 std::string format_percent_change(int64_t change, int64_t old_bytes);
 

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "cli/source_path.h"
+
 namespace invact {
 
 std::string format_bytes(int64_t bytes) {
@@ -26,13 +28,7 @@ std::string format_change(int64_t bytes) {
 
 std::string short_source(const SourceLocation& source) {
   if (source.line == 0) return "";
-  std::string file = source.file;
-  for (const std::string_view folder : {"site-packages/", "dist-packages/"}) {
-    if (const size_t found = file.rfind(folder); found != std::string::npos) {
-      file = file.substr(found + folder.size());
-    }
-  }
-  return fmt::format("{}:{}", file, source.line);
+  return fmt::format("{}:{}", stable_path(source.file).path, source.line);
 }
 
 std::string module_name(const OperatorCall& call) {
