@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
 #include "analyzer/device_step.h"
@@ -12,6 +11,7 @@
 #include "analyzer/inputs.h"
 #include "analyzer/session.h"
 #include "tests/support/models.h"
+#include "tests/support/no_gpu.h"
 
 namespace invact {
 namespace {
@@ -28,11 +28,7 @@ class DeviceStepGpuTest : public ::testing::Test {
     try {
       prepare_process(settings_);
     } catch (const Error& error) {
-      const char* required = std::getenv("INVACT_REQUIRE_GPU");
-      if (required != nullptr && std::string(required) == "1") {
-        GTEST_FAIL() << "INVACT_REQUIRE_GPU=1 and " << error.what();
-      }
-      GTEST_SKIP() << error.what() << " INVACT_REQUIRE_GPU=1 makes this a failure";
+      test::skip_without_gpu(error.what());
     }
   }
 

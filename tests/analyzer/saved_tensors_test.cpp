@@ -12,20 +12,15 @@
 namespace invact {
 namespace {
 
+using test::kRows;
 using test::make_mlp;
 using test::make_module;
 using test::parameter;
+using test::rows;
 using test::saved_and_loaded;
 using ::testing::UnorderedElementsAre;
 
-constexpr int64_t kRows = 8;
 constexpr int64_t kFloat = 4;
-
-ModelInputs rows(int64_t columns) {
-  ModelInputs inputs;
-  inputs.values = {at::randn({kRows, columns})};
-  return inputs;
-}
 
 Report observe(const torch::jit::Module& module, int64_t columns) {
   Model model = saved_and_loaded(module);

@@ -12,19 +12,14 @@
 namespace invact {
 namespace {
 
+using test::kRows;
 using test::make_mlp;
 using test::make_module;
 using test::parameter;
+using test::rows;
 using test::saved_and_loaded;
 
-constexpr int64_t kRows = 8;
 constexpr int64_t kFloat = 4;
-
-ModelInputs rows(int64_t columns) {
-  ModelInputs inputs;
-  inputs.values = {at::randn({kRows, columns})};
-  return inputs;
-}
 
 Report observe_step(Model& model, const RunSettings& settings = {}) {
   const ModelInputs inputs = rows(16);

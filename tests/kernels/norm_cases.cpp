@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "kernels/ops.h"
@@ -120,6 +121,15 @@ std::array<at::Tensor, 3> norm_gradients(const at::Tensor& output, const NormInp
     if (tensors[i]->defined() && tensors[i]->requires_grad()) result[i] = found[next++];
   }
   return result;
+}
+
+void expect_same_gradients(const std::array<at::Tensor, 3>& found,
+                           const std::array<at::Tensor, 3>& expected) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    if (found[i].defined()) {
+      EXPECT_TRUE(same_bits(found[i], expected[i])) << i;
+    }
+  }
 }
 
 double relative_distance(const at::Tensor& found, const at::Tensor& expected) {

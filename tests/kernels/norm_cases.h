@@ -59,6 +59,10 @@ std::vector<NormInputs> norm_layouts(at::ScalarType dtype, bool has_bias);
 std::array<at::Tensor, 3> norm_gradients(const at::Tensor& output, const NormInputs& inputs,
                                          const at::Tensor& grad_output);
 
+/// Bit for bit, where `found` has a gradient.
+void expect_same_gradients(const std::array<at::Tensor, 3>& found,
+                           const std::array<at::Tensor, 3>& expected);
+
 /// Norm of the difference over the norm of `expected`, in float64.
 double relative_distance(const at::Tensor& found, const at::Tensor& expected);
 

@@ -130,13 +130,8 @@ void expect_atens_own(const NormCase& norm, const NormInputs& inputs) {
   const at::Tensor grad_output = normal(output.sizes(), output.scalar_type()).flip({0});
   const at::Tensor aten = call(norm.aten, tracked);
   EXPECT_TRUE(same_bits(output, aten));
-  const auto found = norm_gradients(output, tracked, grad_output);
-  const auto expected = norm_gradients(aten, tracked, grad_output);
-  for (size_t i = 0; i < found.size(); ++i) {
-    if (found[i].defined()) {
-      EXPECT_TRUE(same_bits(found[i], expected[i])) << i;
-    }
-  }
+  expect_same_gradients(norm_gradients(output, tracked, grad_output),
+                        norm_gradients(aten, tracked, grad_output));
 }
 
 TEST_P(NormTest, KeepsItsInputWhereTheWeightsDoNotTell) {
@@ -231,12 +226,8 @@ TEST_P(NormTest, GradientsDoNotDependOnTheNumberOfThreads) {
   };
   const auto expected = run(1);
   for (const int threads : {2, 3, 7}) {
-    const auto found = run(threads);
-    for (size_t i = 0; i < found.size(); ++i) {
-      if (found[i].defined()) {
-        EXPECT_TRUE(same_bits(found[i], expected[i])) << threads;
-      }
-    }
+    SCOPED_TRACE(threads);
+    expect_same_gradients(run(threads), expected);
   }
   at::set_num_threads(threads_before);
 }

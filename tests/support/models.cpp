@@ -66,6 +66,12 @@ def forward(self, x):
                                  activation));
 }
 
+ModelInputs rows(int64_t columns) {
+  ModelInputs inputs;
+  inputs.values = {at::randn({kRows, columns})};
+  return inputs;
+}
+
 std::string temporary_path(const std::string& name) {
   static const TemporaryFolder folder;
   return (folder.path() / name).string();

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "analyzer/inputs.h"
 #include "analyzer/model.h"
 
 namespace invact::test {
@@ -27,6 +28,10 @@ torch::jit::Module make_mlp(const std::string& activation, int64_t in, int64_t h
 /// Saves `module` into a folder of this process and loads it as the command line does: source
 /// ranges are those of the archive. @returns the Model; `model.record.path` names the file.
 Model saved_and_loaded(const torch::jit::Module& module);
+
+/// One argument: normal numbers, kRows x columns.
+constexpr int64_t kRows = 8;
+ModelInputs rows(int64_t columns);
 
 /// A path in a folder of this process that is removed when it ends.
 std::string temporary_path(const std::string& name);
