@@ -14,7 +14,6 @@
 #include "analyzer/forked_tasks.h"
 #include "analyzer/model.h"
 #include "analyzer/storage_table.h"
-#include "kernels/catalog.h"
 
 namespace invact {
 namespace {
@@ -90,10 +89,9 @@ class SavedTensorRecorder::State {
     OperatorCall& call = calls_[inner ? running.inner_call.value : running.call.value];
     visit_tensors(
         inputs, [&](const at::Tensor& tensor) { call.inputs.push_back(storages_.id_of(tensor)); });
-    if (inner || !kernels::is_activation(running.op)) return;
-    if (inputs.size() > 1 && inputs[1].isString()) call.variant = inputs[1].toStringRef();
-    call.input_is_view = !inputs.empty() && inputs[0].isTensor() &&
-                         inputs[0].toTensor().defined() && inputs[0].toTensor().is_view();
+    if (inner || inputs.empty() || !inputs[0].isTensor() || !inputs[0].toTensor().defined()) return;
+    call.input_is_view = inputs[0].toTensor().is_view();
+    call.input_requires_grad = inputs[0].toTensor().requires_grad();
   }
 
   void end_operator(const at::RecordFunction& function) {
@@ -153,10 +151,7 @@ class SavedTensorRecorder::State {
     visit_tensors(outputs, [&](const at::Tensor& tensor) {
       call.outputs.push_back(storages_.id_of(tensor));
     });
-    if (!kernels::is_activation(call.op) || outputs.empty() || !outputs[0].isTensor() ||
-        !outputs[0].toTensor().defined()) {
-      return;
-    }
+    if (outputs.empty() || !outputs[0].isTensor() || !outputs[0].toTensor().defined()) return;
     call.output = call.outputs.front();
     call.output_tensor = tensor_facts(outputs[0].toTensor());
   }

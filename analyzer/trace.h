@@ -94,7 +94,6 @@ struct StepMemory {
 struct OperatorCall {
   CallId id;
   std::string op;           ///< "aten::gelu".
-  std::string variant;      ///< Its `approximate` argument where it has one.
   std::string module_path;  ///< "features.1.0.block.3"; empty: the top module.
   std::string module_type;  ///< Qualified name of the module's class.
   std::string method;       ///< Method of that module whose code runs: "forward".
@@ -106,9 +105,10 @@ struct OperatorCall {
   /// Under the tensors among its arguments and results, lists flattened, in order.
   std::vector<StorageId> inputs;
   std::vector<StorageId> outputs;
-  std::optional<StorageId> output;  ///< For known activations: the storage of the result.
-  TensorFacts output_tensor;        ///< For known activations.
-  bool input_is_view = false;  ///< For known activations: `self` is a view in autograd's sense.
+  std::optional<StorageId> output;   ///< Of the first result, where that is a tensor.
+  TensorFacts output_tensor;         ///< The same.
+  bool input_is_view = false;        ///< The first argument is a view in autograd's sense.
+  bool input_requires_grad = false;  ///< The first argument asks for a gradient.
   bool operator==(const OperatorCall&) const = default;
 };
 

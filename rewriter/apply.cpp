@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <unordered_map>
@@ -14,7 +15,9 @@
 #include "analyzer/error.h"
 #include "kernels/catalog.h"
 #include "kernels/register.h"
+#include "rewriter/code_edits.h"
 #include "rewriter/inlined_model.h"
+#include "rewriter/kept_code.h"
 #include "rewriter/module_classes.h"
 
 namespace invact {
@@ -43,99 +46,86 @@ Module fresh_copy(const Model& model) {
   }
 }
 
-/// What changes in one method or function: operators by node index, and in the functions it calls.
-struct CodeEdits {
-  std::map<int64_t, std::string> replacements;  ///< Node index -> qualified operator.
-  std::map<int64_t, CodeEdits> calls;           ///< Node index of the call -> its own copy's edits.
-
-  std::string signature() const {
-    std::string text;
-    for (const auto& [index, op] : replacements) text += fmt::format("{}={},", index, op);
-    for (const auto& [index, edits] : calls)
-      text += fmt::format("{}({}),", index, edits.signature());
-    return text;
-  }
-};
-
-/// By method.
-using ModuleEdits = std::map<std::string, CodeEdits>;
-
-std::shared_ptr<Graph> called_graph(const Node& call, const Site& site) {
-  auto graph = call.kind() == prim::CallFunction ? called_function_graph(call) : nullptr;
-  if (!graph)
-    throw_internal_error(fmt::format("The plan's site {} is not in this model.", site.id));
-  return graph;
-}
-
-Node* node_at(Graph& graph, int64_t index, const Site& site) {
-  const auto nodes = nodes_in_order(graph);
-  if (index < 0 || static_cast<size_t>(index) >= nodes.size()) {
-    throw_internal_error(fmt::format("The plan's site {} is not in this model.", site.id));
-  }
-  return nodes[static_cast<size_t>(index)];
-}
-
-/// @throws Error(kInternal) where the code at `site` is not what it was when the plan was made.
-void check_code(const torch::jit::Method& method, const Site& site) {
-  std::shared_ptr<Graph> graph = method.graph();
-  std::string fingerprint = graph_fingerprint(*graph);
-  for (const int64_t index : site.location.function_calls) {
-    graph = called_graph(*node_at(*graph, index, site), site);
-    fingerprint += graph_fingerprint(*graph);
-  }
-  if (fingerprint != site.location.graph_fingerprint) {
-    throw_internal_error(
-        fmt::format("The plan's site {} was made for other code than this model's.", site.id));
-  }
-  const Node* const node = node_at(*graph, site.location.node_index, site);
-  if (node->kind().toQualString() != site.op) {
-    throw_internal_error(fmt::format("The plan's site {} is a {}, not {}.", site.id,
-                                     node->kind().toQualString(), site.op));
-  }
-}
-
-Module owner_of(const Module& top, const Site& site) {
-  const auto owner = find_submodule(top, site.location.module_path);
-  if (!owner || !owner->find_method(site.location.method)) {
-    throw_internal_error(fmt::format("The plan's site {} is not in this model.", site.id));
-  }
-  return *owner;
-}
-
-/// The edits of every module of `top` that has some. Nothing is edited before all were found.
-std::unordered_map<const c10::ivalue::Object*, ModuleEdits> collect_edits(const Module& top,
-                                                                          const Plan& plan) {
-  std::unordered_map<const c10::ivalue::Object*, ModuleEdits> edits;
-  for (const Site& site : plan.sites) {
-    if (!site.accepted) continue;
-    const Module owner = owner_of(top, site);
-    check_code(owner.get_method(site.location.method), site);
-    CodeEdits* code = &edits[owner._ivalue().get()][site.location.method];
-    for (const int64_t call : site.location.function_calls) code = &code->calls[call];
-    code->replacements[site.location.node_index] = site.replacement;
-  }
-  return edits;
-}
-
-std::string signature(const ModuleEdits& edits) {
-  std::string text;
-  for (const auto& [method, code] : edits) text += method + ":" + code.signature() + ";";
-  return text;
-}
-
-void replace_operator(Node* node, const std::string& replacement) {
+/// Puts `replacement` before `node`, in whose place its result is used.
+void insert_operator(Node* node, const std::string& replacement,
+                     at::ArrayRef<torch::jit::Value*> arguments) {
   Graph& graph = *node->owningGraph();
-  const torch::jit::WithInsertPoint guard(node);
-  Node* const made = graph.insertNode(
-      graph.create(c10::Symbol::fromQualString(replacement), node->inputs(), /*num_outputs=*/1));
+  Node* const made = graph.create(c10::Symbol::fromQualString(replacement), arguments,
+                                  /*num_outputs=*/1);
+  made->insertBefore(node);
   made->copyMetadata(node);
   made->output()->copyMetadata(node->output());
   node->output()->replaceAllUsesWith(made->output());
   if (!made->maybeSchema()) {
-    throw_internal_error(fmt::format("{} does not take the arguments of {}.", replacement,
-                                     node->kind().toQualString()));
+    throw_internal_error(fmt::format("{} does not take the arguments that it was given for {}.",
+                                     replacement, node->kind().toQualString()));
   }
+}
+
+void replace_operator(Node* node, const std::string& replacement) {
+  insert_operator(node, replacement, node->inputs());
   node->destroy();
+}
+
+/// Destroys a node and the constants that it alone reads.
+void destroy_with_constants(Node* node) {
+  const std::vector<torch::jit::Value*> inputs = node->inputs().vec();
+  node->destroy();
+  std::set<Node*> constants;
+  for (torch::jit::Value* const input : inputs) {
+    if (input->node()->kind() == prim::Constant && !input->hasUses()) {
+      constants.insert(input->node());
+    }
+  }
+  for (Node* const constant : constants) constant->destroy();
+}
+
+/// Writes a pattern's arguments in front of its last node.
+class PatternArguments {
+ public:
+  PatternArguments(Graph& graph, const std::vector<Node*>& nodes, Node* place)
+      : graph_(graph), nodes_(nodes), guard_(place) {}
+
+  torch::jit::Value* value(const SiteArgument& argument) {
+    if (argument.kind == SiteArgument::Kind::kConstant) return constant(argument);
+    torch::jit::Value* const read = nodes_.at(static_cast<size_t>(argument.node_index))
+                                        ->input(static_cast<size_t>(argument.position));
+    if (argument.kind == SiteArgument::Kind::kValue) return read;
+    Node* const dtype = graph_.insertNode(graph_.create(prim::dtype, {read}));
+    dtype->output()->setType(c10::IntType::get());
+    return dtype->output();
+  }
+
+ private:
+  torch::jit::Value* constant(const SiteArgument& argument) {
+    struct ToValue {
+      c10::IValue operator()(std::monostate) const { return {}; }
+      c10::IValue operator()(bool value) const { return value; }
+      c10::IValue operator()(int64_t value) const { return value; }
+      c10::IValue operator()(double value) const { return value; }
+      c10::IValue operator()(const std::string& value) const { return value; }
+      c10::IValue operator()(const std::vector<int64_t>& value) const { return value; }
+    };
+    return graph_.insertConstant(std::visit(ToValue(), argument.constant));
+  }
+
+  Graph& graph_;
+  const std::vector<Node*>& nodes_;
+  torch::jit::WithInsertPoint guard_;
+};
+
+void replace_pattern(Graph& graph, const std::vector<Node*>& nodes, Node* output,
+                     const Replacement& replacement) {
+  std::vector<torch::jit::Value*> values;
+  PatternArguments arguments(graph, nodes, output);
+  for (const SiteArgument& argument : replacement.arguments) {
+    values.push_back(arguments.value(argument));
+  }
+  insert_operator(output, replacement.op, values);
+  for (auto index = replacement.pattern_nodes.rbegin(); index != replacement.pattern_nodes.rend();
+       ++index) {
+    destroy_with_constants(nodes.at(static_cast<size_t>(*index)));
+  }
 }
 
 /// Lets a prim::CallFunction node call `function`.
@@ -155,6 +145,19 @@ torch::jit::Function* called_function(const Node& call) {
   return call.input(0)->type()->expect<c10::FunctionType>()->function();
 }
 
+/// The operator of ATen that one of the library replaces alone; none: `op` is no such one.
+std::optional<std::string> replaced_operator(const std::string& op) {
+  if (const auto* const row = kernels::find_replacement(op)) return std::string(row->aten_op);
+  const auto find = [&op](const auto& rows) -> std::optional<std::string> {
+    for (const auto& row : rows) {
+      if (row.invact_op == op && !row.aten_op.empty()) return std::string(row.aten_op);
+    }
+    return std::nullopt;
+  };
+  if (auto norm = find(kernels::norms())) return norm;
+  return find(kernels::dropouts());
+}
+
 /// Edits the code of one model's classes and functions.
 class CodeEditor {
  public:
@@ -162,12 +165,17 @@ class CodeEditor {
 
   void edit(Graph& graph, const CodeEdits& edits) {
     const auto nodes = nodes_in_order(graph);
-    for (const auto& [index, op] : edits.replacements) {
-      replace_operator(nodes[static_cast<size_t>(index)], op);
-    }
     for (const auto& [index, inner] : edits.calls) {
       Node* const call = nodes[static_cast<size_t>(index)];
       retarget_call(call, edited_copy(*called_function(*call), inner));
+    }
+    for (const auto& [index, replacement] : edits.replacements) {
+      Node* const node = nodes[static_cast<size_t>(index)];
+      if (replacement.pattern_nodes.empty()) {
+        replace_operator(node, replacement.op);
+      } else {
+        replace_pattern(graph, nodes, node, replacement);
+      }
     }
     graph.lint();
   }
@@ -181,8 +189,8 @@ class CodeEditor {
         if (auto* const original = original_function(*called_function(*node))) {
           retarget_call(node, original);
         }
-      } else if (const auto* activation = kernels::find_replacement(node->kind().toQualString())) {
-        replace_operator(node, std::string(activation->aten_op));
+      } else if (const auto original = replaced_operator(node->kind().toQualString())) {
+        replace_operator(node, *original);
         ++restored_operators_;
       }
     }
@@ -248,7 +256,9 @@ Module apply_plan(const Model& model, const Plan& plan) {
     const std::string& method = site.location.method;
     const auto graph = owner.get_method(method).graph();
     if (!edited.insert(graph.get()).second) continue;
-    editor.edit(*graph, edits.at(owner._ivalue().get()).at(method));
+    const CodeEdits& code = edits.at(owner._ivalue().get()).at(method);
+    if (code.replaces_patterns()) keep_code(owner, method);
+    editor.edit(*graph, code);
   }
   return module;
 }
@@ -256,12 +266,14 @@ Module apply_plan(const Model& model, const Plan& plan) {
 RestoredModel restore_original(const Model& rewritten) {
   const Module copy = fresh_copy(rewritten);
   CodeEditor editor(copy._ivalue()->compilation_unit());
+  int64_t restored_methods = 0;
+  for (const Module& module : copy.modules()) restored_methods += restore_kept_code(module);
   for (const Module& module : copy.modules()) {
     for (auto* function : module.type()->methods()) {
       editor.restore(*torch::jit::toGraphFunction(*function).graph());
     }
   }
-  return {join_classes(copy), editor.restored_operators()};
+  return {join_classes(copy), editor.restored_operators() + restored_methods};
 }
 
 void save_module(const Module& module, const Model& original, const std::string& provenance,

@@ -18,7 +18,9 @@ torch::jit::Module apply_plan(const Model& model, const Plan& plan);
 
 struct RestoredModel {
   torch::jit::Module module;
-  int64_t operator_count = 0;  ///< Nodes that became ATen's again; 0: nothing was to be done.
+  /// Nodes that became ATen's again, and methods whose kept code came back; 0: nothing was to be
+  /// done.
+  int64_t operator_count = 0;
 };
 
 /// The module that `rewritten` was made from, with the parameters and buffers that it has now:

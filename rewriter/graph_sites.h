@@ -1,31 +1,38 @@
-// Lists the nodes that patterns match, per module instance. Reads only.
+// Lists the places that patterns match, per module instance. Reads only.
 #pragma once
-
-#include <torch/csrc/jit/ir/ir.h>
 
 #include <set>
 #include <string>
 #include <vector>
 
 #include "rewriter/inlined_model.h"
-#include "rewriter/patterns/activation.h"
+#include "rewriter/patterns/match.h"
 #include "rewriter/plan.h"
 
 namespace invact {
 
-/// A matched node of one module instance, with what the decision needs to know of its surroundings.
+/// A matched place of one module instance, with what the decision needs to know of its
+/// surroundings.
 struct GraphSite {
   SiteLocation location;
   /// Every path that leads to the instance: one module may stand in several places.
   std::set<std::string> module_paths;
-  std::vector<CodeRange> frames;          ///< NodeOrigin::frames.
-  std::string function;                   ///< NodeOrigin::function.
-  ActivationMatch match;                  ///< Of the first of `copies`.
-  std::vector<torch::jit::Node*> copies;  ///< The site in the inlined graph, once per call of it.
+  std::vector<SiteNode> nodes;  ///< Site::nodes.
+  std::string function;         ///< NodeOrigin::function.
+  std::vector<Match> copies;    ///< The site in the inlined graph, once per call of it.
+  bool within_larger = false;   ///< Its node is part of another site's pattern.
+
+  const Match& match() const { return copies.front(); }
 };
 
-/// Every matched node in the code that `forward` reaches, in the order of running. Code that a
-/// constant condition excludes is left out.
-std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const torch::jit::Module& top);
+/// Every matched place in the code that `forward` reaches, in the order of running. Code that a
+/// constant condition excludes is left out. The operator library must be registered.
+std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const MatchContext& context);
+
+/// Whether some pattern is this operator alone.
+bool is_replaceable(const std::string& op);
+
+/// Whether `name` is a Match's op or one of its aliases, for some pattern.
+bool is_known_operator(const std::string& name);
 
 }  // namespace invact

@@ -77,6 +77,7 @@ class Inliner {
     scope.instance = top_._ivalue().get();
     scope.method = "forward";
     scope.fingerprint = fingerprint(*method.graph());
+    scope.call = ++calls_;
     expand(entries(nodes_in_order(*model_.graph_), nodes_in_order(*method.graph()), 0), scope);
     for (Node* node : replaced_) node->destroy();
   }
@@ -161,10 +162,11 @@ class Inliner {
   }
 
   void expand_call(const Entry& call, Graph& callee, const std::vector<Value*>& inputs,
-                   const Scope& scope) {
+                   Scope scope) {
     const auto [outputs, copies] = insert_before(call.copy, callee, inputs);
     call.copy->output()->replaceAllUsesWith(outputs.at(0));
     call.copy->destroy();
+    scope.call = ++calls_;
     expand(entries(copies, nodes_in_order(callee), 0), scope);
   }
 
@@ -191,6 +193,7 @@ class Inliner {
     } else {
       for (Value* output : outputs) fork.copy->addInput(output);
     }
+    scope.call = ++calls_;
     expand(entries(copies, nodes_in_order(*task), fork.index + 1), scope);
   }
 
@@ -215,6 +218,7 @@ class Inliner {
   InlinedModel& model_;
   torch::jit::Module top_;
   std::unordered_map<const Graph*, std::string> fingerprints_;
+  int64_t calls_ = 0;
   std::vector<Node*> replaced_;  ///< Forks and waits without a user, each after its users.
 };
 
@@ -229,6 +233,12 @@ InlinedModel::InlinedModel(const torch::jit::Module& top) {
 const NodeOrigin* InlinedModel::origin(const Node& node) const {
   if (!node.hasAttribute(kOriginAttribute)) return nullptr;
   return &origins_[static_cast<size_t>(node.i(kOriginAttribute))];
+}
+
+bool InlinedModel::same_code(const Node& a, const Node& b) const {
+  const NodeOrigin* const of_a = origin(a);
+  const NodeOrigin* const of_b = origin(b);
+  return of_a && of_b && a.owningBlock() == b.owningBlock() && of_a->call == of_b->call;
 }
 
 }  // namespace invact

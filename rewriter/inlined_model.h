@@ -30,6 +30,7 @@ struct NodeOrigin {
   std::vector<CodeRange> frames;
   std::string function;     ///< Name of the innermost free function; empty: the method itself.
   std::string fingerprint;  ///< Of the code on the way from the method to the node.
+  int64_t call = 0;         ///< Numbers the calls: one per execution of that code.
 };
 
 class InlinedModel {
@@ -44,6 +45,9 @@ class InlinedModel {
   /// Null where the node does not stand in a module's code (a method of a plain class), is a
   /// constant, or was made by a pass.
   const NodeOrigin* origin(const torch::jit::Node& node) const;
+
+  /// Whether both stand in one block of one call of the same method or function.
+  bool same_code(const torch::jit::Node& a, const torch::jit::Node& b) const;
 
  private:
   friend class Inliner;

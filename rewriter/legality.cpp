@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "rewriter/patterns/dropout.h"
+
 namespace invact {
 namespace {
 
@@ -70,32 +72,15 @@ bool overwrites_earlier_turn(const Node* node) {
 
 }  // namespace
 
-std::optional<Rejection> check_arguments(const GraphSite& site) {
-  const ActivationMatch& match = site.match;
-  if (!match.activation) {
-    return Rejection{"variant_unknown",
-                     fmt::format("{}'s variant is not a constant that invact knows", match.op)};
-  }
-  if (!match.is_invertible) {
-    return Rejection{"parameters_unknown",
-                     fmt::format("a parameter of {} is decided at run time", match.op)};
-  }
-  if (!*match.is_invertible) {
-    return Rejection{"not_invertible",
-                     fmt::format("with these parameters of {} the output does not tell on which "
-                                 "side the input lay",
-                                 match.op)};
-  }
-  return std::nullopt;
-}
-
 WholeModelAliases::WholeModelAliases(const InlinedModel& inlined)
     : inlined_(inlined),
       aliases_(std::make_unique<torch::jit::AliasDb>(inlined.graph(), /*isFrozen=*/false,
                                                      /*descendFunctionCalls=*/true)) {}
 
 std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite& site) const {
-  for (Node* node : site.copies) {
+  for (const Match& match : site.copies) {
+    Node* const node = match.output();
+    if (!may_be_written(node)) continue;
     const torch::jit::ValueSet output = with_later_turns(node, *aliases_);
     for (Node* writer : inlined_.nodes()) {
       if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, output)) continue;
@@ -112,12 +97,49 @@ std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite
   return std::nullopt;
 }
 
+/// Whether a search for writers can be spared: in a loop a result is known under other names.
+bool WholeModelAliases::may_be_written(const Node* node) const {
+  return common_loop(node, node) || aliases_->hasWriters(node->output());
+}
+
+std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
+  for (const Match& match : site.copies) {
+    if (match.nodes.size() < 2) continue;
+    torch::jit::ValueSet values;
+    for (const Node* const node : match.nodes) {
+      for (const Value* const input : node->inputs()) values.insert(input);
+    }
+    const bool has_writers = std::any_of(values.begin(), values.end(), [&](const Value* value) {
+      return aliases_->hasWriters(value);
+    });
+    if (!has_writers) continue;
+    for (Node* node = match.nodes.front()->next(); node != match.output(); node = node->next()) {
+      if (!aliases_->writesToAlias(node, values)) continue;
+      return Rejection{"input_written",
+                       fmt::format("{} writes to its input in place while it is being computed",
+                                   node->kind().toQualString())};
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> consumers(const GraphSite& site) {
   std::set<std::string> names;
-  for (const Node* node : site.copies) {
-    for (const auto& use : node->output()->uses()) names.insert(use.user->kind().toQualString());
+  for (const Match& match : site.copies) {
+    for (const auto& use : match.output()->output()->uses()) {
+      names.insert(use.user->kind().toQualString());
+    }
   }
   return {names.begin(), names.end()};
+}
+
+bool is_read_by_idle_dropout(const GraphSite& site) {
+  for (const Match& match : site.copies) {
+    for (const auto& use : match.output()->output()->uses()) {
+      if (use.user->kind() == torch::jit::aten::dropout && !match_dropout(use.user)) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace invact

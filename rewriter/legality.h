@@ -15,15 +15,6 @@
 
 namespace invact {
 
-struct Rejection {
-  std::string code;    ///< Stable identifier.
-  std::string reason;  ///< A sentence for people.
-};
-
-/// The operator library has no operator for this variant or these parameters, or they are only
-/// known at run time.
-std::optional<Rejection> check_arguments(const GraphSite& site);
-
 /// Alias analysis over the whole model.
 class WholeModelAliases {
  public:
@@ -34,12 +25,21 @@ class WholeModelAliases {
   /// the wrong values.
   std::optional<Rejection> check_output_written(const GraphSite& site) const;
 
+  /// Somebody writes to what the pattern reads or makes while it runs: one operator would read it
+  /// all at once.
+  std::optional<Rejection> check_written_between(const GraphSite& site) const;
+
  private:
+  bool may_be_written(const torch::jit::Node* node) const;
+
   const InlinedModel& inlined_;
   std::unique_ptr<torch::jit::AliasDb> aliases_;
 };
 
 /// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".
 std::vector<std::string> consumers(const GraphSite& site);
+
+/// Whether a dropout that drops nothing reads the site's output.
+bool is_read_by_idle_dropout(const GraphSite& site);
 
 }  // namespace invact

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "analyzer/report.h"
@@ -11,6 +12,20 @@
 namespace invact {
 
 struct Model;
+
+/// An argument of the operator that takes a written-out pattern's place.
+struct SiteArgument {
+  enum class Kind {
+    kValue,     ///< What a node of the pattern reads.
+    kDtype,     ///< The dtype of a tensor that a node of the pattern reads.
+    kConstant,  ///< `constant`; None where it holds nothing.
+  };
+  Kind kind = Kind::kConstant;
+  int64_t node_index = 0;  ///< As SiteLocation::node_index.
+  int64_t position = 0;    ///< Which of its inputs.
+  std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>> constant;
+  bool operator==(const SiteArgument&) const = default;
+};
 
 /// Where a site's node stands. `graph_fingerprint` guards against applying a plan to another model.
 struct SiteLocation {
@@ -23,14 +38,27 @@ struct SiteLocation {
   /// included, in printing order.
   int64_t node_index = 0;
   std::string graph_fingerprint;
+  /// Of a pattern of several nodes: all of them, in the order of running, and the arguments of what
+  /// takes their place. Empty where one node is replaced by one of the same arguments.
+  std::vector<int64_t> pattern_nodes;
+  std::vector<SiteArgument> arguments;
   bool operator==(const SiteLocation&) const = default;
+};
+
+/// A node of a pattern, as an OperatorCall of it shows.
+struct SiteNode {
+  std::string op;
+  std::vector<CodeRange> frames;  ///< How the call's frames begin.
+  bool operator==(const SiteNode&) const = default;
+
+  bool is_called_by(const OperatorCall& call) const;
 };
 
 /// One place in the model where a known pattern stands.
 struct Site {
   std::string id;  ///< "features.1.0.block.3/forward#2": stable while the model's code is.
   SiteLocation location;
-  std::string op;           ///< "aten::gelu".
+  std::string op;           ///< "aten::gelu", "written-out gelu".
   std::string replacement;  ///< "invact::gelu".
   std::string strategy;     ///< "output".
   SourceLocation source;
@@ -38,10 +66,10 @@ struct Site {
   std::string reason_code;  ///< Stable: "accepted", "output_not_kept", ... (legality.h, plan.cpp).
   std::string reason;       ///< For people.
   int64_t saved_bytes_delta = 0;  ///< Against the plan without this site; negative: freed.
-  /// How an OperatorCall knows that it is this site's: one of the module's paths, and how its
-  /// frames begin. Empty: not known.
+  /// By these an OperatorCall is known to be this site's: one of the module's paths, and one of the
+  /// pattern's nodes, the one that makes the output last. Empty: not known.
   std::vector<std::string> module_paths;
-  std::vector<CodeRange> frames;
+  std::vector<SiteNode> nodes;
   bool operator==(const Site&) const = default;
 };
 
@@ -56,7 +84,9 @@ struct Plan {
 };
 
 struct PlanOptions {
-  std::vector<std::string> only;  ///< Operators ("silu" or "aten::silu") to consider; empty: all.
+  /// Operators to consider: "gelu" (written out or not), "aten::gelu", "written-out gelu"; empty:
+  /// all.
+  std::vector<std::string> only;
   std::vector<std::string> skip;  ///< Operators to leave alone.
 };
 

@@ -4,41 +4,61 @@
 
 namespace invact {
 
-Prediction::Prediction(const Report& report) : report_(report) {
-  for (const SavedTensor& saved : report.saved) saving_calls_.insert(saved.call.value);
+Prediction::Prediction(const Report& report)
+    : report_(report), keepers_(report.seen_storages.size()) {
+  for (const SavedTensor& saved : report.saved) {
+    kept_by_[saved.call.value].push_back(saved.storage);
+    savers_[saved.storage.value].push_back(saved.call);
+    add_keeper(saved.storage);
+  }
 }
 
-int64_t Prediction::saved_bytes(const std::unordered_set<int64_t>& replaced_calls) const {
-  std::unordered_set<int64_t> kept;
-  for (const SavedTensor& saved : report_.saved) {
-    if (!replaced_calls.contains(saved.call.value)) kept.insert(saved.storage.value);
-  }
-  int64_t bytes = 0;
-  for (const int64_t id : replaced_calls) {
-    const OperatorCall& call = report_.calls.at(id);
-    if (!saves({id}) || !call.output) continue;
-    kept.insert(call.output->value);
-    const auto* const activation = kernels::find_activation(call.op, call.variant);
-    bytes += kernels::branch_bytes(*activation, call.output_tensor.element_count);
-  }
-  for (const int64_t id : kept) bytes += report_.storage({id}).bytes;
-  return bytes;
+void Prediction::add_keeper(StorageId storage) {
+  if (keepers_.at(storage.value)++ == 0) bytes_ += report_.storage(storage).bytes;
 }
 
-std::vector<CallId> Prediction::other_savers(StorageId storage, CallId call) const {
-  std::vector<CallId> savers;
-  for (const SavedTensor& saved : report_.saved) {
-    if (saved.storage == storage && saved.call != call) savers.push_back(saved.call);
+void Prediction::remove_keeper(StorageId storage) {
+  if (--keepers_.at(storage.value) == 0) bytes_ -= report_.storage(storage).bytes;
+}
+
+void Prediction::replace(const Execution& execution) {
+  for (const CallId call : execution.calls) {
+    for (const StorageId storage : kept_by(call)) remove_keeper(storage);
   }
-  return savers;
+  if (execution.keeps) add_keeper(*execution.keeps);
+  bytes_ += execution.bytes;
+}
+
+void Prediction::put_back(const Execution& execution) {
+  bytes_ -= execution.bytes;
+  if (execution.keeps) remove_keeper(*execution.keeps);
+  for (const CallId call : execution.calls) {
+    for (const StorageId storage : kept_by(call)) add_keeper(storage);
+  }
+}
+
+int64_t Prediction::delta(const std::vector<Execution>& executions) {
+  const int64_t before = bytes_;
+  for (const Execution& execution : executions) replace(execution);
+  const int64_t after = bytes_;
+  for (const Execution& execution : executions) put_back(execution);
+  return after - before;
+}
+
+std::vector<CallId> Prediction::other_savers(StorageId storage,
+                                             const std::vector<CallId>& without) const {
+  std::vector<CallId> others;
+  const auto found = savers_.find(storage.value);
+  if (found == savers_.end()) return others;
+  for (const CallId saver : found->second) {
+    if (std::find(without.begin(), without.end(), saver) == without.end()) others.push_back(saver);
+  }
+  return others;
 }
 
 std::vector<StorageId> Prediction::kept_by(CallId call) const {
-  std::vector<StorageId> storages;
-  for (const SavedTensor& saved : report_.saved) {
-    if (saved.call == call) storages.push_back(saved.storage);
-  }
-  return storages;
+  const auto found = kept_by_.find(call.value);
+  return found == kept_by_.end() ? std::vector<StorageId>() : found->second;
 }
 
 }  // namespace invact

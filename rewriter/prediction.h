@@ -1,36 +1,55 @@
-// The prediction: what a model keeps once certain operator calls keep their output instead of their
-// input. Exact and pure: the same set arithmetic over storages by which the Report counts.
+// The prediction: what a model keeps once certain executions are replaced. Exact and pure: the same
+// set arithmetic over storages by which the Report counts.
 #pragma once
 
 #include <cstdint>
-#include <unordered_set>
+#include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "analyzer/report.h"
-#include "kernels/catalog.h"
 
 namespace invact {
 
+/// One run of a site in the observed step, and what it keeps once replaced.
+struct Execution {
+  std::vector<CallId> calls;       ///< Its operators that saved something: they no longer do.
+  std::optional<StorageId> keeps;  ///< A storage that it keeps instead.
+  int64_t bytes = 0;               ///< What it keeps of its own.
+};
+
 class Prediction {
  public:
+  /// `report` must outlive the result. Nothing is replaced yet.
   explicit Prediction(const Report& report);
 
-  /// Saved bytes if exactly these calls are replaced. Each must be a known activation
-  /// (kernels/catalog.h); one that saved nothing (no gradient needed) keeps saving nothing.
-  int64_t saved_bytes(const std::unordered_set<int64_t>& replaced_calls) const;
+  int64_t saved_bytes() const { return bytes_; }
+
+  // Each execution at most once at a time.
+  void replace(const Execution& execution);
+  void put_back(const Execution& execution);
+
+  /// What replacing these adds, on top of what is replaced; negative frees.
+  int64_t delta(const std::vector<Execution>& executions);
 
   /// Whether this call saved anything.
-  bool saves(CallId call) const { return saving_calls_.contains(call.value); }
+  bool saves(CallId call) const { return kept_by_.contains(call.value); }
 
-  /// Calls other than `call` that keep `storage`.
-  std::vector<CallId> other_savers(StorageId storage, CallId call) const;
+  /// Calls that keep `storage`, none of them in `without`.
+  std::vector<CallId> other_savers(StorageId storage, const std::vector<CallId>& without) const;
 
   /// Storages that `call` keeps.
   std::vector<StorageId> kept_by(CallId call) const;
 
  private:
+  void add_keeper(StorageId storage);
+  void remove_keeper(StorageId storage);
+
   const Report& report_;
-  std::unordered_set<int64_t> saving_calls_;
+  std::unordered_map<int64_t, std::vector<StorageId>> kept_by_;  ///< By call.
+  std::unordered_map<int64_t, std::vector<CallId>> savers_;      ///< By storage.
+  std::vector<int64_t> keepers_;  ///< How often each storage is kept.
+  int64_t bytes_ = 0;
 };
 
 }  // namespace invact

@@ -5,13 +5,12 @@
 namespace invact {
 namespace {
 
-/// A site's frames end at its method; a call's go on to the model's forward.
 bool is_call_of(const Site& site, const OperatorCall& call) {
   const auto& paths = site.module_paths;
-  return !site.frames.empty() && site.frames.size() <= call.frames.size() && site.op == call.op &&
-         site.location.method == call.method &&
+  return site.location.method == call.method &&
          std::find(paths.begin(), paths.end(), call.module_path) != paths.end() &&
-         std::equal(site.frames.begin(), site.frames.end(), call.frames.begin());
+         std::any_of(site.nodes.begin(), site.nodes.end(),
+                     [&call](const SiteNode& node) { return node.is_called_by(call); });
 }
 
 }  // namespace

@@ -9,4 +9,8 @@ double gradient_tolerance(const std::string& dtype) {
   return 1e-5;
 }
 
+double output_tolerance(const std::string& dtype, bool replaces_written_out) {
+  return replaces_written_out ? gradient_tolerance(dtype) : 0;
+}
+
 }  // namespace invact

@@ -5,9 +5,12 @@
 
 namespace invact {
 
-/// Largest allowed difference of an output's elements: none. A rewrite calls ATen's own forward, so
-/// that outputs are equal bit for bit; anything else is a fault.
-inline constexpr double kOutputTolerance = 0.0;
+/// Largest allowed difference of an output's elements, over its largest magnitude. None where one
+/// operator replaced one: it calls ATen's own forward, and anything else than the same bits is a
+/// fault. Where an operator replaced a written-out function, each result may round differently in
+/// its last place (DESIGN section 8), and what a model makes of that is as large as what it makes
+/// of any rounding: the allowance for gradients.
+double output_tolerance(const std::string& dtype, bool replaces_written_out);
 
 /// Largest allowed gradient distance (DESIGN section 2) where the lowest floating dtype among the
 /// parameters is `dtype`. Reasons: the error of f' recovered from an output stored in that dtype

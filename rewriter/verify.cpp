@@ -11,6 +11,7 @@
 
 #include "analyzer/error.h"
 #include "analyzer/report.h"
+#include "rewriter/kept_code.h"
 #include "rewriter/tolerance.h"
 
 namespace invact {
@@ -180,7 +181,7 @@ std::optional<double> reference_distance(const Model& original, const ModelInput
   }
 }
 
-void compare_outputs(const StepResult& original, const StepResult& rewritten,
+void compare_outputs(const StepResult& original, const StepResult& rewritten, double tolerance,
                      Verification& result) {
   if (original.outputs.size() != rewritten.outputs.size()) {
     result.failures.push_back(fmt::format("The original has {} floating outputs, the rewritten {}.",
@@ -190,8 +191,8 @@ void compare_outputs(const StepResult& original, const StepResult& rewritten,
   for (size_t i = 0; i < original.outputs.size(); ++i) {
     TensorComparison comparison =
         compare(original.outputs[i].name, original.outputs[i].value, rewritten.outputs[i].value);
-    comparison.tolerance = kOutputTolerance;
-    if (comparison.missing_in_one || !(comparison.max_abs_error <= kOutputTolerance)) {
+    comparison.tolerance = tolerance;
+    if (comparison.missing_in_one || !(comparison.max_rel_error <= tolerance)) {
       result.failures.push_back(
           fmt::format("{} differs by up to {:.3g} at [{}] ({:.9g} became {:.9g}).", comparison.name,
                       comparison.max_abs_error, fmt::join(comparison.worst_index, ","),
@@ -280,14 +281,15 @@ Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs
         fmt::format("The rewritten model keeps {} bytes, but {} were predicted.",
                     result.saved_bytes_after, *predicted_bytes));
   }
+  const std::string dtype =
+      settings.autocast ? dtype_name(*settings.autocast) : lowest_dtype(original);
   const StepResult before = run_step(original, inputs, settings);
   {
     const StepResult after = run_step(rewritten, inputs, settings);
-    compare_outputs(before, after, result);
+    compare_outputs(before, after, output_tolerance(dtype, has_kept_code(rewritten.module)),
+                    result);
     compare_gradients(before, after, result);
   }
-  const std::string dtype =
-      settings.autocast ? dtype_name(*settings.autocast) : lowest_dtype(original);
   if (dtype == "float32") {
     result.reference_distance =
         reference_distance(original, inputs, settings, before, result.notes);

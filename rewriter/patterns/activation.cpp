@@ -1,13 +1,16 @@
 #include "rewriter/patterns/activation.h"
 
+#include <fmt/format.h>
 #include <torch/csrc/jit/ir/constants.h>
 
 namespace invact {
 namespace {
 
+using torch::jit::Node;
+
 /// The value of the constant string argument `approximate`; "" where the operator has none; none
 /// where it is no constant.
-std::optional<std::string> constant_variant(torch::jit::Node* node) {
+std::optional<std::string> constant_variant(Node* node) {
   const auto* const schema = node->maybeSchema();
   if (!schema) return std::nullopt;
   const auto index = schema->argumentIndexWithName("approximate");
@@ -18,7 +21,7 @@ std::optional<std::string> constant_variant(torch::jit::Node* node) {
 }
 
 /// The numbers behind `self`, in the schema's order; none where one of them is no constant.
-std::optional<std::vector<double>> constant_parameters(torch::jit::Node* node) {
+std::optional<std::vector<double>> constant_parameters(Node* node) {
   std::vector<double> parameters;
   for (torch::jit::Value* const input : node->inputs().slice(1)) {
     const auto value = torch::jit::toIValue(input);
@@ -28,25 +31,52 @@ std::optional<std::vector<double>> constant_parameters(torch::jit::Node* node) {
   return parameters;
 }
 
-std::optional<bool> is_invertible(const kernels::Activation& activation, torch::jit::Node* node) {
-  if (!activation.is_invertible) return true;
+/// Where the library has no operator for these parameters, or they are only known at run time.
+std::optional<Rejection> check_parameters(const kernels::Activation& activation, Node* node,
+                                          const std::string& op) {
+  if (!activation.is_invertible) return std::nullopt;
   const auto parameters = constant_parameters(node);
-  if (!parameters) return std::nullopt;
-  return activation.is_invertible(*parameters);
+  if (!parameters) {
+    return Rejection{"parameters_unknown",
+                     fmt::format("a parameter of {} is decided at run time", op)};
+  }
+  if (activation.is_invertible(*parameters)) return std::nullopt;
+  return Rejection{"not_invertible",
+                   fmt::format("with these parameters of {} the output does not tell on which "
+                               "side the input lay",
+                               op)};
 }
 
 }  // namespace
 
-std::optional<ActivationMatch> match_activation(torch::jit::Node* node) {
+void keep_from_output(const kernels::Activation& activation, Match& match) {
+  match.replacement = activation.invact_op;
+  match.strategy = activation.strategy;
+  match.in_place = activation.in_place;
+  match.kept = [&activation](const OperatorCall& output) {
+    return KeptInstead{true, kernels::branch_bytes(activation, output.output_tensor.element_count)};
+  };
+  match.gain = fmt::format("keeps its output, which is kept anyway, {}instead of {}",
+                           activation.branch_bits_per_element > 0 ? "and branch bits " : "",
+                           match.is_written_out() ? "what its parts keep" : "its input");
+}
+
+std::optional<Match> match_activation(Node* node) {
   const std::string op = node->kind().toQualString();
   if (!kernels::is_activation(op)) return std::nullopt;
-  ActivationMatch match;
+  Match match;
   match.op = op;
-  match.node = node;
-  if (const auto variant = constant_variant(node)) {
-    match.activation = kernels::find_activation(op, *variant);
+  match.aliases = {unqualified(op)};
+  match.nodes = {node};
+  const auto variant = constant_variant(node);
+  const auto* const activation = variant ? kernels::find_activation(op, *variant) : nullptr;
+  if (!activation) {
+    match.refusal = Rejection{"variant_unknown",
+                              fmt::format("{}'s variant is not a constant that invact knows", op)};
+    return match;
   }
-  if (match.activation) match.is_invertible = is_invertible(*match.activation, node);
+  keep_from_output(*activation, match);
+  match.refusal = check_parameters(*activation, node, op);
   return match;
 }
 

@@ -7,26 +7,17 @@
 // only.
 #pragma once
 
-#include <torch/csrc/jit/ir/ir.h>
-
 #include <optional>
-#include <string>
 
 #include "kernels/catalog.h"
+#include "rewriter/patterns/match.h"
 
 namespace invact {
 
-struct ActivationMatch {
-  std::string op;  ///< "aten::gelu".
-  /// The catalog's row; null where the variant is unknown or decided at run time.
-  const kernels::Activation* activation = nullptr;
-  /// Whether the output tells the derivative with the call's parameters (kernels/catalog.h); none
-  /// where one of them is decided at run time.
-  std::optional<bool> is_invertible = true;
-  torch::jit::Node* node = nullptr;
-};
-
 /// Matches a node whose operator the catalog knows, whatever its variant.
-std::optional<ActivationMatch> match_activation(torch::jit::Node* node);
+std::optional<Match> match_activation(torch::jit::Node* node);
+
+/// What a match keeps instead, once it is `activation`.
+void keep_from_output(const kernels::Activation& activation, Match& match);
 
 }  // namespace invact

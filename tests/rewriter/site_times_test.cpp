@@ -18,7 +18,7 @@ Plan plan_of_gelu() {
   site.op = "aten::gelu";
   site.location.method = "forward";
   site.module_paths = {"block.act"};
-  site.frames = {{"code.py", 30, 40}};
+  site.nodes = {{"aten::gelu", {{"code.py", 30, 40}}}};
   Plan plan;
   plan.sites = {site};
   return plan;
@@ -35,12 +35,12 @@ TEST(SiteTimesTest, AnotherInstanceOperatorOrPlaceIsAnotherSite) {
   plan.sites[0].module_paths = {"other.act"};
   EXPECT_THAT(site_times(plan, report), IsEmpty());
   plan = plan_of_gelu();
-  plan.sites[0].op = "aten::silu";
+  plan.sites[0].nodes[0].op = "aten::silu";
   EXPECT_THAT(site_times(plan, report), IsEmpty());
   plan = plan_of_gelu();
-  plan.sites[0].frames = {{"code.py", 30, 40}, {"code.py", 70, 80}};
+  plan.sites[0].nodes[0].frames = {{"code.py", 30, 40}, {"code.py", 70, 80}};
   EXPECT_THAT(site_times(plan, report), IsEmpty());
-  plan.sites[0].frames = {};
+  plan.sites[0].nodes[0].frames = {};
   EXPECT_THAT(site_times(plan, report), IsEmpty());
 }
 

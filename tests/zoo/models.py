@@ -54,15 +54,16 @@ class ZooModel:
 class Tokens(nn.Module):
     """A transformers model as a function from token ids to hidden states, which is what a trace can hold."""
 
-    def __init__(self, model: nn.Module, causal: bool) -> None:
+    def __init__(self, model: nn.Module, causal: bool, **settings: bool) -> None:
         super().__init__()
         self.model = model
+        self.settings = settings
         # The causal models would make their mask with vmap, which a trace cannot hold: hand them the finished one.
         mask = torch.ones(SEQUENCE_LENGTH, SEQUENCE_LENGTH, dtype=torch.bool).tril()[None, None] if causal else None
         self.register_buffer("mask", mask)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        return self.model(input_ids=input_ids, attention_mask=self.mask, use_cache=False, return_dict=False)[0]
+        return self.model(input_ids=input_ids, attention_mask=self.mask, return_dict=False, **self.settings)[0]
 
 
 def _torchvision(name: str) -> nn.Module:
@@ -90,7 +91,7 @@ def _bert(dropout: float) -> nn.Module:
         attn_implementation="sdpa",
     )
     # The pooler reads the first token alone; without it the hidden states are the output.
-    return Tokens(BertModel(config, add_pooling_layer=False), causal=False)
+    return Tokens(BertModel(config, add_pooling_layer=False), causal=False, use_cache=False)
 
 
 def _gpt2(dropout: float) -> nn.Module:
@@ -105,7 +106,7 @@ def _gpt2(dropout: float) -> nn.Module:
         attn_pdrop=dropout,
         attn_implementation="sdpa",
     )
-    return Tokens(GPT2Model(config), causal=True)
+    return Tokens(GPT2Model(config), causal=True, use_cache=False)
 
 
 def _llama() -> nn.Module:
@@ -118,7 +119,21 @@ def _llama() -> nn.Module:
         intermediate_size=688,
         attn_implementation="sdpa",
     )
-    return Tokens(LlamaModel(config), causal=True)
+    return Tokens(LlamaModel(config), causal=True, use_cache=False)
+
+
+def _t5_encoder() -> nn.Module:
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config(
+        num_layers=LAYERS,
+        d_model=HIDDEN,
+        d_ff=4 * HIDDEN,
+        vocab_size=VOCABULARY,
+        feed_forward_proj="gated-gelu",
+        dropout_rate=0.1,
+    )
+    return Tokens(T5EncoderModel(config), causal=False)
 
 
 def _images(count: int) -> Input:
@@ -142,6 +157,7 @@ MODELS: dict[str, ZooModel] = {
     "gpt2": ZooModel(lambda: _gpt2(0.0), _TOKENS, scripts=False),
     "gpt2_dropout": ZooModel(lambda: _gpt2(0.1), _TOKENS, scripts=False),
     "llama": ZooModel(_llama, _TOKENS, scripts=False),
+    "t5_encoder": ZooModel(_t5_encoder, _TOKENS, scripts=False),
 }
 
 

@@ -1,0 +1,85 @@
+// What a pattern found in the inlined graph, and what would take its place. Every pattern gives
+// this; legality, plan and prediction know no more of it.
+#pragma once
+
+#include <ATen/core/ivalue.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "analyzer/trace.h"
+
+namespace invact {
+
+struct Rejection {
+  std::string code;    ///< Stable identifier.
+  std::string reason;  ///< A sentence for people.
+};
+
+/// What one execution of a replacement keeps for backward.
+struct KeptInstead {
+  bool output = true;  ///< The storage of its result.
+  int64_t bytes = 0;   ///< Beside that.
+};
+
+/// A value, named by a matched node that reads it: the same node in the model's own code reads the
+/// same value there.
+struct NodeInput {
+  torch::jit::Node* node = nullptr;
+  size_t position = 0;
+
+  torch::jit::Value* value() const { return node->input(position); }
+};
+
+/// The dtype of a tensor value.
+struct DtypeOf {
+  NodeInput tensor;
+};
+
+using MatchArgument = std::variant<NodeInput, DtypeOf, c10::IValue>;
+
+struct Match {
+  std::string op;  ///< "aten::gelu", "written-out gelu".
+  /// Other names that --only and --skip know it by.
+  std::vector<std::string> aliases;
+  /// What it replaces, in the order of running, all in one block of one method or function; the
+  /// last one makes the output, and nobody else reads what the others make.
+  std::vector<torch::jit::Node*> nodes;
+  std::string replacement;  ///< "invact::gelu".
+  std::string strategy;     ///< "output", "closed".
+  /// The replacement's arguments; none: those of its one node.
+  std::vector<MatchArgument> arguments;
+  bool in_place = false;  ///< Writes its input.
+  /// Largest difference of the result, in units of the last place of max(|input|, |result|) in
+  /// float32; 0: bit for bit.
+  double forward_ulp = 0;
+  /// Why this call cannot be replaced, whatever its surroundings.
+  std::optional<Rejection> refusal;
+  /// What `output`, the call that makes the result, keeps once replaced, or why it would keep what
+  /// it keeps today.
+  std::function<std::variant<KeptInstead, Rejection>(const OperatorCall& output)> kept;
+  std::string gain;  ///< "keeps its output, which is kept anyway, instead of its input".
+
+  torch::jit::Node* output() const { return nodes.back(); }
+  bool is_written_out() const { return !arguments.empty(); }
+};
+
+/// What patterns may ask besides the graph.
+struct MatchContext {
+  const torch::jit::Module& top;
+  bool on_cpu = true;  ///< Where the observed step ran.
+};
+
+/// "aten::gelu" gives "gelu", "invact::rms_norm_cast" "rms_norm_cast".
+std::string unqualified(const std::string& op);
+
+/// The tensor behind a value that is a constant or an attribute of a module; an undefined one for
+/// None; none where only the run tells.
+std::optional<at::Tensor> known_tensor(torch::jit::Value* value, const torch::jit::Module& top);
+
+}  // namespace invact

@@ -1,0 +1,51 @@
+// Pattern: an activation that the model writes out in elementary operators.
+//
+//   before   %y = 0.5 * %x * (1 + tanh(sqrt(2/pi) * (%x + 0.044715 * %x ** 3)))
+//            keeps %x and every product's factors
+//   after    %y = invact::gelu(%x, 'tanh')        keeps %y and one bit per element
+//
+// An expression of one tensor is known by its values, not by its spelling: it is one of the
+// library's functions where it agrees with the operator that would take its place, in float64 and
+// in float32, over the whole range. Reads only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/catalog.h"
+#include "rewriter/inlined_model.h"
+#include "rewriter/patterns/match.h"
+
+namespace invact {
+
+class WrittenOutActivations {
+ public:
+  /// `inlined` must outlive the result. The operator library must be registered.
+  explicit WrittenOutActivations(const InlinedModel& inlined) : inlined_(inlined) {}
+
+  /// The largest expression ending in `node` that is a function of the library.
+  std::optional<Match> match(torch::jit::Node* node);
+
+ private:
+  /// Nodes in the order of running, and the one tensor that they read.
+  struct Expression {
+    std::vector<torch::jit::Node*> nodes;
+    torch::jit::Value* input = nullptr;
+  };
+  /// The function that an expression is, and how far its float32 values lie apart.
+  struct Recognized {
+    const kernels::Activation* activation = nullptr;
+    double forward_ulp = 0;
+  };
+
+  std::vector<torch::jit::Node*> largest_expression(torch::jit::Node* root) const;
+  const Recognized& recognize(const Expression& expression);
+
+  const InlinedModel& inlined_;
+  std::unordered_map<std::string, Recognized> known_;  ///< By what the expression computes.
+};
+
+}  // namespace invact

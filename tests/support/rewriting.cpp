@@ -1,0 +1,69 @@
+#include "tests/support/rewriting.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "analyzer/report.h"
+#include "analyzer/session.h"
+#include "rewriter/apply.h"
+#include "rewriter/verify.h"
+
+namespace invact::test {
+
+Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options,
+                const std::vector<int64_t>& shape) {
+  Rewrite result;
+  result.model = saved_and_loaded(module);
+  result.inputs.values = {at::randn(shape)};
+  result.plan = make_plan(build_report(observe_forward(result.model, result.inputs, {})),
+                          result.model, options);
+  const std::string path = temporary_path("rewritten.pt");
+  save_module(apply_plan(result.model, result.plan), result.model, "{}", path);
+  result.rewritten = load_model(path, c10::kCPU);
+  return result;
+}
+
+Model restored(const Model& rewritten) {
+  const RestoredModel model = restore_original(rewritten);
+  EXPECT_GT(model.operator_count, 0);
+  const std::string path = temporary_path("restored.pt");
+  save_module(model.module, rewritten, "", path);
+  return load_model(path, c10::kCPU);
+}
+
+void expect_verified(Rewrite& result) {
+  const Verification verification =
+      verify_rewrite(result.model, result.rewritten, result.inputs, {},
+                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
+}
+
+std::string graph_text(const Model& model) {
+  return model.module.get_method("forward").graph()->toString(/*print_source_locations=*/false);
+}
+
+std::vector<std::string> ops(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Site& site : plan.sites) names.push_back(site.op);
+  return names;
+}
+
+torch::jit::Module with_body(const std::string& body) {
+  const auto positive = [](bool requires_grad) {
+    return at::linspace(0.5, 1.5, kColumns).set_requires_grad(requires_grad);
+  };
+  return make_module("Body",
+                     {{"w", parameter({kColumns, kColumns})},
+                      {"g", positive(true)},
+                      {"b", parameter({kColumns})},
+                      {"frozen", positive(false)},
+                      {"zeros", at::zeros({kColumns}).set_requires_grad(true)}},
+                     "def forward(self, x):\n" + body);
+}
+
+torch::jit::Module with_lines(const std::string& between) {
+  return with_body("    h = torch.linear(x, self.w)\n" + between +
+                   "    return torch.linear(y, self.w)\n");
+}
+
+}  // namespace invact::test
