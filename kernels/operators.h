@@ -176,12 +176,13 @@ struct HardtanhOperator {
 };
 
 /// Expands `X(Operator)` for every operator.
-#define INVACT_FOR_EACH_OPERATOR(X)                                                        \
-  X(GeluOperator)                                                                          \
-  X(SiluOperator)                                                                          \
-  X(MishOperator)                                                                          \
-  X(HardswishOperator) X(QuickGeluOperator) X(EluOperator) X(CeluOperator) X(SeluOperator) \
-      X(SoftplusOperator) X(LogSigmoidOperator) X(SoftsignOperator) X(LeakyReluOperator)   \
-          X(HardsigmoidOperator) X(HardtanhOperator) X(Relu6Operator)
+#define INVACT_FOR_EACH_OPERATOR(X)                                                         \
+  X(GeluOperator)                                                                           \
+  X(SiluOperator)                                                                           \
+  X(MishOperator)                                                                           \
+  X(HardswishOperator)                                                                      \
+  X(QuickGeluOperator) X(EluOperator) X(CeluOperator) X(SeluOperator) X(SoftplusOperator)   \
+      X(LogSigmoidOperator) X(SoftsignOperator) X(LeakyReluOperator) X(HardsigmoidOperator) \
+          X(HardtanhOperator) X(Relu6Operator)
 
 }  // namespace invact::kernels

@@ -41,6 +41,9 @@ void register_inference(torch::Library& m) {
 constexpr const char* kLayerNormSchema =
     "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
     "float eps=1e-05, bool cudnn_enable=True) -> Tensor";
+constexpr const char* kLayerNormTransposedSchema =
+    "layer_norm_transposed(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, "
+    "float eps, bool cudnn_enable, int dim0, int dim1) -> Tensor";
 constexpr const char* kRmsNormSchema =
     "rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> "
     "Tensor";
@@ -48,6 +51,13 @@ constexpr const char* kRmsNormCastSchema =
     "rms_norm_cast(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float eps=1e-06, "
     "*, float weight_offset=0., ScalarType? normalized_dtype=None, ScalarType? output_dtype=None) "
     "-> Tensor";
+
+at::Tensor plain_layer_norm_transposed(const at::Tensor& input,
+                                       c10::SymIntArrayRef normalized_shape,
+                                       const OptionalTensor& weight, const OptionalTensor& bias,
+                                       double eps, bool cudnn_enable, int64_t, int64_t) {
+  return aten_layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable);
+}
 
 at::Tensor plain_rms_norm_cast(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
                                const OptionalTensor& weight, double eps, double weight_offset,
@@ -68,6 +78,7 @@ TORCH_LIBRARY(invact, m) {
   m.def(kBackwardSchema);
   m.def(kBackwardOutSchema);
   m.def(kLayerNormSchema);
+  m.def(kLayerNormTransposedSchema);
   m.def(kRmsNormSchema);
   m.def(kRmsNormCastSchema);
   m.def(kNormBackwardSchema);
@@ -86,6 +97,7 @@ TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
   INVACT_FOR_EACH_OPERATOR(INVACT_REGISTER)
 #undef INVACT_REGISTER
   m.impl("layer_norm", &aten_layer_norm);
+  m.impl("layer_norm_transposed", &plain_layer_norm_transposed);
   m.impl("rms_norm", &aten_rms_norm);
   m.impl("rms_norm_cast", &plain_rms_norm_cast);
 }
@@ -213,6 +225,15 @@ Tensor layer_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,
               Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
                      const std::optional<Tensor>&, double, bool),
               input, normalized_shape, weight, bias, eps, cudnn_enable);
+}
+
+Tensor layer_norm_transposed(const Tensor& input, c10::SymIntArrayRef normalized_shape,
+                             const std::optional<Tensor>& weight, const std::optional<Tensor>& bias,
+                             double eps, bool cudnn_enable, int64_t dim0, int64_t dim1) {
+  INVACT_CALL(layer_norm_transposed,
+              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
+                     const std::optional<Tensor>&, double, bool, int64_t, int64_t),
+              input, normalized_shape, weight, bias, eps, cudnn_enable, dim0, dim1);
 }
 
 Tensor rms_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,

@@ -105,6 +105,16 @@ INVACT_EXPORT at::Tensor layer_norm(const at::Tensor& input, c10::SymIntArrayRef
                                     const std::optional<at::Tensor>& bias = std::nullopt,
                                     double eps = 1e-5, bool cudnn_enable = true);
 
+/// at::layer_norm's values in another memory layout: result.transpose(dim0, dim1) is contiguous.
+/// For a next layer that reads the transposed result and would make, and keep, a contiguous copy:
+/// it keeps this result instead. A call that keeps its input, or nothing, is at::layer_norm, layout
+/// included.
+INVACT_EXPORT at::Tensor layer_norm_transposed(const at::Tensor& input,
+                                               c10::SymIntArrayRef normalized_shape,
+                                               const std::optional<at::Tensor>& weight,
+                                               const std::optional<at::Tensor>& bias, double eps,
+                                               bool cudnn_enable, int64_t dim0, int64_t dim1);
+
 /// at::rms_norm, bit for bit. Keeps its input also where that is channels-last.
 INVACT_EXPORT at::Tensor rms_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
                                   const std::optional<at::Tensor>& weight = std::nullopt,

@@ -13,6 +13,7 @@
 #include "rewriter/patterns/dropout.h"
 #include "rewriter/patterns/norm.h"
 #include "rewriter/patterns/rms_norm.h"
+#include "rewriter/patterns/transposed_norm.h"
 #include "rewriter/patterns/written_out.h"
 
 namespace invact {
@@ -42,6 +43,9 @@ std::vector<Match> find_matches(const InlinedModel& inlined, const MatchContext&
   const auto& nodes = inlined.nodes();
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
     if (auto match = match_node(*node, context)) matches.push_back(std::move(*match));
+    if (auto refined = match_transposed_norm(*node, context)) {
+      matches.push_back(std::move(*refined));
+    }
     auto larger = match_rms_norm(*node, inlined, context);
     if (!larger) larger = written_out.match(*node);
     const auto is_taken = [&taken](const Node* member) { return taken.contains(member); };
@@ -86,7 +90,7 @@ GraphSite make_site(const NodeOrigin& origin, const Match& match, const InlinedM
   location.function_calls = origin.function_calls;
   location.node_index = origin.node_index;
   location.graph_fingerprint = origin.fingerprint;
-  if (match.is_written_out()) {
+  if (match.has_arguments()) {
     for (const Node* const node : match.nodes) {
       location.pattern_nodes.push_back(inlined.origin(*node)->node_index);
     }
@@ -124,19 +128,20 @@ std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const Match
   for (const Match& match : find_matches(inlined, context)) {
     const NodeOrigin* const origin = inlined.origin(*match.output());
     if (!origin) continue;
-    const auto [found, fresh] = index_of.try_emplace({key_of(*origin), match.op}, sites.size());
+    const auto [found, fresh] = index_of.try_emplace(
+        {key_of(*origin), match.op + (match.is_refinement ? "+" : "")}, sites.size());
     if (fresh) sites.push_back(make_site(*origin, match, inlined, context.top));
     GraphSite& site = sites[found->second];
     if (!fresh) join_call(match, site.copies.front());
     site.module_paths.insert(origin->module_path);
     site.copies.push_back(match);
-    if (match.is_written_out()) within_larger.insert(match.nodes.begin(), match.nodes.end());
+    if (match.has_arguments()) within_larger.insert(match.nodes.begin(), match.nodes.end());
   }
   for (GraphSite& site : sites) {
     Match& match = site.copies.front();
-    site.within_larger = !match.is_written_out() && within_larger.contains(match.output());
+    site.within_larger = !match.has_arguments() && within_larger.contains(match.output());
     const auto calls = calls_of.at(key_of(*inlined.origin(*match.output())));
-    if (match.is_written_out() && site.copies.size() != calls) {
+    if (match.has_arguments() && site.copies.size() != calls) {
       match.refusal =
           Rejection{"parameters_unknown", "is a " + match.op + " in some of its calls only"};
     }
@@ -157,6 +162,7 @@ bool is_known_operator(const std::string& name) {
     return name == op || name == unqualified(op) || name == written ||
            name == "written-out " + written;
   };
+  if (name == "layer_norm_transposed") return true;
   return !name.empty() && (std::ranges::any_of(kernels::activations(), is_row) ||
                            std::ranges::any_of(kernels::written_out_activations(), is_row) ||
                            std::ranges::any_of(kernels::norms(), is_row) ||

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "analyzer/error.h"
 #include "analyzer/model.h"
@@ -83,18 +84,15 @@ class Planner {
     const Match& match = candidate.graph_site.match();
     for (size_t i = 0; i < candidate.executions.size(); ++i) {
       const OperatorCall& output = report_.call(candidate.outputs[i]);
-      const auto kept = match.kept(output);
+      const auto kept = match.kept(output, report_);
       if (const auto* const rejection = std::get_if<Rejection>(&kept)) return *rejection;
       const auto& instead = std::get<KeptInstead>(kept);
-      if (instead.output && !output.output) {
-        return Rejection{"output_unknown", "its result is no tensor"};
-      }
-      if (instead.output && match.in_place && output.input_is_view) {
+      if (instead.storage && match.in_place && output.input_is_view) {
         return Rejection{"writes_view",
                          "writes a view of another tensor in place, whose storage cannot be kept "
                          "as the output"};
       }
-      candidate.executions[i].keeps = instead.output ? output.output : std::nullopt;
+      candidate.executions[i].keeps = instead.storage;
       candidate.executions[i].bytes = instead.bytes;
     }
     return std::nullopt;
@@ -151,7 +149,7 @@ class Planner {
   bool has_open_larger(const Candidate& candidate) const {
     const torch::jit::Node* const node = candidate.graph_site.match().output();
     return std::any_of(candidates_.begin(), candidates_.end(), [node](const Candidate& other) {
-      if (!other.open || other.graph_site.nodes.size() < 2) return false;
+      if (!other.open || !other.graph_site.match().has_arguments()) return false;
       const auto& nodes = other.graph_site.match().nodes;
       return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
     });
@@ -221,15 +219,17 @@ class Planner {
   }
 
   void note_rounding(Plan& plan) const {
-    double ulp = 0;
+    std::set<std::string> sentences;
     for (const Candidate& candidate : candidates_) {
-      if (candidate.open) ulp = std::max(ulp, candidate.graph_site.match().forward_ulp);
+      if (candidate.open) sentences.insert(candidate.graph_site.match().rounding);
     }
-    if (ulp == 0) return;
-    plan.notes.push_back(fmt::format(
-        "Written-out functions become one operator, whose float32 results lie within {:.2g} units "
-        "in the last place of max(|input|, |result|) of the written-out ones.",
-        ulp));
+    sentences.erase("");
+    plan.notes.insert(plan.notes.end(), sentences.begin(), sentences.end());
+  }
+
+  static bool is_rejected_refinement(const Candidate& candidate) {
+    const auto& copies = candidate.graph_site.copies;
+    return !candidate.open && !copies.empty() && copies.front().is_refinement;
   }
 
   Plan finish() {
@@ -239,7 +239,7 @@ class Planner {
     plan.saved_bytes_before = report_.totals.saved_bytes;
     plan.saved_bytes_after = prediction_.saved_bytes();
     for (Candidate& candidate : candidates_) {
-      if (candidate.part_of_larger) continue;
+      if (candidate.part_of_larger || is_rejected_refinement(candidate)) continue;
       Site& site = candidate.site;
       site.accepted = candidate.open;
       site.saved_bytes_delta = delta(candidate);

@@ -15,6 +15,7 @@
 #include "kernels/autograd/refusals.h"
 #include "kernels/norm_forward.h"
 #include "kernels/norm_operators.h"
+#include "kernels/ops.h"
 
 namespace invact::kernels {
 namespace {
@@ -53,8 +54,8 @@ std::array<at::Tensor, 3> gradients(const at::Tensor& grad_output, const SavedNo
   if (parameters.weight.defined()) {
     parameters.weight = effective_weight(parameters.weight, settings.weight_offset);
   }
-  auto [grad_input, grad_weight, grad_bias] =
-      norm_backward(grad_output, saved.output, saved.rstd, parameters, settings.is_centered, mask);
+  auto [grad_input, grad_weight, grad_bias] = norm_backward(
+      grad_output, saved.output.contiguous(), saved.rstd, parameters, settings.is_centered, mask);
   if (mask[0]) grad_input = grad_input.to(settings.input_dtype);
   if (mask[1]) grad_weight = grad_weight.to(saved.parameters.weight.scalar_type());
   return {std::move(grad_input), std::move(grad_weight), std::move(grad_bias)};
@@ -179,6 +180,22 @@ at::Tensor layer_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_sh
                      Forward(forward));
 }
 
+at::Tensor layer_norm_transposed(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
+                                 const OptionalTensor& weight, const OptionalTensor& bias,
+                                 double eps, bool cudnn_enable, int64_t dim0, int64_t dim1) {
+  const NormParameters parameters{value_of(weight), value_of(bias)};
+  refuse_forward_mode("layer_norm_transposed", {input, parameters.weight, parameters.bias});
+  if (!keeps_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
+    return aten_layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable);
+  }
+  const auto forward = [&]() -> NormForward {
+    auto [output, rstd] = layer_norm_forward(input, normalized_shape, weight, bias, eps);
+    return {output.transpose(dim0, dim1).contiguous().transpose(dim0, dim1), std::move(rstd)};
+  };
+  return Norm::apply(input, weight, bias,
+                     NormSettings{"layer_norm_transposed", /*is_centered=*/true}, Forward(forward));
+}
+
 at::Tensor rms_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
                     const OptionalTensor& weight, std::optional<double> eps) {
   const NormParameters parameters{value_of(weight), {}};
@@ -233,36 +250,50 @@ at::Tensor rms_norm_cast(const at::Tensor& input, c10::SymIntArrayRef normalized
                      Forward(forward));
 }
 
+at::Tensor in_float(const at::Tensor& tensor) {
+  return at::autocast::cached_cast(at::kFloat, tensor, c10::DeviceType::CUDA);
+}
+
+OptionalTensor in_float(const OptionalTensor& tensor) {
+  return at::autocast::cached_cast(at::kFloat, tensor, c10::DeviceType::CUDA);
+}
+
 /// As ATen's own: on CUDA autocast computes layer_norm in float32.
 at::Tensor autocast_layer_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
                                const OptionalTensor& weight, const OptionalTensor& bias, double eps,
                                bool cudnn_enable) {
   const c10::impl::ExcludeDispatchKeyGuard guard(c10::DispatchKey::AutocastCUDA);
-  static const auto handle =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("invact::layer_norm", "")
-          .typed<at::Tensor(const at::Tensor&, c10::SymIntArrayRef, const OptionalTensor&,
-                            const OptionalTensor&, double, bool)>();
-  const auto cast = [](const auto& tensor) {
-    return at::autocast::cached_cast(at::kFloat, tensor, c10::DeviceType::CUDA);
-  };
-  return handle.call(cast(input), normalized_shape, cast(weight), cast(bias), eps, cudnn_enable);
+  return invact::layer_norm(in_float(input), normalized_shape, in_float(weight), in_float(bias),
+                            eps, cudnn_enable);
+}
+
+at::Tensor autocast_layer_norm_transposed(const at::Tensor& input,
+                                          c10::SymIntArrayRef normalized_shape,
+                                          const OptionalTensor& weight, const OptionalTensor& bias,
+                                          double eps, bool cudnn_enable, int64_t dim0,
+                                          int64_t dim1) {
+  const c10::impl::ExcludeDispatchKeyGuard guard(c10::DispatchKey::AutocastCUDA);
+  return invact::layer_norm_transposed(in_float(input), normalized_shape, in_float(weight),
+                                       in_float(bias), eps, cudnn_enable, dim0, dim1);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, Autograd, m) {
   m.impl("layer_norm", &layer_norm);
+  m.impl("layer_norm_transposed", &layer_norm_transposed);
   m.impl("rms_norm", &rms_norm);
   m.impl("rms_norm_cast", &rms_norm_cast);
 }
 
 TORCH_LIBRARY_IMPL(invact, AutocastCUDA, m) {
   m.impl("layer_norm", &autocast_layer_norm);
+  m.impl("layer_norm_transposed", &autocast_layer_norm_transposed);
 }
 
 TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {
-  for (const char* op : {"layer_norm", "rms_norm", "rms_norm_cast", "_norm_backward"}) {
+  for (const char* op :
+       {"layer_norm", "layer_norm_transposed", "rms_norm", "rms_norm_cast", "_norm_backward"}) {
     refuse_vmap_of(m, op);
   }
 }

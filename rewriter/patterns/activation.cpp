@@ -53,12 +53,13 @@ void keep_from_output(const kernels::Activation& activation, Match& match) {
   match.replacement = activation.invact_op;
   match.strategy = activation.strategy;
   match.in_place = activation.in_place;
-  match.kept = [&activation](const OperatorCall& output) {
-    return KeptInstead{true, kernels::branch_bytes(activation, output.output_tensor.element_count)};
+  match.kept = [&activation](const OperatorCall& output, const Report&) {
+    return KeptInstead{output.output,
+                       kernels::branch_bytes(activation, output.output_tensor.element_count)};
   };
   match.gain = fmt::format("keeps its output, which is kept anyway, {}instead of {}",
                            activation.branch_bits_per_element > 0 ? "and branch bits " : "",
-                           match.is_written_out() ? "what its parts keep" : "its input");
+                           match.has_arguments() ? "what its parts keep" : "its input");
 }
 
 std::optional<Match> match_activation(Node* node) {

@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "analyzer/trace.h"
+#include "analyzer/report.h"
 
 namespace invact {
 
@@ -23,8 +23,8 @@ struct Rejection {
 
 /// What one execution of a replacement keeps for backward.
 struct KeptInstead {
-  bool output = true;  ///< The storage of its result.
-  int64_t bytes = 0;   ///< Beside that.
+  std::optional<StorageId> storage;  ///< Its result's, or one that its result will be.
+  int64_t bytes = 0;                 ///< Beside that.
 };
 
 /// A value, named by a matched node that reads it: the same node in the model's own code reads the
@@ -54,19 +54,22 @@ struct Match {
   std::string strategy;     ///< "output", "closed".
   /// The replacement's arguments; none: those of its one node.
   std::vector<MatchArgument> arguments;
+  /// A better form of a site that stands for itself where this one is rejected.
+  bool is_refinement = false;
   bool in_place = false;  ///< Writes its input.
-  /// Largest difference of the result, in units of the last place of max(|input|, |result|) in
-  /// float32; 0: bit for bit.
-  double forward_ulp = 0;
+  /// How results round otherwise than today's, as a sentence; empty: they are the same bits.
+  std::string rounding;
   /// Why this call cannot be replaced, whatever its surroundings.
   std::optional<Rejection> refusal;
   /// What `output`, the call that makes the result, keeps once replaced, or why it would keep what
   /// it keeps today.
-  std::function<std::variant<KeptInstead, Rejection>(const OperatorCall& output)> kept;
+  std::function<std::variant<KeptInstead, Rejection>(const OperatorCall& output, const Report&)>
+      kept;
   std::string gain;  ///< "keeps its output, which is kept anyway, instead of its input".
 
   torch::jit::Node* output() const { return nodes.back(); }
-  bool is_written_out() const { return !arguments.empty(); }
+  /// More than the name of one node's operator changes.
+  bool has_arguments() const { return !arguments.empty(); }
 };
 
 /// What patterns may ask besides the graph.

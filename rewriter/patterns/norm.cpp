@@ -114,7 +114,8 @@ std::optional<Match> match_norm(Node* node, const MatchContext& context) {
     return match;
   }
   match.kept = [norm, dimensions = *dimensions, weights = *weights, on_cpu = context.on_cpu](
-                   const OperatorCall& call) -> std::variant<KeptInstead, Rejection> {
+                   const OperatorCall& call,
+                   const Report&) -> std::variant<KeptInstead, Rejection> {
     const TensorFacts& output = call.output_tensor;
     if (!call.input_requires_grad &&
         !(weights.weight.defined() && weights.weight.requires_grad())) {
@@ -123,7 +124,7 @@ std::optional<Match> match_norm(Node* node, const MatchContext& context) {
     if (!is_recoverable(weights.weight, weights.bias, 0, dtype_of(output))) {
       return not_recoverable();
     }
-    return KeptInstead{true,
+    return KeptInstead{call.output,
                        row_count(output, dimensions) * row_bytes(*norm, weights, on_cpu, output)};
   };
   return match;

@@ -188,6 +188,14 @@ std::vector<Node*> between(const Value* input, Node* root, const std::vector<Nod
   return nodes;
 }
 
+std::string rounding_note(const Match& match, double forward_ulp) {
+  if (forward_ulp == 0) return "";
+  return fmt::format(
+      "{} becomes {}, whose float32 results lie within {:.2g} units in the last place of "
+      "max(|input|, |result|) of the written-out ones.",
+      match.op, match.replacement, forward_ulp);
+}
+
 const std::vector<const kernels::Activation*>& functions() {
   static const auto rows = [] {
     std::vector<const kernels::Activation*> found;
@@ -279,7 +287,7 @@ std::optional<Match> WrittenOutActivations::match(Node* root) {
     match.op = "written-out " + name;
     match.aliases = {name};
     keep_from_output(activation, match);
-    match.forward_ulp = recognized.forward_ulp;
+    match.rounding = rounding_note(match, recognized.forward_ulp);
     if (recognized.forward_ulp > kSameForwardUlp) {
       match.refusal = Rejection{
           "other_values",

@@ -39,6 +39,46 @@ TEST(NormTest, RmsNormToo) {
   expect_verified(result);
 }
 
+/// x: [8, 4, 16].
+Rewrite rewrite_tokens(const std::string& body, const PlanOptions& options = {}) {
+  return rewrite(with_body(body), options, {kRows, 4, kColumns});
+}
+
+TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
+  const std::string body =
+      "    h = torch.linear(x, self.w)\n"
+      "    y = torch.layer_norm(h, [16], self.g, self.b).transpose(0, 1)\n"
+      "    return torch.linear(y, self.w, self.b)\n";
+  constexpr int64_t kTensor = 4 * kRows * 4 * kColumns;
+  Rewrite result = rewrite_tokens(body);
+  ASSERT_THAT(ops(result.plan), ElementsAre("aten::layer_norm"));
+  const Site& site = result.plan.sites[0];
+  EXPECT_TRUE(site.accepted) << site.reason;
+  EXPECT_EQ(site.replacement, "invact::layer_norm_transposed");
+  EXPECT_EQ(site.saved_bytes_delta, -kTensor - 4 * kRows * 4);
+  ASSERT_EQ(result.plan.notes.size(), 1u);
+  expect_verified(result);
+  EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
+  // Of the plain form only the second number per row is gained: the copy is kept all the same.
+  const Rewrite plain = rewrite_tokens(body, {{}, {"layer_norm_transposed"}});
+  ASSERT_EQ(plain.plan.sites.size(), 1u);
+  EXPECT_EQ(plain.plan.sites[0].replacement, "invact::layer_norm");
+  EXPECT_EQ(plain.plan.sites[0].saved_bytes_delta, -4 * kRows * 4);
+}
+
+TEST(NormTest, ATransposeThatCostsNoCopyIsLetAlone) {
+  for (const char* reader :
+       {"y.transpose(0, 1)", "torch.linear(y.transpose(0, 1), self.w) + y.transpose(0, 1)",
+        "torch.linear(y.transpose(0, 1) * 2, self.w)", "torch.linear(y, self.w)"}) {
+    const Rewrite result = rewrite_tokens(
+        std::string("    y = torch.layer_norm(torch.linear(x, self.w), [16], self.g, self.b)\n"
+                    "    return ") +
+        reader + "\n");
+    ASSERT_EQ(result.plan.sites.size(), 1u) << reader;
+    EXPECT_EQ(result.plan.sites[0].replacement, "invact::layer_norm") << reader;
+  }
+}
+
 TEST(NormTest, WithoutWeightsTheOutputTellsAll) {
   Rewrite result = rewrite(with_lines("    y = torch.layer_norm(h, [16])\n"));
   EXPECT_EQ(result.plan.accepted_count(), 1);

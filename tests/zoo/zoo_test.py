@@ -31,20 +31,29 @@ MIB = 2**20
 PEAK_SLACK = 0.01  # relative; both sides run the same step in processes of their own
 GRADIENT_LIMIT = 1e-5  # float32; or twice the original's own distance from its float64 gradient
 
-# DESIGN section 1, "the paper's method alone", in MiB, and the slack that the issue grants: what the branch bits of
-# a rewritten model and the rounding of the table may add.
+# What the original may keep at most once rewritten, in MiB (issue "From the output, everywhere").
 KEPT_LIMIT_MIB = {
-    "convnext_tiny": 289.6,
-    "vit_b_16": 171.7,
-    "efficientnet_b0": 246.5,
-    "mixer_s16_224": 120.0,
-    "mobilenet_v3_large": 146.8,
+    "convnext_tiny": 250,
+    "efficientnet_b0": 248,
+    "mobilenet_v3_large": 146.9,
+    "vit_b_16": 148,
+    "mixer_s16_224": 97,
+    "gpt2": 21.5,
+    "gpt2_dropout": 35,
+    "bert_dropout": 35,
+    "llama": 30,
+    "t5_encoder": 71,
 }
-KEPT_SLACK_MIB = 0.1
 
-# Models where the operators of the library gain nothing: eva02's gate and up share one storage, resnet18's only
-# activation is a ReLU, GPT-2 writes its GELU out in elementary operators.
-LEFT_ALONE = {"eva02_tiny_patch14_224", "resnet18", "gpt2", "gpt2_dropout"}
+# Nothing to gain: resnet18's only activation is a ReLU, whose output ATen keeps.
+LEFT_ALONE = {"resnet18"}
+
+# Models whose GELU is written out, or whose linears read a norm's result transposed: what replaces them rounds
+# otherwise, and outputs may differ by as much as gradients may.
+ROUNDED_OTHERWISE = {"gpt2", "gpt2_dropout", "t5_encoder", "vit_b_16", "mixer_s16_224"}
+
+# Models that do not run in float64: a constant of the trace is float32 where both sides of a product must agree.
+FLOAT32_ALONE = {"t5_encoder"}
 
 
 class Zoo:
@@ -203,11 +212,9 @@ def check_rewrite(
             f"{before.bytes / MIB:.1f} -> {after.bytes / MIB:.1f} MiB, {len(accepted(result['plan']))} sites",
         )
     if name in KEPT_LIMIT_MIB:
-        limit = KEPT_LIMIT_MIB[name] + KEPT_SLACK_MIB
+        limit = KEPT_LIMIT_MIB[name]
         zoo.check(
-            "rewrite: as much as the paper's method",
-            after.bytes <= limit * MIB,
-            f"{after.bytes / MIB:.2f} MiB, limit {limit:.1f}",
+            "rewrite: keeps no more than it may", after.bytes <= limit * MIB, f"{after.bytes / MIB:.2f} of {limit} MiB"
         )
 
 
@@ -238,15 +245,28 @@ def check_state(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path) -> None:
         loaded.load_state_dict(saved_bytes.load_for_training(source).state_dict(), strict=True)
 
 
-def check_gradients(zoo: Zoo, model: pathlib.Path, rewritten: pathlib.Path, example: torch.Tensor) -> None:
+def check_outputs(zoo: Zoo, name: str, original: gradients.Step, other: gradients.Step) -> None:
+    zoo.equal("forward: number of outputs", len(other.outputs), len(original.outputs))
+    if name not in ROUNDED_OTHERWISE:
+        zoo.check("forward: bit-identical", all(map(torch.equal, original.outputs, other.outputs)))
+        return
+    differences = [
+        ((one - two).abs().max() / one.abs().max()).item()
+        for one, two in zip(original.outputs, other.outputs, strict=True)
+    ]
+    zoo.check("forward: as close as gradients", max(differences) <= GRADIENT_LIMIT, f"{max(differences):.2e}")
+
+
+def check_gradients(zoo: Zoo, name: str, model: pathlib.Path, rewritten: pathlib.Path, example: torch.Tensor) -> None:
     original = gradients.run_step(model, (example,), SEED, torch.float32)
     other = gradients.run_step(rewritten, (example,), SEED, torch.float32)
-    zoo.equal("forward: number of outputs", len(other.outputs), len(original.outputs))
-    zoo.check("forward: bit-identical", all(map(torch.equal, original.outputs, other.outputs)))
+    check_outputs(zoo, name, original, other)
     check_state(zoo, model, rewritten)
-    reference = gradients.run_step(model, (example,), SEED, torch.float64)
     found, worst = gradients.distance(original.gradients, other.gradients)
-    own, _ = gradients.distance(reference.gradients, original.gradients)
+    own = 0.0
+    if name not in FLOAT32_ALONE:
+        reference = gradients.run_step(model, (example,), SEED, torch.float64)
+        own, _ = gradients.distance(reference.gradients, original.gradients)
     zoo.check(
         "gradients: distance",
         found <= max(GRADIENT_LIMIT, 2 * own),
@@ -291,7 +311,7 @@ def main() -> int:
         check_rewrite(zoo, options.name, options.form, options.file, rewritten, before, example)
         check_twice(zoo, rewritten)
         check_restore(zoo, options.file, rewritten)
-        check_gradients(zoo, options.file, rewritten, example)
+        check_gradients(zoo, options.name, options.file, rewritten, example)
         check_default_executor(zoo, options.name, rewritten)
         zoo.equal("the input file is unchanged", sha256(options.file), digest)
     print(f"{len(zoo.failures)} checks failed")
