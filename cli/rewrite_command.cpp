@@ -11,6 +11,7 @@
 #include "cli/exit_code.h"
 #include "cli/observation.h"
 #include "cli/output_file.h"
+#include "cli/plan_file.h"
 #include "cli/render.h"
 #include "rewriter/apply.h"
 #include "rewriter/json.h"
@@ -91,10 +92,11 @@ nlohmann::ordered_json rewrite_document(const Observation& observation,
   return document;
 }
 
-Verification verify_written(Observation& observation, const std::string& path) {
+Verification verify_written(Observation& observation, const std::string& path, bool exact) {
   Model rewritten = load_model(path, observation.settings.device);
   return verify_rewrite(observation.model, rewritten, observation.inputs, observation.settings,
-                        observation.plan.saved_bytes_before, observation.plan.saved_bytes_after);
+                        observation.plan.saved_bytes_before, observation.plan.saved_bytes_after,
+                        exact);
 }
 
 /// What the page shows of the rewritten model; it is observed as the original was.
@@ -211,6 +213,23 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->type_name("OPS")
       ->delimiter(',')
       ->allow_extra_args(false);
+  command
+      ->add_flag("--exact", options.exact,
+                 "Only what leaves every gradient as it is, bit for bit (dropout, relu6, hardtanh)")
+      ->group("Plan");
+  command
+      ->add_option("--write-plan", options.write_plan,
+                   "Write the plan, to be edited and given to --plan, and no model")
+      ->group("Plan")
+      ->type_name("FILE");
+  command
+      ->add_option("--plan", options.plan,
+                   "Accept exactly the sites that this plan accepts (from --write-plan or --json)")
+      ->group("Plan")
+      ->type_name("FILE")
+      ->excludes("--only")
+      ->excludes("--skip")
+      ->excludes("--write-plan");
   auto* const only = command->get_option("--only");
   auto* const skip = command->get_option("--skip");
   auto* const html = command->get_option("--html");
@@ -220,6 +239,9 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->group("Plan")
       ->excludes(only)
       ->excludes(skip)
+      ->excludes("--exact")
+      ->excludes("--plan")
+      ->excludes("--write-plan")
       ->excludes(html);
   command->add_flag("--no-verify", options.no_verify, "Write without running the rewritten model")
       ->group("Plan");
@@ -228,9 +250,40 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       "Examples:\n"
       "  invact rewrite traced.pt\n"
       "  invact rewrite scripted.pt -o smaller.pt --input 8x3x224x224 --skip silu\n"
+      "  invact rewrite traced.pt --write-plan plan.json, edit it, invact rewrite traced.pt --plan "
+      "plan.json\n"
       "  invact rewrite --restore trained.invact.pt -o trained.pt");
   return command;
 }
+
+namespace {
+
+PlanOptions plan_options(const RewriteOptions& options) {
+  PlanOptions plan{options.only, options.skip, options.exact, std::nullopt};
+  if (!options.plan.empty()) {
+    plan.decisions = read_plan_file(options.plan, sha256_of_file(options.model));
+  }
+  return plan;
+}
+
+/// `rewrite --write-plan`: what would be done, and nothing of it.
+int run_write_plan(const RewriteOptions& options, const GlobalOptions& global) {
+  Observation observation;
+  {
+    Progress progress(global, /*step_count=*/2);
+    observation = observe_model(options.model, options.run, plan_options(options),
+                                /*check_backward=*/false, progress);
+  }
+  strip_source_prefix(global.strip_prefix, observation);
+  write_text(options.write_plan, rewrite_document(observation, {}, "", "").dump(2) + "\n");
+  if (options.write_plan == "-") return kExitDone;
+  write_text("-", render_sites(observation.plan,
+                               {stdout_style(global), 10, global.verbosity > 0, stdout_canvas()}));
+  say(global, fmt::format("wrote the plan '{}', and no model.", options.write_plan));
+  return kExitDone;
+}
+
+}  // namespace
 
 int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   if (options.run.executor != "eager") {
@@ -238,6 +291,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
         "--executor default: a rewrite is planned and predicted operator by operator. Rewrite with "
         "the executor 'eager', then compare both files with `invact verify --executor default`.");
   }
+  if (!options.write_plan.empty()) return run_write_plan(options, global);
   const std::string output = output_path(options);
   check_output_path(options.model, output, options.force);
   if (options.restore) return run_restore(options, global, output);
@@ -250,7 +304,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
     Progress progress(global, /*step_count=*/wants_page ? 8 : 4);
     // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
     // whole step.
-    observation = observe_model(options.model, options.run, {options.only, options.skip},
+    observation = observe_model(options.model, options.run, plan_options(options),
                                 /*check_backward=*/wants_page, progress);
     OutputFile file(output);
     if (observation.plan.accepted_count() == 0) {
@@ -261,7 +315,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
                   provenance(observation), file.temporary_path());
       if (!options.no_verify) {
         progress.step("Verifying");
-        verification = verify_written(observation, file.temporary_path());
+        verification = verify_written(observation, file.temporary_path(), options.exact);
       }
       if (wants_page) rewritten = rewritten_part(observation, file.temporary_path(), progress);
     }

@@ -16,6 +16,9 @@ struct RewriteOptions {
   RunOptions run;
   std::vector<std::string> only;
   std::vector<std::string> skip;
+  bool exact = false;
+  std::string plan;        ///< Decisions to follow: a file that --write-plan or --json made.
+  std::string write_plan;  ///< Where to write the plan, and nothing else.
   bool restore = false;
   bool no_verify = false;
   bool force = false;

@@ -52,10 +52,35 @@ class Planner {
       if (candidate.open) reject_unsafe(candidate);
     }
     drop_gainless();
-    return finish();
+    Plan plan = finish();
+    check_decisions(plan);
+    return plan;
   }
 
  private:
+  bool is_decided_for(const std::string& id) const {
+    if (!options_.decisions) return true;
+    const auto decision = options_.decisions->find(id);
+    return decision != options_.decisions->end() && decision->second;
+  }
+
+  /// @throws Error(kUsage) where the plan differs from the decisions that were given.
+  void check_decisions(const Plan& plan) const {
+    if (!options_.decisions) return;
+    std::map<std::string, const Site*> sites;
+    for (const Site& site : plan.sites) sites[site.id] = &site;
+    for (const auto& [id, accepted] : *options_.decisions) {
+      const auto site = sites.find(id);
+      if (site == sites.end()) {
+        throw_usage_error(
+            fmt::format("The given plan names site '{}', which this model lacks.", id));
+      }
+      if (!accepted || site->second->accepted) continue;
+      throw_usage_error(fmt::format("The given plan accepts site '{}', which cannot be: {} [{}].",
+                                    id, site->second->reason, site->second->reason_code));
+    }
+  }
+
   void reject_unsafe(Candidate& candidate) {
     const GraphSite& site = candidate.graph_site;
     const Match& match = site.match();
@@ -63,7 +88,14 @@ class Planner {
         (!options_.only.empty() && !names_operator(options_.only, match))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
     }
+    if (!is_decided_for(candidate.site.id)) {
+      return candidate.reject({"excluded", "left alone by the given plan"});
+    }
     if (match.refusal) return candidate.reject(*match.refusal);
+    if (options_.exact && !match.is_exact) {
+      return candidate.reject(
+          {"not_exact", "its gradient is right up to rounding, not bit for bit (--exact)"});
+    }
     if (!candidate.executed) {
       return candidate.reject({"not_executed", "did not run in the observed step"});
     }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -88,11 +90,16 @@ struct PlanOptions {
   /// all.
   std::vector<std::string> only;
   std::vector<std::string> skip;  ///< Operators to leave alone.
+  bool exact = false;             ///< Only what leaves every gradient as it is, bit for bit.
+  /// Decisions by Site::id: true for each site to accept; sites that are not named are left alone.
+  /// Null: everything that frees bytes is accepted.
+  std::optional<std::map<std::string, bool>> decisions = std::nullopt;
 };
 
 /// Decides every site of `model` from what `report` saw it keep. `report` must come from this
 /// model.
-/// @throws Error(kUsage) where an option names an operator that invact does not know.
+/// @throws Error(kUsage) where an option names an operator or a site that is not there, or accepts
+/// a site that cannot be.
 Plan make_plan(const Report& report, const Model& model, const PlanOptions& options);
 
 }  // namespace invact

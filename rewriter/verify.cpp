@@ -232,9 +232,9 @@ void compare_gradients(const StepResult& original, const StepResult& rewritten,
                    [](const auto& a, const auto& b) { return a.distance > b.distance; });
 }
 
-void judge_gradients(const std::string& dtype, Verification& result) {
-  result.gradient_tolerance = gradient_tolerance(dtype);
-  if (result.reference_distance) {
+void judge_gradients(const std::string& dtype, bool exact, Verification& result) {
+  result.gradient_tolerance = exact ? 0 : gradient_tolerance(dtype);
+  if (result.reference_distance && !exact) {
     result.gradient_tolerance = std::max(result.gradient_tolerance, 2 * *result.reference_distance);
   }
   for (auto& gradient : result.gradients) gradient.tolerance = result.gradient_tolerance;
@@ -268,7 +268,7 @@ bool is_worse(const Verification& a, const Verification& b) {
 
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
                             const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
-                            std::optional<int64_t> predicted_bytes) {
+                            std::optional<int64_t> predicted_bytes, bool exact) {
   Verification result;
   result.seed = settings.seed;
   result.inputs = inputs.records;
@@ -294,7 +294,7 @@ Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs
     result.reference_distance =
         reference_distance(original, inputs, settings, before, result.notes);
   }
-  judge_gradients(dtype, result);
+  judge_gradients(dtype, exact, result);
   result.passed = result.failures.empty();
   return result;
 }

@@ -31,6 +31,11 @@ std::optional<std::vector<double>> constant_parameters(Node* node) {
   return parameters;
 }
 
+/// The derivative is a constant on each side of a threshold that the output tells.
+bool is_exact(const kernels::DerivativeErrorBound& bound) {
+  return bound.float64 == 0 && bound.float32 == 0 && bound.bfloat16 == 0 && bound.float16 == 0;
+}
+
 /// Where the library has no operator for these parameters, or they are only known at run time.
 std::optional<Rejection> check_parameters(const kernels::Activation& activation, Node* node,
                                           const std::string& op) {
@@ -53,6 +58,7 @@ void keep_from_output(const kernels::Activation& activation, Match& match) {
   match.replacement = activation.invact_op;
   match.strategy = activation.strategy;
   match.in_place = activation.in_place;
+  match.is_exact = is_exact(activation.error_bound) && !match.has_arguments();
   match.kept = [&activation](const OperatorCall& output, const Report&) {
     return KeptInstead{output.output,
                        kernels::branch_bytes(activation, output.output_tensor.element_count)};

@@ -34,6 +34,7 @@ std::optional<Match> match_dropout(torch::jit::Node* node) {
   match.nodes = {node};
   match.replacement = row->invact_op;
   match.strategy = "closed";
+  match.is_exact = true;
   match.gain = "keeps a bit per element instead of a mask of numbers";
   match.kept = [&dropout = *row](const OperatorCall& call, const Report&) {
     return KeptInstead{std::nullopt,

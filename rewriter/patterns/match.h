@@ -57,6 +57,7 @@ struct Match {
   /// A better form of a site that stands for itself where this one is rejected.
   bool is_refinement = false;
   bool in_place = false;  ///< Writes its input.
+  bool is_exact = false;  ///< Every gradient stays the same bit for bit.
   /// How results round otherwise than today's, as a sentence; empty: they are the same bits.
   std::string rounding;
   /// Why this call cannot be replaced, whatever its surroundings.
