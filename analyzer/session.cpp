@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -13,6 +14,7 @@
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
 
@@ -64,8 +66,9 @@ void seed_random_numbers(uint64_t seed) {
   generator.set_current_seed(seed);
 }
 
-void set_mode(Model& model, bool train) {
-  if (model.module.hasattr("training")) model.module.train(train);
+void prepare_forward(Model& model, const RunSettings& settings) {
+  if (model.module.hasattr("training")) model.module.train(settings.train);
+  seed_random_numbers(settings.seed);
 }
 
 /// Batch norm and the like change buffers as they run; puts them back, so that every run of a model
@@ -120,9 +123,8 @@ void drop_gradients(const Model& model) {
   for (const at::Tensor& parameter : model.module.parameters()) parameter.mutable_grad().reset();
 }
 
-c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
-  set_mode(model, settings.train);
-  seed_random_numbers(settings.seed);
+/// Mode and random numbers are as they are.
+c10::IValue call_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   const AutocastScope autocast(settings);
   return run_model(model, "forward", [&] {
     const auto result =
@@ -130,6 +132,11 @@ c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettin
     result->waitAndThrow();
     return result->value();
   });
+}
+
+c10::IValue run_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  prepare_forward(model, settings);
+  return call_forward(model, inputs, settings);
 }
 
 /// Floating tensors in `value`, nested ones flattened in order.
@@ -159,18 +166,29 @@ void flatten(const c10::IValue& value, const std::string& name,
   }
 }
 
-void run_backward(const Model& model, const std::vector<StepResult::Named>& outputs,
-                  uint64_t seed) {
-  auto generator = at::detail::createCPUGenerator(seed + 1);
-  std::vector<at::Tensor> roots, cotangents;
+/// The outputs that the differentiated scalar is made of.
+std::vector<at::Tensor> differentiated(const std::vector<StepResult::Named>& outputs) {
+  std::vector<at::Tensor> roots;
   for (const auto& [name, output] : outputs) {
-    if (!output.requires_grad()) continue;
-    const double scale = 1 / std::sqrt(std::max<double>(1, static_cast<double>(output.numel())));
-    roots.push_back(output);
-    cotangents.push_back(at::randn(output.sizes(), generator, at::TensorOptions().dtype(at::kFloat))
-                             .mul(scale)
-                             .to(output.options()));
+    if (output.requires_grad()) roots.push_back(output);
   }
+  return roots;
+}
+
+std::vector<at::Tensor> cotangents_of(const std::vector<at::Tensor>& roots, uint64_t seed) {
+  auto generator = at::detail::createCPUGenerator(seed + 1);
+  std::vector<at::Tensor> cotangents;
+  for (const at::Tensor& root : roots) {
+    const double scale = 1 / std::sqrt(std::max<double>(1, static_cast<double>(root.numel())));
+    cotangents.push_back(at::randn(root.sizes(), generator, at::TensorOptions().dtype(at::kFloat))
+                             .mul(scale)
+                             .to(root.options()));
+  }
+  return cotangents;
+}
+
+void run_backward(const Model& model, const std::vector<at::Tensor>& roots,
+                  const std::vector<at::Tensor>& cotangents) {
   if (roots.empty()) return;
   run_model(model, "backward", [&] { torch::autograd::backward(roots, cotangents); });
 }
@@ -185,8 +203,15 @@ std::vector<StepResult::Named> forward_and_backward(
     at_end_of_forward();
     flatten(output, "output", outputs);
   }
-  run_backward(model, outputs, settings.seed);
+  const auto roots = differentiated(outputs);
+  run_backward(model, roots, cotangents_of(roots, settings.seed));
   return outputs;
+}
+
+void wait_for(c10::Device device) {
+  if (device.is_cuda()) {
+    at::accelerator::synchronizeDevice(device.has_index() ? device.index() : 0);
+  }
 }
 
 }  // namespace
@@ -270,6 +295,30 @@ void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& 
   match_saved_storages(trace, memory);
   trace.step_memory = std::move(memory);
   drop_gradients(model);
+}
+
+std::vector<at::Tensor> draw_cotangents(Model& model, const ModelInputs& inputs,
+                                        const RunSettings& settings) {
+  const BufferGuard buffers(model);
+  std::vector<StepResult::Named> outputs;
+  flatten(run_forward(model, inputs, settings), "output", outputs);
+  return cotangents_of(differentiated(outputs), settings.seed);
+}
+
+int64_t time_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                  const std::vector<at::Tensor>& cotangents) {
+  drop_gradients(model);
+  const BufferGuard buffers(model);
+  prepare_forward(model, settings);
+  wait_for(settings.device);
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<StepResult::Named> outputs;
+  flatten(call_forward(model, inputs, settings), "output", outputs);
+  run_backward(model, differentiated(outputs), cotangents);
+  run_model(model, "backward", [&] { wait_for(settings.device); });
+  const auto end = std::chrono::steady_clock::now();
+  drop_gradients(model);
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
 }
 
 StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {

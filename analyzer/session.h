@@ -70,6 +70,16 @@ struct StepResult {
 /// buffers put back. @throws as observe_forward.
 StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings);
 
+/// What a step's backward starts from, one r_i per output that requires gradients: drawn once, so
+/// that no step that is timed draws them. Runs forward. @throws as observe_forward.
+std::vector<at::Tensor> draw_cotangents(Model& model, const ModelInputs& inputs,
+                                        const RunSettings& settings);
+
+/// Runs the same step with these `cotangents` and takes its time alone: what leaves the model as it
+/// was lies outside. @returns nanoseconds, on a GPU from idle to idle. @throws as observe_forward.
+int64_t time_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                  const std::vector<at::Tensor>& cotangents);
+
 /// Runs the same step and writes what the allocators reported into `trace`, which observe_forward
 /// made of the same model and inputs. @throws as observe_forward.
 void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,

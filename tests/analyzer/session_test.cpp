@@ -79,6 +79,43 @@ def forward(self, x):
             4 * 32 * kFloat);
 }
 
+/// A linear, and a buffer that counts the forwards.
+Model counting_model() {
+  auto module = make_module("Counting", {{"w", parameter({4, 16})}}, "");
+  module.register_buffer("count", at::zeros({1}));
+  module.define(R"(
+def forward(self, x):
+    self.count.add_(1)
+    return torch.linear(x, self.w)
+)");
+  return saved_and_loaded(module);
+}
+
+TEST(TimeStepTest, LeavesTheModelAsItWas) {
+  Model model = counting_model();
+  const ModelInputs inputs = rows(16);
+  const auto cotangents = draw_cotangents(model, inputs, {});
+  ASSERT_EQ(cotangents.size(), 1u);
+  EXPECT_GT(time_step(model, inputs, {}, cotangents), 0);
+  EXPECT_EQ(model.module.attr("count").toTensor().item<float>(), 0);
+  EXPECT_FALSE(model.module.attr("w").toTensor().grad().defined());
+}
+
+TEST(TimeStepTest, DifferentiatesWhatRunStepDoes) {
+  Model model = saved_and_loaded(make_mlp("torch.dropout(torch.gelu(h), 0.5, True)", 16, 32, 4));
+  const ModelInputs inputs = rows(16);
+  RunSettings settings;
+  settings.seed = 3;
+  const at::Tensor expected = run_step(model, inputs, settings).gradients.at(0).value;
+  at::Tensor seen;
+  model.module.attr("w1").toTensor().register_hook([&](const at::Tensor& gradient) {
+    seen = gradient.clone();
+    return gradient;
+  });
+  time_step(model, inputs, settings, draw_cotangents(model, inputs, settings));
+  EXPECT_TRUE(seen.defined() && seen.equal(expected));
+}
+
 TEST(AutocastTest, LowPrecisionCopiesAreKeptAndNamed) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
   RunSettings settings;
