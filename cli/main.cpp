@@ -6,6 +6,7 @@
 
 #include "analyzer/error.h"
 #include "cli/analyze_command.h"
+#include "cli/bench_command.h"
 #include "cli/diff_command.h"
 #include "cli/exit_code.h"
 #include "cli/ops_command.h"
@@ -33,6 +34,7 @@ int run(int argc, char** argv) {
   DiffOptions diff;
   RewriteOptions rewrite;
   VerifyOptions verify;
+  BenchOptions bench;
   OpsOptions ops;
   add_global_options(app, global);
   const std::vector<std::pair<CLI::App*, std::function<int()>>> commands = {
@@ -40,6 +42,7 @@ int run(int argc, char** argv) {
       {add_diff_command(app, diff), [&] { return run_diff(diff, global); }},
       {add_rewrite_command(app, rewrite), [&] { return run_rewrite(rewrite, global); }},
       {add_verify_command(app, verify), [&] { return run_verify(verify, global); }},
+      {add_bench_command(app, bench), [&] { return run_bench(bench, global); }},
       {add_ops_command(app, ops), [&] { return run_ops(ops, global); }},
   };
   try {

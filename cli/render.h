@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analyzer/bench_result.h"
 #include "analyzer/report.h"
 #include "cli/terminal.h"
 #include "rewriter/plan.h"
@@ -36,6 +37,9 @@ std::string render_runs(const std::vector<Verification>& runs, const RenderOptio
 
 /// What `invact verify` prints (of several runs: the worst), and `rewrite` after its plan.
 std::string render_verification(const Verification& verification, const RenderOptions& options);
+
+/// What `invact bench` prints.
+std::string render_bench(const BenchResult& result, const RenderOptions& options);
 
 /// What `invact ops` prints: the catalog.
 std::string render_operators(const RenderOptions& options);

@@ -52,7 +52,7 @@ const std::string kInput = " --input x=8x16";
 TEST(CommandLineTest, HelpNamesCommandsAndExitsZero) {
   const Outcome help = invact("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* command : {"analyze", "diff", "rewrite", "verify", "ops"})
+  for (const char* command : {"analyze", "diff", "rewrite", "verify", "bench", "ops"})
     EXPECT_THAT(help.out, HasSubstr(command));
   const Outcome analyze = invact("analyze --help");
   EXPECT_EQ(analyze.exit_code, 0);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/render/device.h"
+#include "tests/support/bench_results.h"
 #include "tests/support/device_reports.h"
 #include "tests/support/golden.h"
 
@@ -180,6 +181,26 @@ TEST(RenderTest, FailedVerification) {
   gradient.worst_rewritten = 1.25;
   verification.failures = {"The gradient of 'fc.weight' lies too far."};
   expect_golden(render_verification(verification, {}), "verification.txt");
+}
+
+TEST(RenderTest, Bench) {
+  expect_golden(render_bench(test::small_bench_result(), {}), "bench.txt");
+}
+
+TEST(RenderTest, BenchOfOneModel) {
+  BenchResult result = test::small_bench_result();
+  result.rewritten.reset();
+  result.run.autocast = "bfloat16";
+  result.run.threads = 1;
+  result.original.step_ns = {512'340};
+  const std::string text = render_bench(result, {});
+  EXPECT_NE(text.find("model      model.pt\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("executor eager, autocast bfloat16, seed 7, 1 CPU thread\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("512.3 us"), std::string::npos);
+  EXPECT_EQ(text.find("rewritten"), std::string::npos);
+  result.original.step_ns = {12'340'000'000};
+  EXPECT_NE(render_bench(result, {}).find("12.3 s"), std::string::npos);
 }
 
 TEST(RenderTest, Bytes) {
