@@ -96,6 +96,24 @@ constexpr Dropout kDropouts[] = {
     {"aten::dropout_", "invact::dropout_", true},
 };
 
+constexpr ActivationDropout kActivationDropouts[] = {
+    {"invact::gelu", "invact::gelu_dropout"},
+    {"invact::silu", "invact::silu_dropout"},
+    {"invact::mish", "invact::mish_dropout"},
+    {"invact::hardswish", "invact::hardswish_dropout"},
+    {"invact::quick_gelu", "invact::quick_gelu_dropout"},
+    {"invact::elu", "invact::elu_dropout"},
+    {"invact::celu", "invact::celu_dropout"},
+    {"invact::selu", "invact::selu_dropout"},
+    {"invact::softplus", "invact::softplus_dropout"},
+    {"invact::log_sigmoid", "invact::log_sigmoid_dropout"},
+    {"invact::softsign", "invact::softsign_dropout"},
+    {"invact::leaky_relu", "invact::leaky_relu_dropout"},
+    {"invact::hardsigmoid", "invact::hardsigmoid_dropout"},
+    {"invact::hardtanh", "invact::hardtanh_dropout"},
+    {"invact::relu6", "invact::relu6_dropout"},
+};
+
 constexpr std::string_view kOutputKeeping[] = {
     "aten::relu",  "aten::relu_", "aten::sigmoid", "aten::sigmoid_", "aten::tanh",
     "aten::tanh_", "aten::elu_",  "aten::celu_",   "aten::selu_",    "aten::leaky_relu_",
@@ -131,6 +149,20 @@ std::span<const Dropout> dropouts() {
 
 int64_t kept_bytes(const Dropout&, int64_t element_count) {
   return (element_count + 7) / 8;
+}
+
+std::span<const ActivationDropout> activation_dropouts() {
+  return kActivationDropouts;
+}
+
+const ActivationDropout* find_activation_dropout(const Activation& activation) {
+  const auto* const row = std::ranges::find(kActivationDropouts, activation.invact_op,
+                                            &ActivationDropout::activation_op);
+  return row == std::end(kActivationDropouts) ? nullptr : row;
+}
+
+int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_count) {
+  return (element_count + 7) / 8 + branch_bytes(activation, element_count);
 }
 
 std::string_view proof(const Activation& activation) {

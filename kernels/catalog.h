@@ -105,6 +105,23 @@ std::span<const Dropout> dropouts();
 /// p, or not in training, it keeps what ATen's does.
 int64_t kept_bytes(const Dropout& dropout, int64_t element_count);
 
+/// Dropout of an activation as one operator, NAME_dropout(self, p, train, parameters of NAME). Same
+/// random numbers and output, bit for bit; it keeps the dropped output and bits, where the two keep
+/// the activation's input and a mask.
+struct ActivationDropout {
+  std::string_view activation_op;  ///< "invact::gelu": Activation::invact_op.
+  std::string_view invact_op;      ///< "invact::gelu_dropout".
+};
+
+std::span<const ActivationDropout> activation_dropouts();
+
+/// The operator for dropout of what `activation` makes; null for one that writes its input.
+const ActivationDropout* find_activation_dropout(const Activation& activation);
+
+/// Bytes that it keeps beside its output, in training with 0 < p < 1: a bit per element for what
+/// was dropped, and the activation's branch bits.
+int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_count);
+
 /// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul,
 /// convolution, attention, recurrent cells, embedding and indexing, pooling with indices, sorting,
 /// FFT, unknown and custom operators). Pointwise functions, norms, dropout, reductions, views,

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "kernels/activation_dropout_operators.h"
 #include "kernels/dropout_operators.h"
 #include "kernels/internal_operators.h"
 #include "kernels/norm_forward.h"
@@ -26,6 +27,15 @@ void define_operator(torch::Library& m) {
   if constexpr (requires { &Operator::aten_; }) {
     m.def((name + "_(Tensor(a!) self" + parameters + ") -> Tensor(a!)").c_str());
   }
+}
+
+/// Dropout of the activation in one: the activation's parameters, some of which have defaults or
+/// are given by name, stand behind dropout's.
+template <class Operator>
+void define_dropout_of(torch::Library& m) {
+  m.def((std::string(Operator::kName) + "_dropout(Tensor self, float p, bool train" +
+         Operator::kSchema + ") -> Tensor")
+            .c_str());
 }
 
 /// Inference mode has no autograd keys: the operators are ATen's own there.
@@ -90,6 +100,11 @@ TORCH_LIBRARY(invact, m) {
   m.def(kDropoutForwardSchema);
   m.def(kDropoutForwardInPlaceSchema);
   m.def(kDropoutBackwardSchema);
+#define INVACT_DEFINE(Operator) define_dropout_of<Operator>(m);
+  INVACT_FOR_EACH_OPERATOR(INVACT_DEFINE)
+#undef INVACT_DEFINE
+  m.def(kDroppedBitsSchema);
+  m.def(kDroppedBackwardSchema);
 }
 
 TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
@@ -259,6 +274,62 @@ Tensor dropout(const Tensor& input, double p, bool train) {
 }
 Tensor& dropout_(Tensor& self, double p, bool train) {
   INVACT_CALL(dropout_, Tensor & (Tensor&, double, bool), self, p, train);
+}
+
+Tensor gelu_dropout(const Tensor& self, double p, bool train, std::string_view approximate) {
+  INVACT_CALL(gelu_dropout, Tensor(const Tensor&, double, bool, std::string_view), self, p, train,
+              approximate);
+}
+Tensor silu_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(silu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor mish_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(mish_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor hardswish_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(hardswish_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor quick_gelu_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(quick_gelu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor elu_dropout(const Tensor& self, double p, bool train, const Scalar& alpha,
+                   const Scalar& scale, const Scalar& input_scale) {
+  INVACT_CALL(elu_dropout,
+              Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&, const Scalar&),
+              self, p, train, alpha, scale, input_scale);
+}
+Tensor celu_dropout(const Tensor& self, double p, bool train, const Scalar& alpha) {
+  INVACT_CALL(celu_dropout, Tensor(const Tensor&, double, bool, const Scalar&), self, p, train,
+              alpha);
+}
+Tensor selu_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(selu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor softplus_dropout(const Tensor& self, double p, bool train, const Scalar& beta,
+                        const Scalar& threshold) {
+  INVACT_CALL(softplus_dropout, Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&),
+              self, p, train, beta, threshold);
+}
+Tensor log_sigmoid_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(log_sigmoid_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor softsign_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(softsign_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor leaky_relu_dropout(const Tensor& self, double p, bool train, const Scalar& negative_slope) {
+  INVACT_CALL(leaky_relu_dropout, Tensor(const Tensor&, double, bool, const Scalar&), self, p,
+              train, negative_slope);
+}
+Tensor hardsigmoid_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(hardsigmoid_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor hardtanh_dropout(const Tensor& self, double p, bool train, const Scalar& min_val,
+                        const Scalar& max_val) {
+  INVACT_CALL(hardtanh_dropout, Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&),
+              self, p, train, min_val, max_val);
+}
+Tensor relu6_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(relu6_dropout, Tensor(const Tensor&, double, bool), self, p, train);
 }
 #undef INVACT_CALL
 

@@ -141,4 +141,38 @@ INVACT_EXPORT at::Tensor rms_norm_cast(const at::Tensor& input,
 INVACT_EXPORT at::Tensor dropout(const at::Tensor& input, double p, bool train);
 INVACT_EXPORT at::Tensor& dropout_(at::Tensor& self, double p, bool train);
 
+// Dropout of an activation, in one. Result and random numbers are those of at::dropout(f(self), p,
+// train), bit for bit. Under autograd, with 0 < p < 1 in training, the node keeps the result's
+// storage, one bit per element for what was dropped and the branch bit of a function that has one,
+// ceil(n / 8) bytes each: not `self` and no mask. Where an element was kept f' comes from the
+// result divided by dropout's factor, whose rounding adds to the error that the function has alone;
+// where it was dropped the gradient is zero. With another p, or not in training, and with
+// parameters for which the output does not tell the derivative, they are the operators above, one
+// after the other. Forward-mode AD, vmap and differentiating the gradient through the result raise
+// NotImplementedError. The activation's parameters stand last.
+INVACT_EXPORT at::Tensor gelu_dropout(const at::Tensor& self, double p, bool train,
+                                      std::string_view approximate = "none");
+INVACT_EXPORT at::Tensor silu_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor mish_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor hardswish_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor quick_gelu_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor elu_dropout(const at::Tensor& self, double p, bool train,
+                                     const at::Scalar& alpha = 1, const at::Scalar& scale = 1,
+                                     const at::Scalar& input_scale = 1);
+INVACT_EXPORT at::Tensor celu_dropout(const at::Tensor& self, double p, bool train,
+                                      const at::Scalar& alpha = 1.0);
+INVACT_EXPORT at::Tensor selu_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor softplus_dropout(const at::Tensor& self, double p, bool train,
+                                          const at::Scalar& beta = 1,
+                                          const at::Scalar& threshold = 20);
+INVACT_EXPORT at::Tensor log_sigmoid_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor softsign_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor leaky_relu_dropout(const at::Tensor& self, double p, bool train,
+                                            const at::Scalar& negative_slope = 0.01);
+INVACT_EXPORT at::Tensor hardsigmoid_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor hardtanh_dropout(const at::Tensor& self, double p, bool train,
+                                          const at::Scalar& min_val = -1,
+                                          const at::Scalar& max_val = 1);
+INVACT_EXPORT at::Tensor relu6_dropout(const at::Tensor& self, double p, bool train);
+
 }  // namespace invact

@@ -4,8 +4,6 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/mul.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 #include <torch/library.h>
 
 #include <tuple>
@@ -14,18 +12,14 @@
 #include "kernels/cpu/dropout_loops.h"
 #include "kernels/device_kernels.h"
 #include "kernels/dropout_operators.h"
+#include "kernels/dropout_scale.h"
 #include "kernels/storage_of.h"
 
 namespace invact::kernels {
 namespace {
 
-/// What ATen multiplies by where an element is kept, rounded as ATen rounds it.
 double kept_scale(at::ScalarType dtype, double p) {
-  if (dtype == at::kDouble) return 1 / (1 - p);
-  const float scale = 1 / static_cast<float>(1 - p);
-  if (dtype == at::kBFloat16) return static_cast<float>(c10::BFloat16(scale));
-  if (dtype == at::kHalf) return static_cast<float>(c10::Half(scale));
-  return scale;
+  return dropout_scale(at::kCPU, dtype, p);
 }
 
 at::Tensor drawn_like(const at::Tensor& input, double p) {

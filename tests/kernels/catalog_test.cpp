@@ -46,6 +46,42 @@ TEST(CatalogTest, NormsAndDropoutHaveAtensSchemas) {
   }
 }
 
+/// NAME's arguments behind self, and dropout's before them.
+std::vector<c10::Argument> with_dropouts_arguments(const c10::FunctionSchema& activation,
+                                                   const c10::FunctionSchema& dropout) {
+  std::vector<c10::Argument> arguments = {activation.arguments()[0], dropout.arguments()[1],
+                                          dropout.arguments()[2]};
+  arguments.insert(arguments.end(), activation.arguments().begin() + 1,
+                   activation.arguments().end());
+  return arguments;
+}
+
+TEST(CatalogTest, EveryActivationThatWritesNothingHasADropoutOfIt) {
+  kernels::ensure_registered();
+  const auto schema = [](std::string_view op) {
+    return c10::Dispatcher::singleton().findSchemaOrThrow(std::string(op).c_str(), "").schema();
+  };
+  for (const auto rows : {kernels::activations(), kernels::written_out_activations()}) {
+    for (const kernels::Activation& row : rows) {
+      const kernels::ActivationDropout* const fused = kernels::find_activation_dropout(row);
+      ASSERT_EQ(fused == nullptr, row.in_place) << row.invact_op;
+      if (fused == nullptr) continue;
+      EXPECT_EQ(fused->invact_op, std::string(row.invact_op) + "_dropout");
+      EXPECT_EQ(schema(fused->invact_op).arguments(),
+                with_dropouts_arguments(schema(row.invact_op), schema("aten::dropout")));
+    }
+  }
+  EXPECT_EQ(kernels::activation_dropouts().size(), 15u);
+}
+
+TEST(CatalogTest, ADropoutOfAnActivationKeepsABitMore) {
+  const kernels::Activation& silu = *kernels::find_activation("aten::silu", "");
+  EXPECT_EQ(kernels::dropout_and_branch_bytes(silu, 17), 6);
+  EXPECT_EQ(kernels::dropout_and_branch_bytes(silu, 0), 0);
+  const kernels::Activation& elu = *kernels::find_activation("aten::elu", "");
+  EXPECT_EQ(kernels::dropout_and_branch_bytes(elu, 17), 3);
+}
+
 TEST(CatalogTest, RecoveryRatiosAreThoseOfTheLimits) {
   const kernels::RecoveryRatios ratios = kernels::recovery_ratios();
   EXPECT_EQ(ratios.float64, 64);
