@@ -10,6 +10,7 @@
 #include "analyzer/model.h"
 #include "kernels/catalog.h"
 #include "rewriter/patterns/activation.h"
+#include "rewriter/patterns/activation_dropout.h"
 #include "rewriter/patterns/dropout.h"
 #include "rewriter/patterns/norm.h"
 #include "rewriter/patterns/rms_norm.h"
@@ -47,6 +48,7 @@ std::vector<Match> find_matches(const InlinedModel& inlined, const MatchContext&
       matches.push_back(std::move(*refined));
     }
     auto larger = match_rms_norm(*node, inlined, context);
+    if (!larger) larger = match_activation_dropout(*node, inlined);
     if (!larger) larger = written_out.match(*node);
     const auto is_taken = [&taken](const Node* member) { return taken.contains(member); };
     if (!larger || std::any_of(larger->nodes.begin(), larger->nodes.end(), is_taken)) continue;
@@ -162,7 +164,7 @@ bool is_known_operator(const std::string& name) {
     return name == op || name == unqualified(op) || name == written ||
            name == "written-out " + written;
   };
-  if (name == "layer_norm_transposed") return true;
+  if (name == "layer_norm_transposed" || is_activation_dropout(name)) return true;
   return !name.empty() && (std::ranges::any_of(kernels::activations(), is_row) ||
                            std::ranges::any_of(kernels::written_out_activations(), is_row) ||
                            std::ranges::any_of(kernels::norms(), is_row) ||

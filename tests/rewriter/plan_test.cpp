@@ -104,7 +104,8 @@ TEST(PlanTest, RejectsAnOutputThatNobodyKeeps) {
   EXPECT_EQ(reason(plan_of(with_body("    return torch.gelu(torch.linear(x, self.w)).sum()\n"))),
             "output_not_kept");
   const Plan dropped =
-      plan_of(with_body("    y = torch.dropout(torch.gelu(torch.linear(x, self.w)), 0.5, True)\n"
+      plan_of(with_body("    a = torch.gelu(torch.linear(x, self.w))\n"
+                        "    y = torch.dropout(a, 0.5, True) + torch.dropout(a, 0.5, True)\n"
                         "    return torch.linear(y, self.w)\n"));
   EXPECT_EQ(reason(dropped), "output_not_kept");
   EXPECT_THAT(dropped.sites[0].reason, HasSubstr("aten::dropout"));
