@@ -5,7 +5,10 @@
 
 #include <array>
 #include <optional>
+#include <string_view>
 #include <tuple>
+
+#include "kernels/activation_function.h"
 
 namespace invact::bench {
 namespace {
@@ -103,8 +106,8 @@ void prepare_rms_norm(A& a) {
   normalized(a) = at::mul(wide_input(a), rstd(a));
 }
 
-/// What autograd runs for at::rms_norm's own operators: both products, rsqrt, mean, square; on a GPU
-/// its fused gradient.
+/// What autograd runs for at::rms_norm's own operators: both products, rsqrt, mean, square; on a
+/// GPU its fused gradient.
 at::Tensor rms_norm_backward(A& a) {
   if (a.input.is_cuda()) {
     auto [grad_input, grad_weight] =
@@ -149,6 +152,55 @@ void prepare_dropout(A& a) {
   at::manual_seed(3);
 }
 
+// dropout(gelu(x)): what autograd keeps of the pair is the input and the mask, saved[0]; of ours
+// the output and both kinds of bits. Both are timed below autograd.
+
+void gelu_dropout_forward(A& a) {
+  a.saved[0] = at::empty_like(a.input).bernoulli_(1 - kDropped).div_(1 - kDropped);
+  at::gelu_out(a.scratch[0], a.input, "none");
+  at::mul_out(a.output, a.scratch[0], a.saved[0]);
+}
+
+at::Tensor gelu_dropout_backward(A& a) {
+  at::mul_out(a.scratch[0], a.grad_output, a.saved[0]);
+  return at::gelu_backward_out(a.grad_input, a.scratch[0], a.input, "none");
+}
+
+void prepare_gelu_dropout(A& a) {
+  a.scratch[0] = at::empty_like(a.input);
+  at::manual_seed(3);
+  gelu_dropout_forward(a);
+  at::manual_seed(3);
+}
+
+/// The place of Arrays that holds what was drawn.
+at::Tensor& kept_bits(A& a) {
+  return a.saved[1];
+}
+
+void own_gelu_dropout_forward(A& a) {
+  const kernels::ActivationFunction function = kernels::math::Gelu{};
+  using Drop = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, double);
+  static const auto kDrop = find<Drop>("invact::_dropout_forward");
+  static const auto kPack =
+      find<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, double,
+                      std::string_view)>("invact::_activation_dropped_bits");
+  at::gelu_out(a.scratch[0], a.input, "none");
+  std::tie(a.output, kept_bits(a)) = kDrop.call(a.scratch[0], kDropped);
+  a.branch =
+      kPack.call(a.input, a.output, kept_bits(a), kDropped, kernels::function_name(function));
+}
+
+void own_gelu_dropout_backward(A& a) {
+  const kernels::ActivationFunction function = kernels::math::Gelu{};
+  using Gradient = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                              const std::optional<at::Tensor>&, c10::SymIntArrayRef, double,
+                              std::string_view, at::ArrayRef<double>);
+  static const auto kGradient = find<Gradient>("invact::_activation_dropped_backward");
+  a.grad_input = kGradient.call(a.grad_output, a.output, kept_bits(a), a.branch, {1}, kDropped,
+                                kernels::function_name(function), {});
+}
+
 }  // namespace
 
 std::vector<BenchOperator> row_operators() {
@@ -170,6 +222,9 @@ std::vector<BenchOperator> row_operators() {
       {"dropout", std::nullopt, &dropout_forward, "at::dropout's bernoulli_, div_ and mul",
        [](A& a) { return at::mul_out(a.grad_input, a.grad_output, a.saved[0]); }, "at::mul_out",
        &prepare_dropout, &own_dropout_forward, &own_dropout_backward},
+      {"gelu_dropout", std::nullopt, &gelu_dropout_forward, "at::gelu_out and at::dropout's three",
+       &gelu_dropout_backward, "at::mul_out and at::gelu_backward_out", &prepare_gelu_dropout,
+       &own_gelu_dropout_forward, &own_gelu_dropout_backward},
   };
 }
 

@@ -64,7 +64,7 @@ TEST(OperatorTableRows, CoverTheLibrary) {
   EXPECT_TRUE(has(kernels::Operator::kName)) << kernels::Operator::kName;
   INVACT_FOR_EACH_OPERATOR(INVACT_CHECK)
 #undef INVACT_CHECK
-  for (const char* name : {"gelu_tanh", "layer_norm", "rms_norm", "dropout"}) {
+  for (const char* name : {"gelu_tanh", "layer_norm", "rms_norm", "dropout", "gelu_dropout"}) {
     EXPECT_TRUE(has(name)) << name;
   }
 }
