@@ -10,72 +10,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <set>
 
 #include "kernels/catalog.h"
 #include "kernels/ops.h"
+#include "tests/kernels/activation_dropout_cases.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
-#include "tests/kernels/tolerances.h"
 
 namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-struct FusedCase {
-  std::string name;  ///< OpCase::name.
-  std::function<at::Tensor(const at::Tensor&, double, bool)> invact;
-  std::vector<double> jumps;  ///< Outputs at which f' jumps and that many inputs share.
-
-  const OpCase& op() const { return op_case(name); }
-  at::Tensor aten(const at::Tensor& x, double p, bool train = true) const {
-    return at::dropout(op().aten(x), p, train);
-  }
-};
-
-const std::vector<FusedCase>& fused_cases() {
-  using at::Tensor;
-  static const std::vector<FusedCase> cases = {
-      {"Gelu", [](const Tensor& x, double p, bool t) { return gelu_dropout(x, p, t); }, {}},
-      {"GeluTanh",
-       [](const Tensor& x, double p, bool t) { return gelu_dropout(x, p, t, "tanh"); },
-       {}},
-      {"Silu", [](const Tensor& x, double p, bool t) { return silu_dropout(x, p, t); }, {}},
-      {"Mish", [](const Tensor& x, double p, bool t) { return mish_dropout(x, p, t); }, {}},
-      {"QuickGelu",
-       [](const Tensor& x, double p, bool t) { return quick_gelu_dropout(x, p, t); },
-       {}},
-      {"Hardswish",
-       [](const Tensor& x, double p, bool t) { return hardswish_dropout(x, p, t); },
-       {}},
-      {"Elu", [](const Tensor& x, double p, bool t) { return elu_dropout(x, p, t); }, {}},
-      {"ScaledElu",
-       [](const Tensor& x, double p, bool t) { return elu_dropout(x, p, t, 0.75, 1.5, 0.5); },
-       {}},
-      {"Celu", [](const Tensor& x, double p, bool t) { return celu_dropout(x, p, t, 0.75); }, {}},
-      {"Selu", [](const Tensor& x, double p, bool t) { return selu_dropout(x, p, t); }, {}},
-      {"Softplus", [](const Tensor& x, double p, bool t) { return softplus_dropout(x, p, t); }, {}},
-      {"LogSigmoid",
-       [](const Tensor& x, double p, bool t) { return log_sigmoid_dropout(x, p, t); },
-       {}},
-      {"Softsign", [](const Tensor& x, double p, bool t) { return softsign_dropout(x, p, t); }, {}},
-      {"LeakyRelu",
-       [](const Tensor& x, double p, bool t) { return leaky_relu_dropout(x, p, t); },
-       {}},
-      {"Hardsigmoid",
-       [](const Tensor& x, double p, bool t) { return hardsigmoid_dropout(x, p, t); },
-       {1}},
-      {"Hardtanh",
-       [](const Tensor& x, double p, bool t) { return hardtanh_dropout(x, p, t); },
-       {-1, 1}},
-      {"Relu6", [](const Tensor& x, double p, bool t) { return relu6_dropout(x, p, t); }, {6}},
-  };
-  return cases;
-}
 
 at::Tensor leaf(const at::Tensor& tensor) {
   return tensor.detach().requires_grad_();
@@ -101,29 +49,6 @@ Result run(const Operator& operation, const at::Tensor& input, const at::Tensor&
   return {output.detach(), gradient(output, tracked, grad_output), next};
 }
 
-double dropout_factor(at::ScalarType dtype, double p) {
-  at::manual_seed(5);
-  const at::Tensor ones = at::ones({4096}, dtype);
-  return at::dropout(ones, p, true).max().item<double>();
-}
-
-/// Elements whose output lies beside one at which f' jumps, and became the same by dropout: nothing
-/// tells them from that.
-at::Tensor beside_jump(const FusedCase& fused, const at::Tensor& x, const Result& result,
-                       double p) {
-  const at::Tensor y = fused.op().aten(x);
-  at::Tensor beside = at::zeros_like(y, at::kBool);
-  for (const double jump : fused.jumps) {
-    at::manual_seed(5);
-    const at::Tensor dropped = at::dropout(at::full({4096}, jump, x.scalar_type()), p, true);
-    const double image = (jump < 0 ? dropped.min() : dropped.max()).item<double>();
-    beside |= (result.output == image) & (y != jump);
-  }
-  // Where it jumps only the inputs at 3 themselves and their neighbours are in doubt.
-  if (fused.name == "Hardswish") beside |= (y - 3).abs() <= 0x1p-5;
-  return beside;
-}
-
 class ActivationDropoutTest : public ::testing::TestWithParam<size_t> {
  protected:
   const FusedCase& fused() const { return fused_cases()[GetParam()]; }
@@ -136,12 +61,8 @@ class ActivationDropoutTest : public ::testing::TestWithParam<size_t> {
   Result atens(const at::Tensor& x, const at::Tensor& grad_output, double p) const {
     return run([&](const at::Tensor& t) { return fused().aten(t, p); }, x, grad_output);
   }
-  /// Of |gradient - ATen's|. An output recovered from the dropped one is at most a unit in the last
-  /// place off beside half a unit, which the bounds are for: f' errs by sqrt(3) of them at a
-  /// minimum and by 3 where it is a formula of the output; ATen rounds twice.
   double tolerance(at::ScalarType dtype, double largest_grad_output) const {
-    return (op().has_branch_bit() ? std::sqrt(3.0) : 3.0) *
-           gradient_tolerance(op(), dtype, largest_grad_output);
+    return fused_tolerance(fused(), dtype, largest_grad_output);
   }
 };
 
@@ -160,7 +81,7 @@ TEST_P(ActivationDropoutTest, EqualsAtensPairWithTheSameSeedInEveryLayout) {
         const at::Tensor difference =
             (found.gradient - expected.gradient)
                 .abs()
-                .masked_fill(beside_jump(fused(), layout.tensor, found, p), 0);
+                .masked_fill(beside_jump(fused(), layout.tensor, found.output, p), 0);
         const double factor = dropout_factor(dtype, p);
         EXPECT_LE(difference.max().item<double>(),
                   tolerance(dtype, factor * grad_output.abs().max().item<double>()));
@@ -277,8 +198,9 @@ TEST_P(ActivationDropoutTest, FiniteInputsHaveFiniteGradientsWhateverOverflows) 
       // ATen's own formulas overflow for some of these.
       const at::Tensor difference =
           at::where(expected.gradient.isfinite(), found.gradient - expected.gradient, 0).abs();
-      EXPECT_LE(difference.masked_fill(beside_jump(fused(), x, found, p), 0).max().item<double>(),
-                tolerance(dtype, dropout_factor(dtype, p)));
+      EXPECT_LE(
+          difference.masked_fill(beside_jump(fused(), x, found.output, p), 0).max().item<double>(),
+          tolerance(dtype, dropout_factor(dtype, p)));
     }
   }
 }
