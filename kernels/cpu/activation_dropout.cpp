@@ -5,6 +5,8 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 #include <variant>
 
 #include "kernels/activation_dropout_operators.h"

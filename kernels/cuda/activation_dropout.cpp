@@ -6,6 +6,8 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include <optional>
+#include <string_view>
 #include <variant>
 
 #include "kernels/activation_dropout_operators.h"
