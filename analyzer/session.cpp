@@ -61,14 +61,9 @@ auto run_model(const Model& model, const char* what, Run run) {
       fmt::format("'{}' threw during {}: {}.", model.record.path, what, cause_of(message)));
 }
 
-void seed_random_numbers(uint64_t seed) {
-  at::Generator generator = at::globalContext().defaultGenerator(c10::kCPU);
-  generator.set_current_seed(seed);
-}
-
 void prepare_forward(Model& model, const RunSettings& settings) {
   if (model.module.hasattr("training")) model.module.train(settings.train);
-  seed_random_numbers(settings.seed);
+  at::manual_seed(settings.seed);  // Of every device: a GPU's dropout draws there.
 }
 
 /// Batch norm and the like change buffers as they run; puts them back, so that every run of a model

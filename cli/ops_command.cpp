@@ -31,10 +31,41 @@ nlohmann::ordered_json rows_json(std::span<const kernels::Activation> rows) {
   return array;
 }
 
+nlohmann::ordered_json norms_json() {
+  auto array = nlohmann::ordered_json::array();
+  for (const auto& row : kernels::norms()) {
+    array.push_back({{"op", row.aten_op}, {"replacement", row.invact_op}, {"strategy", "output"}});
+  }
+  return array;
+}
+
+nlohmann::ordered_json dropouts_json() {
+  auto array = nlohmann::ordered_json::array();
+  for (const auto& row : kernels::dropouts()) {
+    array.push_back({{"op", row.aten_op},
+                     {"replacement", row.invact_op},
+                     {"in_place", row.in_place},
+                     {"strategy", "closed"},
+                     {"bits_per_element", 1}});
+  }
+  return array;
+}
+
+nlohmann::ordered_json activation_dropouts_json() {
+  auto array = nlohmann::ordered_json::array();
+  for (const auto& row : kernels::activation_dropouts()) {
+    array.push_back({{"activation", row.activation_op}, {"replacement", row.invact_op}});
+  }
+  return array;
+}
+
 nlohmann::ordered_json operators_document() {
   auto document = document_head(current_environment());
   document["operators"] = rows_json(kernels::activations());
   document["written_out"] = rows_json(kernels::written_out_activations());
+  document["norms"] = norms_json();
+  document["dropouts"] = dropouts_json();
+  document["activation_dropouts"] = activation_dropouts_json();
   document["keeps_output_already"] = kernels::output_keeping_activations();
   return document;
 }

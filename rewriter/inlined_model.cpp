@@ -225,8 +225,12 @@ class Inliner {
 InlinedModel::InlinedModel(const torch::jit::Module& top) {
   Inliner(*this, top).run();
   // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
-  // one.
-  torch::jit::ConstantPropagation(graph_);
+  // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.
+  torch::jit::ConstantPropagationImmutableTypes(graph_);
+  nodes_ = nodes_in_order(*graph_);
+  const bool has_branches = std::any_of(nodes_.begin(), nodes_.end(),
+                                        [](const Node* node) { return node->kind() == prim::If; });
+  if (has_branches) torch::jit::ConstantPropagation(graph_);
   nodes_ = nodes_in_order(*graph_);
 }
 

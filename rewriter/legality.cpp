@@ -63,6 +63,26 @@ bool is_new_tensor(const torch::jit::Value* value) {
          !schema->returns()[value->offset()].alias_info();
 }
 
+/// Whether a node is, or could hide, a write to a tensor.
+bool may_write(const Node* node) {
+  if (const auto* const schema = node->maybeSchema()) return schema->is_mutable();
+  switch (node->kind()) {
+    case prim::Constant:
+    case prim::GetAttr:
+    case prim::If:
+    case prim::Loop:
+    case prim::ListConstruct:
+    case prim::ListUnpack:
+    case prim::TupleConstruct:
+    case prim::TupleUnpack:
+    case prim::TupleIndex:
+    case prim::DictConstruct:
+      return false;
+    default:
+      return true;
+  }
+}
+
 /// An in-place operator in a loop writes what an earlier turn returned, unless its input is made
 /// anew in the same turn.
 bool overwrites_earlier_turn(const Node* node) {
@@ -72,15 +92,17 @@ bool overwrites_earlier_turn(const Node* node) {
 
 }  // namespace
 
-WholeModelAliases::WholeModelAliases(const InlinedModel& inlined)
-    : inlined_(inlined),
-      aliases_(std::make_unique<torch::jit::AliasDb>(inlined.graph(), /*isFrozen=*/false,
-                                                     /*descendFunctionCalls=*/true)) {}
+WholeModelAliases::WholeModelAliases(const InlinedModel& inlined) : inlined_(inlined) {
+  const auto& nodes = inlined.nodes();
+  if (std::none_of(nodes.begin(), nodes.end(), &may_write)) return;
+  aliases_ = std::make_unique<torch::jit::AliasDb>(inlined.graph(), /*isFrozen=*/false,
+                                                   /*descendFunctionCalls=*/true);
+}
 
 std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite& site) const {
   for (const Match& match : site.copies) {
     Node* const node = match.output();
-    if (!may_be_written(node)) continue;
+    if (!aliases_ || !may_be_written(node)) continue;
     const torch::jit::ValueSet output = with_later_turns(node, *aliases_);
     for (Node* writer : inlined_.nodes()) {
       if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, output)) continue;
@@ -104,7 +126,7 @@ bool WholeModelAliases::may_be_written(const Node* node) const {
 
 std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
   for (const Match& match : site.copies) {
-    if (match.nodes.size() < 2) continue;
+    if (!aliases_ || match.nodes.size() < 2) continue;
     torch::jit::ValueSet values;
     for (const Node* const node : match.nodes) {
       for (const Value* const input : node->inputs()) values.insert(input);

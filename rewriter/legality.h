@@ -15,7 +15,8 @@
 
 namespace invact {
 
-/// Alias analysis over the whole model.
+/// Alias analysis over the whole model. Made only where some node writes to a tensor: of a model of
+/// 10,000 nodes it costs as much as finding its sites.
 class WholeModelAliases {
  public:
   /// `inlined` must outlive the result.
@@ -33,7 +34,7 @@ class WholeModelAliases {
   bool may_be_written(const torch::jit::Node* node) const;
 
   const InlinedModel& inlined_;
-  std::unique_ptr<torch::jit::AliasDb> aliases_;
+  std::unique_ptr<torch::jit::AliasDb> aliases_;  ///< Null: nothing is written.
 };
 
 /// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".

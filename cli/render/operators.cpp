@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <string_view>
+
 #include "cli/render.h"
 #include "cli/render/text.h"
 #include "kernels/catalog.h"
@@ -16,6 +18,31 @@ std::string operator_row(const kernels::Activation& row) {
                      bound.float64, bound.float32, bound.bfloat16, bound.float16);
 }
 
+std::string keeping_row(std::string_view op, std::string_view replacement, const char* keeps) {
+  return fmt::format("  {:<28}{:<31}{}\n", op, replacement, keeps);
+}
+
+std::string norm_and_dropout_rows() {
+  std::string text = keeping_row("operator", "replaced by", "keeps");
+  for (const auto& row : kernels::norms()) {
+    text += keeping_row(row.aten_op.empty() ? "RMSNorm written out" : row.aten_op, row.invact_op,
+                        "output, a number per row");
+  }
+  for (const auto& row : kernels::dropouts()) {
+    text += keeping_row(row.aten_op, row.invact_op, "a bit per element");
+  }
+  text += keeping_row("activation + aten::dropout", "invact::NAME_dropout",
+                      "output, at most two bits per element");
+  text += "  NAME is one of";
+  int64_t column = 0;
+  constexpr int64_t kNamesPerLine = 8;
+  for (const auto& row : kernels::activation_dropouts()) {
+    if (column++ % kNamesPerLine == 0) text += "\n   ";
+    text += fmt::format(" {}", row.activation_op.substr(std::string_view("invact::").size()));
+  }
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string render_operators(const RenderOptions& options) {
@@ -26,7 +53,7 @@ std::string render_operators(const RenderOptions& options) {
                   "replaced by", "strategy", "bits", "float64", "float32", "bfloat16", "float16");
   text += columns;
   for (const auto& row : kernels::activations()) text += operator_row(row);
-  text += heading("WRITTEN OUT IN MODELS (no ATen operator; for those who write models)", style);
+  text += heading("WRITTEN OUT IN MODELS (no ATen operator)", style);
   text += columns;
   for (const auto& row : kernels::written_out_activations()) text += operator_row(row);
   text += fmt::format(
@@ -34,6 +61,8 @@ std::string render_operators(const RenderOptions& options) {
       "  {} (strategy output) and\n  {} (closed).\n",
       kernels::proof(kernels::activations().front()),
       kernels::proof(kernels::written_out_activations().back()));
+  text += heading("NORMS AND DROPOUT", style);
+  text += norm_and_dropout_rows();
   text += fmt::format("\n  Nothing to replace, ATen keeps the output already:\n  {}.\n",
                       fmt::join(kernels::output_keeping_activations(), ", "));
   return text;

@@ -29,6 +29,16 @@ bool is_constant(const Value* value, double number) {
   return constant_number(value) == number;
 }
 
+/// [-1]
+bool is_last_dimension(const Value* list) {
+  if (const auto constant = torch::jit::constant_as<c10::List<int64_t>>(list)) {
+    return constant->vec() == std::vector<int64_t>{-1};
+  }
+  const Node* const node = list->node();
+  return node->kind() == torch::jit::prim::ListConstruct && node->inputs().size() == 1 &&
+         is_constant(node->input(0), -1);
+}
+
 bool is_op(const Node* node, std::string_view op) {
   return node->kind().toQualString() == op;
 }
@@ -118,10 +128,7 @@ std::optional<NodeInput> read_reciprocal_root(Reader& reader, const Value* value
   if (!mean || mean->inputs().size() != 4 || !is_constant(mean->input(2), 1)) {
     return std::nullopt;
   }
-  const auto dims = torch::jit::constant_as<c10::List<int64_t>>(mean->input(1));
-  if (!dims || dims->vec() != std::vector<int64_t>{-1} || !mean->input(3)->mustBeNone()) {
-    return std::nullopt;
-  }
+  if (!is_last_dimension(mean->input(1)) || !mean->input(3)->mustBeNone()) return std::nullopt;
   if (Node* const power = reader.take(mean->input(0), "aten::pow")) {
     if (!is_constant(power->input(1), 2)) return std::nullopt;
     return NodeInput{power, 0};

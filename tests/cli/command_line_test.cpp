@@ -252,6 +252,10 @@ TEST(CommandLineTest, OpsListsTheCatalog) {
   EXPECT_THAT(document["keeps_output_already"].dump(), HasSubstr("aten::relu"));
   const std::string table = invact("ops").out;
   for (const auto& row : kernels::activations()) EXPECT_THAT(table, HasSubstr(row.invact_op));
+  for (const auto& row : kernels::norms()) EXPECT_THAT(table, HasSubstr(row.invact_op));
+  EXPECT_EQ(document["activation_dropouts"].size(), kernels::activation_dropouts().size());
+  EXPECT_THAT(table, HasSubstr("invact::NAME_dropout"));
+  EXPECT_EQ(document["dropouts"][0]["replacement"], "invact::dropout");
   EXPECT_THAT(table, HasSubstr("invact::softsign"));
   EXPECT_THAT(table, HasSubstr("aten::tanh_"));
 }
