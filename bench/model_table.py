@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The table of docs/models.md: what each model of the zoo keeps, rewritten or not, how exactly, and how fast it trains.
+
+    bench/model_table.py [MODEL...] [--pairs 15] [--threads 2] [--out docs/models.md]
+
+Every row is measured here and now: `invact rewrite` and `invact bench` on the traced file (made where it is missing),
+and gradients by autograd from Python, in bfloat16 beside float64. Times are of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import warnings
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tests" / "zoo"))
+
+import torch  # noqa: E402  (found through the path above, as are the next three)
+
+import gradients  # noqa: E402
+import models  # noqa: E402
+import saved_bytes  # noqa: E402
+
+MIB = 2**20
+SEED = 0
+# Most that a rewritten model may keep, MiB (the issue "From the output, everywhere").
+LIMITS = {
+    "vit_b_16": 148,
+    "mixer_s16_224": 97,
+    "convnext_tiny": 250,
+    "gpt2": 21.5,
+    "gpt2_dropout": 35,
+    "bert_dropout": 35,
+    "llama": 30,
+    "t5_encoder": 71,
+    "efficientnet_b0": 248,
+}
+
+
+def run(arguments: list[str | pathlib.Path | int]) -> dict[str, Any]:
+    """A command of the tool; its JSON document."""
+    with tempfile.TemporaryDirectory() as folder:
+        document = pathlib.Path(folder) / "out.json"
+        argv = [str(argument) for argument in [ROOT / "build/bin/invact", *arguments, "--json", document]]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(argv)}: exit {done.returncode}\n{done.stderr}")
+        return json.loads(document.read_text())
+
+
+def trace(model: torch.nn.Module, example: torch.Tensor, dtype: torch.dtype, path: pathlib.Path) -> None:
+    converted = example.to(dtype) if example.is_floating_point() else example
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(model.to(dtype), converted, check_trace=False), path)
+
+
+def bfloat16_ratio(name: str, work: pathlib.Path) -> float | None:
+    """How much farther the rewritten model's bfloat16 gradient lies from float64's than the original's own.
+
+    All three are traced anew, since a trace holds its dtype: in bfloat16, and with the same weights in float64.
+    """
+    if name.endswith("_dropout") or name == "t5_encoder":
+        return None  # masks are drawn otherwise in another dtype
+    model, entry = models.build(name)
+    torch.manual_seed(SEED)
+    example = entry.sample()
+    original, rewritten, exact = (work / f"{name}.{part}.pt" for part in ("bf16", "bf16.invact", "f64"))
+    trace(model, example, torch.bfloat16, original)
+    trace(model, example, torch.float64, exact)
+    run(["rewrite", original, "-o", rewritten, "--force", "--seed", SEED])
+    steps = [
+        gradients.run_step(path, (example,), SEED, dtype).gradients
+        for path, dtype in ((exact, torch.float64), (original, torch.bfloat16), (rewritten, torch.bfloat16))
+    ]
+    return gradients.distance(steps[0], steps[2])[0] / gradients.distance(steps[0], steps[1])[0]
+
+
+def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
+    original = ROOT / "build" / "zoo" / f"{name}.traced.pt"
+    models.make_file(name, "traced", original)
+    rewritten = work / f"{name}.pt"
+    seed_and_threads: list[str | int] = ["--seed", SEED, "--threads", options.threads]
+    result = run(["rewrite", original, "-o", rewritten, "--force", *seed_and_threads])
+    times = run(["bench", original, rewritten, "--pairs", options.pairs, *seed_and_threads])
+    predicted, verified = result["prediction"], result["verification"]
+    accepted = sum(site["decision"] == "accepted" for site in result["plan"])
+    after = predicted["saved_bytes_after"] / MIB
+    limit = LIMITS.get(name)
+    cells = [
+        name,
+        f"{predicted['saved_bytes_before'] / MIB:.1f}",
+        f"{after:.1f}" if after <= (limit or math.inf) else f"**{after:.1f}**",
+        f"{limit:g}" if limit else "",
+        f"{accepted} of {len(result['plan'])}",
+    ]
+    if verified is None:
+        return [*cells, "equal copy", "", "", "", ""]
+    largest = max(output["max_rel_error"] for output in verified["outputs"])
+    own = verified["reference_distance"]
+    ratio = bfloat16_ratio(name, work)
+    time = times["ratio"]
+    return [
+        *cells,
+        "bit for bit" if largest == 0 else f"{largest:.0e}",
+        f"{verified['gradient_distance']:.1e}",
+        f"{own:.1e}" if own is not None else "none",
+        f"{ratio:.2f}" if ratio is not None else "none",
+        f"{time['median']:.3f} ({time['lower_quartile']:.3f} to {time['upper_quartile']:.3f})",
+    ]
+
+
+HEADER = """# What real models keep, before and after
+
+Made by `.venv/bin/python bench/model_table.py --pairs {pairs} --threads {threads}` on {date}, LibTorch {torch},
+{machine}, commit {commit}. Traced in train mode, random weights (`tests/zoo/models.py` names every configuration), float32, CPU.
+
+Kept: saved bytes in MiB, which the prediction met to the byte; limit: what was aimed at; sites: accepted of all. Outputs: the largest
+difference over the output's largest magnitude. Gradient distance and the original's own from float64: `invact rewrite`'s verification.
+bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16 (none: with dropout, whose
+masks differ between dtypes). Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
+
+"""
+
+COLUMNS = ["model", "kept", "after", "limit", "sites", "outputs", "gradient distance", "own", "bfloat16", "time"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=list(models.MODELS), metavar="MODEL")
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=pathlib.Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    saved_bytes.use_eager_executor()
+    torch.ops.load_library(str(ROOT / "build/lib/libinvact_kernels.so"))
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as work:
+        for name in options.models:
+            lines.append(f"| {' | '.join(row(name, options, pathlib.Path(work)))} |")
+            print(lines[-1], flush=True)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    header = HEADER.format(
+        pairs=options.pairs,
+        threads=options.threads,
+        date=datetime.date.today().isoformat(),
+        torch=torch.__version__,
+        machine=f"{options.threads} threads of {platform.machine()}",
+        commit=commit.strip(),
+    )
+    if options.out:
+        options.out.write_text(header + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
