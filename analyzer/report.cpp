@@ -149,13 +149,13 @@ std::string duplicate_advice(DuplicateKind kind) {
     case DuplicateKind::kActivation:
       return "`invact rewrite` keeps the output and at most one bit per element instead.";
     case DuplicateKind::kComposite:
-      return "Call the one operator that computes this function instead of writing it out.";
+      return "`invact rewrite` makes one operator of the functions that it knows (GELU, SiLU, RMSNorm).";
     case DuplicateKind::kNorm:
-      return "The input can be had from the output, the weight and the bias.";
+      return "`invact rewrite` keeps the output and a number per row, where the weights allow it.";
     case DuplicateKind::kGate:
       return "It can be computed again from what it is made of: checkpoint the lines of the gate.";
     case DuplicateKind::kDropout:
-      return "Set this dropout's p to 0 where training allows it: its mask is kept.";
+      return "`invact rewrite` keeps a bit per element of the mask instead.";
     case DuplicateKind::kCast:
       return "This cast keeps a second copy: cast once, or let both readers read one dtype.";
     case DuplicateKind::kCopy:

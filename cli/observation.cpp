@@ -1,5 +1,7 @@
 #include "cli/observation.h"
 
+#include <algorithm>
+
 #include "analyzer/device_json.h"
 #include "analyzer/device_step.h"
 #include "analyzer/json.h"
@@ -77,9 +79,26 @@ void strip_source_prefix(const std::string& prefix, Observation& observation) {
   for (Site& site : observation.plan.sites) strip_prefix(prefix, site.source);
 }
 
+namespace {
+
+/// The site that stands where a duplicate arises; null: none.
+nlohmann::ordered_json site_json(const Plan& plan, const OperatorCall& call) {
+  const auto site = std::ranges::find_if(
+      plan.sites, [&call](const Site& candidate) { return candidate.is_called_by(call); });
+  return site == plan.sites.end() ? nlohmann::ordered_json(nullptr)
+                                  : nlohmann::ordered_json(site->id);
+}
+
+}  // namespace
+
 nlohmann::ordered_json analyze_document(const Observation& observation) {
+  const Report& report = observation.report;
   auto document = document_head(current_environment());
-  document.update(to_json(observation.report));
+  document.update(to_json(report));
+  for (size_t i = 0; i < report.duplicates.size(); ++i) {
+    document["duplicates"][i]["site"] =
+        site_json(observation.plan, report.call(report.duplicates[i].call));
+  }
   document["totals"]["reclaimable_bytes"] =
       observation.plan.saved_bytes_before - observation.plan.saved_bytes_after;
   document["sites"] = sites_json(observation.plan);

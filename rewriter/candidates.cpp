@@ -132,6 +132,12 @@ std::vector<Candidate> find_candidates(const Report& report, const Prediction& p
   return candidates;
 }
 
+bool Site::is_called_by(const OperatorCall& call) const {
+  return location.method == call.method && std::ranges::count(module_paths, call.module_path) > 0 &&
+         std::ranges::any_of(nodes,
+                             [&call](const SiteNode& node) { return node.is_called_by(call); });
+}
+
 bool SiteNode::is_called_by(const OperatorCall& call) const {
   // A site's frames end at its method; a call's go on to the model's forward.
   return op == call.op && !frames.empty() && frames.size() <= call.frames.size() &&

@@ -73,6 +73,9 @@ struct Site {
   std::vector<std::string> module_paths;
   std::vector<SiteNode> nodes;
   bool operator==(const Site&) const = default;
+
+  /// Whether `call` is an execution of one of its nodes.
+  bool is_called_by(const OperatorCall& call) const;
 };
 
 struct Plan {

@@ -184,6 +184,8 @@ TEST(CommandLineTest, AnalyzeJsonHoldsTheSameBytes) {
   EXPECT_EQ(document["totals"]["saved_bytes"], 8 * (16 + 32 + 32) * 4);
   EXPECT_EQ(document["totals"]["reclaimable_bytes"], 8 * 32 * 4 - 8 * 32 / 8);
   EXPECT_EQ(document["sites"][0]["decision"], "accepted");
+  ASSERT_EQ(document["duplicates"].size(), 1u);
+  EXPECT_EQ(document["duplicates"][0]["site"], document["sites"][0]["id"]);
 }
 
 TEST(CommandLineTest, AModelThatTrainsNothingIsReportedWithZeroBytes) {
