@@ -160,7 +160,7 @@ c10::IValue InputMaker::make_dict(const c10::DictType& type, const InputNode& no
   c10::impl::GenericDict dict(type.getKeyType(), type.getValueType());
   if (example && example->isGenericDict()) {
     for (const auto& entry : example->toGenericDict()) {
-      const c10::IValue value = entry.value();
+      const c10::IValue& value = entry.value();
       const std::string key = key_text(entry.key());
       dict.insert(entry.key(), make(type.getValueType(), find_element(node, key), &value,
                                     fmt::format("{}.{}", name, key)));

@@ -73,7 +73,7 @@ Header parse_header(const std::vector<char>& bytes, const std::string& path) {
   constexpr size_t kVersionBytes = 2;
   const size_t length_begin = kMagic.size() + kVersionBytes;
   if (bytes.size() < length_begin) reject(path, "is truncated");
-  const int major = bytes[kMagic.size()];
+  const int major = static_cast<unsigned char>(bytes[kMagic.size()]);
   if (major < 1 || major > 3) {
     reject(path, fmt::format("is a .npy file of version {}; 1, 2 and 3 are known", major));
   }

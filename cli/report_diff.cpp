@@ -34,8 +34,9 @@ std::map<RowKey, const KeptStorage*> rows_by_key(const ReportFile& report) {
   return rows;
 }
 
-DiffRow make_row(const RowKey& key, const KeptStorage* before, const KeptStorage* after) {
-  const KeptStorage& shown = after ? *after : *before;
+/// `shown`: the newer of the two that are there.
+DiffRow make_row(const RowKey& key, const KeptStorage& shown, const KeptStorage* before,
+                 const KeptStorage* after) {
   DiffRow row;
   row.place = shown.place;
   row.slot = std::get<2>(key);
@@ -63,10 +64,11 @@ void add_rows(ReportDiff& diff) {
   const auto new_rows = rows_by_key(diff.new_report);
   for (const auto& [key, after] : new_rows) {
     const auto before = old_rows.find(key);
-    add_row(make_row(key, before == old_rows.end() ? nullptr : before->second, after), diff);
+    const auto* const old = before == old_rows.end() ? nullptr : before->second;
+    add_row(make_row(key, *after, old, after), diff);
   }
   for (const auto& [key, before] : old_rows) {
-    if (!new_rows.contains(key)) add_row(make_row(key, before, nullptr), diff);
+    if (!new_rows.contains(key)) add_row(make_row(key, *before, before, nullptr), diff);
   }
   std::sort(diff.rows.begin(), diff.rows.end(), [](const DiffRow& a, const DiffRow& b) {
     const int64_t left = std::abs(a.change()), right = std::abs(b.change());

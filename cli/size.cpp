@@ -55,8 +55,9 @@ std::pair<std::string_view, std::string> split_unit(std::string_view text) {
 std::optional<int64_t> bytes_of(const std::string& text) {
   const auto [digits, unit] = split_unit(text);
   const auto number = parse_number(digits);
-  const auto* const found = std::find_if(kUnits.begin(), kUnits.end(),
-                                         [&](const auto& entry) { return entry.first == unit; });
+  const auto* const found =
+      std::find_if(kUnits.begin(), kUnits.end(),
+                   [&unit = unit](const auto& entry) { return entry.first == unit; });
   if (!number || found == kUnits.end()) return std::nullopt;
   const long double bytes = *number * static_cast<long double>(found->second);
   if (bytes > kMaxBytes) return std::nullopt;

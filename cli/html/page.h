@@ -8,7 +8,7 @@
 namespace invact {
 
 /// What a page shows beside a model's analyze document when the model was rewritten.
-struct RewrittenPart {
+struct RewrittenPart {  // NOLINT(bugprone-exception-escape): the JSON library's own destructor
   nlohmann::ordered_json after;         ///< The rewritten model's analyze document.
   nlohmann::ordered_json verification;  ///< As in a rewrite document; null where there was none.
   nlohmann::ordered_json output;        ///< As in a rewrite document.
