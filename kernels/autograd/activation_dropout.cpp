@@ -128,17 +128,17 @@ struct ActivationDropout;
 template <class Operator, class... P>
 struct ActivationDropout<Operator, Parameters<P...>> {
   static const std::string& name() {
-    static const std::string kName = std::string(Operator::kName) + "_dropout";
-    return kName;
+    static const std::string full_name = std::string(Operator::kName) + "_dropout";
+    return full_name;
   }
 
   /// The activation's own operator, for what keeps as that does.
   static at::Tensor activation(const at::Tensor& self, P... parameters) {
-    static const auto kHandle =
+    static const auto handle =
         c10::Dispatcher::singleton()
             .findSchemaOrThrow((std::string("invact::") + Operator::kName).c_str(), "")
             .template typed<at::Tensor(const at::Tensor&, P...)>();
-    return kHandle.call(self, parameters...);
+    return handle.call(self, parameters...);
   }
 
   static at::Tensor with_gradient(const at::Tensor& self, double p, bool train, P... parameters) {
