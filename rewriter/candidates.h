@@ -18,6 +18,7 @@ struct Candidate {
   std::vector<CallId> pending;  ///< Calls of its nodes that saved, since its last result was made.
   std::vector<CallId> outputs;  ///< The calls that made its results, one per execution.
   bool executed = false;
+  bool has_delta = false;       ///< What each execution keeps once replaced is known.
   bool open = false;            ///< Not rejected yet.
   bool part_of_larger = false;  ///< Replaced together with the pattern around it.
 

@@ -84,6 +84,7 @@ class Planner {
   void reject_unsafe(Candidate& candidate) {
     const GraphSite& site = candidate.graph_site;
     const Match& match = site.match();
+    const auto keeps_as_today = find_kept(candidate);
     if (names_operator(options_.skip, match) ||
         (!options_.only.empty() && !names_operator(options_.only, match))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
@@ -102,7 +103,7 @@ class Planner {
     if (candidate.executions.empty()) {
       return candidate.reject({"saves_nothing", "keeps nothing: its input needs no gradient"});
     }
-    if (const auto rejection = find_kept(candidate)) return candidate.reject(*rejection);
+    if (keeps_as_today) return candidate.reject(*keeps_as_today);
     if (candidate.executions.front().keeps) {
       if (const auto rejection = aliases_.check_output_written(site)) {
         return candidate.reject(*rejection);
@@ -111,9 +112,10 @@ class Planner {
     if (const auto rejection = aliases_.check_written_between(site)) candidate.reject(*rejection);
   }
 
-  /// What each execution keeps once replaced.
+  /// What each execution keeps once replaced, where the pattern tells it; or why not.
   std::optional<Rejection> find_kept(Candidate& candidate) const {
     const Match& match = candidate.graph_site.match();
+    if (!match.kept) return std::nullopt;
     for (size_t i = 0; i < candidate.executions.size(); ++i) {
       const OperatorCall& output = report_.call(candidate.outputs[i]);
       const auto kept = match.kept(output, report_);
@@ -127,6 +129,7 @@ class Planner {
       candidate.executions[i].keeps = instead.storage;
       candidate.executions[i].bytes = instead.bytes;
     }
+    candidate.has_delta = true;
     return std::nullopt;
   }
 
@@ -274,7 +277,7 @@ class Planner {
       if (candidate.part_of_larger || is_rejected_refinement(candidate)) continue;
       Site& site = candidate.site;
       site.accepted = candidate.open;
-      site.saved_bytes_delta = delta(candidate);
+      site.saved_bytes_delta = candidate.has_delta ? delta(candidate) : 0;
       if (candidate.open) {
         site.reason_code = "accepted";
         site.reason = candidate.graph_site.match().gain;

@@ -277,12 +277,24 @@ def forward(self, x):
   EXPECT_EQ(reason(plan_of(module)), "output_not_kept");
 }
 
-TEST(PlanTest, OnlyAndSkip) {
-  const auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
-  EXPECT_EQ(reason(plan_of(module, {{}, {"gelu"}})), "excluded");
-  EXPECT_EQ(reason(plan_of(module, {{"silu"}, {}})), "excluded");
-  EXPECT_EQ(reason(plan_of(module, {{"aten::gelu"}, {}})), "accepted");
-  EXPECT_THROW(plan_of(module, {{"relu"}, {}}), Error);
+TEST(PlanTest, ARejectedSiteSaysWhatItWouldFreeWhereThatIsKnown) {
+  const Plan excluded = plan_of(make_mlp("torch.gelu(h)", 16, 32, 4), {{}, {"gelu"}});
+  EXPECT_EQ(excluded.sites[0].saved_bytes_delta, kRows * 32 / 8 - kRows * 32 * 4);
+  EXPECT_EQ(excluded.saved_bytes_after, excluded.saved_bytes_before);
+  const Plan unknown =
+      plan_of(with_body("    slope = 0.1 * float(x.size(0))\n"
+                        "    y = torch.leaky_relu(torch.linear(x, self.w), slope)\n"
+                        "    return torch.linear(y, self.w)\n"));
+  EXPECT_EQ(reason(unknown), "parameters_unknown");
+  EXPECT_EQ(unknown.sites[0].saved_bytes_delta, -kRows * 16 * 4);
+  const Plan variant =
+      plan_of(with_body("    how = 'none'\n"
+                        "    if x.size(0) > 100:\n"
+                        "        how = 'tanh'\n"
+                        "    y = torch.gelu(torch.linear(x, self.w), approximate=how)\n"
+                        "    return torch.linear(y, self.w)\n"));
+  EXPECT_EQ(reason(variant), "variant_unknown");
+  EXPECT_EQ(variant.sites[0].saved_bytes_delta, 0);
 }
 
 /// Two instances of one class; the second's output goes to `consumer`.

@@ -1,0 +1,65 @@
+// What the options of a plan decide: operators by name, sites by hand, exactness.
+#include <gtest/gtest.h>
+
+#include "analyzer/error.h"
+#include "rewriter/plan.h"
+#include "tests/support/rewriting.h"
+
+namespace invact {
+namespace {
+
+using test::make_mlp;
+using test::with_body;
+
+Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {}) {
+  return test::rewrite(module, options).plan;
+}
+
+std::string reason(const Plan& plan, size_t site = 0) {
+  return plan.sites.at(site).reason_code;
+}
+
+TEST(PlanOptionsTest, DecisionsByHand) {
+  const auto module = with_body(
+      "    y = torch.linear(torch.gelu(torch.linear(x, self.w)), self.w)\n"
+      "    return torch.linear(torch.silu(y), self.w)\n");
+  const Plan all = plan_of(module);
+  ASSERT_EQ(all.accepted_count(), 2);
+  const auto decided = [&](bool first, bool second) {
+    PlanOptions options;
+    options.decisions = {{all.sites[0].id, first}, {all.sites[1].id, second}};
+    return plan_of(module, options);
+  };
+  EXPECT_EQ(decided(true, true), all);
+  EXPECT_EQ(reason(decided(false, true), 0), "excluded");
+  EXPECT_EQ(decided(false, true).accepted_count(), 1);
+  PlanOptions elsewhere;
+  elsewhere.decisions = {{"gone/forward#1", false}};
+  EXPECT_THROW(plan_of(module, elsewhere), Error);
+  PlanOptions nothing;
+  nothing.decisions.emplace();
+  EXPECT_EQ(plan_of(module, nothing).accepted_count(), 0);
+}
+
+TEST(PlanOptionsTest, ExactTakesWhatLeavesGradientsAlone) {
+  PlanOptions exact;
+  exact.exact = true;
+  for (const char* activation :
+       {"torch.relu6(h)", "torch.hardtanh(h)", "torch.dropout(h, 0.5, True)"}) {
+    EXPECT_EQ(reason(plan_of(make_mlp(activation, 16, 32, 4), exact)), "accepted") << activation;
+  }
+  for (const char* activation : {"torch.gelu(h)", "torch.elu(h)", "h * torch.sigmoid(h)"}) {
+    EXPECT_EQ(reason(plan_of(make_mlp(activation, 16, 32, 4), exact)), "not_exact") << activation;
+  }
+}
+
+TEST(PlanOptionsTest, OnlyAndSkip) {
+  const auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
+  EXPECT_EQ(reason(plan_of(module, {{}, {"gelu"}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"silu"}, {}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"aten::gelu"}, {}})), "accepted");
+  EXPECT_THROW(plan_of(module, {{"relu"}, {}}), Error);
+}
+
+}  // namespace
+}  // namespace invact
