@@ -3,6 +3,7 @@
 // Where weight and bias would make that inaccurate the call is ATen's own, which keeps the input.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/util/Exception.h>
 #include <c10/util/FunctionRef.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -267,6 +268,18 @@ at::Tensor autocast_layer_norm(const at::Tensor& input, c10::SymIntArrayRef norm
                             eps, cudnn_enable);
 }
 
+at::Tensor autocast_rms_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
+                             const OptionalTensor& weight, std::optional<double> eps) {
+  const c10::impl::ExcludeDispatchKeyGuard guard(c10::DispatchKey::AutocastCUDA);
+  return invact::rms_norm(in_float(input), normalized_shape, in_float(weight), eps);
+}
+
+/// LibTorch 2.11 lets autocast pass its rms_norm by, later releases compute it in float32.
+bool autocast_lists_rms_norm() {
+  const auto atens = c10::Dispatcher::singleton().findSchema({"aten::rms_norm", ""});
+  return atens && atens->hasKernelForDispatchKey(c10::DispatchKey::AutocastCUDA);
+}
+
 at::Tensor autocast_layer_norm_transposed(const at::Tensor& input,
                                           c10::SymIntArrayRef normalized_shape,
                                           const OptionalTensor& weight, const OptionalTensor& bias,
@@ -289,6 +302,7 @@ TORCH_LIBRARY_IMPL(invact, Autograd, m) {
 TORCH_LIBRARY_IMPL(invact, AutocastCUDA, m) {
   m.impl("layer_norm", &autocast_layer_norm);
   m.impl("layer_norm_transposed", &autocast_layer_norm_transposed);
+  if (autocast_lists_rms_norm()) m.impl("rms_norm", &autocast_rms_norm);
 }
 
 TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "kernels/ops.h"
 #include "tests/kernels/op_cases.h"
@@ -177,6 +178,16 @@ TEST(DropoutTest, KeepsNothingAndDrawsNothingWithoutNeed) {
   }));
 }
 
+/// The same random numbers for both; none where the call raises.
+std::optional<at::Tensor> dropped(const std::function<at::Tensor()>& dropout) {
+  at::manual_seed(3);
+  try {
+    return dropout();
+  } catch (const c10::Error&) {
+    return std::nullopt;
+  }
+}
+
 TEST(DropoutTest, ProbabilitiesOutsideAndOtherDtypesAreAtens) {
   const at::Tensor input = normal({9}, at::kFloat);
   for (const double p : {-0.1, 1.1, std::nan("")}) {
@@ -185,8 +196,13 @@ TEST(DropoutTest, ProbabilitiesOutsideAndOtherDtypesAreAtens) {
   }
   for (const at::ScalarType dtype : {at::kComplexFloat, at::kInt}) {
     const at::Tensor other = input.to(dtype);
-    EXPECT_THROW(invact::dropout(other, 0.5, true), c10::Error) << dtype;
-    EXPECT_THROW(at::dropout(other, 0.5, true), c10::Error) << dtype;
+    // LibTorch 2.11 refuses both dtypes, later releases do not.
+    const auto ours = dropped([&] { return invact::dropout(other, 0.5, true); });
+    const auto atens = dropped([&] { return at::dropout(other, 0.5, true); });
+    ASSERT_EQ(ours.has_value(), atens.has_value()) << dtype;
+    if (ours) {
+      EXPECT_TRUE(at::equal(*ours, *atens)) << dtype;
+    }
     EXPECT_TRUE(invact::dropout(other, 0.5, false).is_same(other));
   }
 }
