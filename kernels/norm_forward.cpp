@@ -43,9 +43,8 @@ at::Tensor as(const at::Tensor& tensor, at::ScalarType dtype) {
 NormForward layer_norm_forward(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,
                                const OptionalTensor& weight, const OptionalTensor& bias,
                                double eps) {
-  auto [output, mean, rstd] =
-      at::native_layer_norm_symint(input, normalized_shape, weight, bias, eps);
-  return {std::move(output), std::move(rstd)};
+  const auto result = at::native_layer_norm_symint(input, normalized_shape, weight, bias, eps);
+  return {std::get<0>(result), std::get<2>(result)};
 }
 
 at::Tensor aten_layer_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shape,

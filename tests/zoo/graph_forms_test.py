@@ -34,7 +34,7 @@ def run_form(zoo: zoo_test.Zoo, name: str) -> None:
     zoo_test.check_rewrite(zoo, name, "small", model, rewritten, before, example)
     zoo_test.check_twice(zoo, rewritten)
     zoo_test.check_restore(zoo, model, rewritten)
-    zoo_test.check_gradients(zoo, model, rewritten, example)
+    zoo_test.check_gradients(zoo, name, model, rewritten, example)
 
 
 def main() -> int:

@@ -45,6 +45,9 @@ KEPT_LIMIT_MIB = {
     "t5_encoder": 71,
 }
 
+# The same for scripted files, where it differs: the branches of torchvision's attention hide which linear reads the norm.
+KEPT_LIMIT_SCRIPTED_MIB = {"vit_b_16": 157}
+
 # Nothing to gain: resnet18's only activation is a ReLU, whose output ATen keeps.
 LEFT_ALONE = {"resnet18"}
 
@@ -212,7 +215,7 @@ def check_rewrite(
             f"{before.bytes / MIB:.1f} -> {after.bytes / MIB:.1f} MiB, {len(accepted(result['plan']))} sites",
         )
     if name in KEPT_LIMIT_MIB:
-        limit = KEPT_LIMIT_MIB[name]
+        limit = KEPT_LIMIT_SCRIPTED_MIB.get(name, KEPT_LIMIT_MIB[name]) if form == "scripted" else KEPT_LIMIT_MIB[name]
         zoo.check(
             "rewrite: keeps no more than it may", after.bytes <= limit * MIB, f"{after.bytes / MIB:.2f} of {limit} MiB"
         )
