@@ -7,23 +7,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Model, inputs and run in the words of an analyze document.
-Json described(const ModelRecord& model, const BenchResult& result) {
-  Report report;
-  report.model = model;
-  report.inputs = result.inputs;
-  report.run = result.run;
-  return to_json(report);
-}
-
 Json quartiles_json(const Quartiles& of) {
   return {{"lower_quartile", of.lower}, {"median", of.median}, {"upper_quartile", of.upper}};
 }
 
-Json side_json(const BenchSide& side, const BenchResult& result) {
+Json side_json(const BenchSide& side) {
   Json times = quartiles_json(step_quartiles(side));
   times["samples"] = side.step_ns;
-  return {{"model", described(side.model, result).at("model")},
+  return {{"model", to_json(side.model)},
           {"step_ns", std::move(times)},
           {"saved_bytes", side.saved_bytes},
           {"peak_bytes", side.peak.bytes},
@@ -42,15 +33,14 @@ Json ratio_json(const BenchResult& result) {
 }  // namespace
 
 Json to_json(const BenchResult& result) {
-  const Json shared = described(result.original.model, result);
   Json document;
-  document["inputs"] = shared.at("inputs");
-  document["run"] = shared.at("run");
+  document["inputs"] = to_json(result.inputs);
+  document["run"] = to_json(result.run);
   document["pairs"] = result.original.step_ns.size();
   document["warmup"] = result.warmup_count;
   document["allocator"] = result.allocator;
-  document["original"] = side_json(result.original, result);
-  document["rewritten"] = result.rewritten ? side_json(*result.rewritten, result) : Json(nullptr);
+  document["original"] = side_json(result.original);
+  document["rewritten"] = result.rewritten ? side_json(*result.rewritten) : Json(nullptr);
   document["ratio"] = ratio_json(result);
   document["notes"] = bench_notes(result);
   return document;

@@ -10,20 +10,10 @@
 #include <vector>
 
 #include "analyzer/memory_timeline.h"
+#include "analyzer/quartiles.h"
 #include "analyzer/trace.h"
 
 namespace invact {
-
-struct Quartiles {
-  double lower = 0;
-  double median = 0;
-  double upper = 0;
-  bool operator==(const Quartiles&) const = default;
-};
-
-/// By linear interpolation between the sorted values, of which there is at least one: the
-/// definition of bench/comparison.h, which the operator benchmarks use.
-Quartiles quartiles(std::vector<double> values);
 
 /// Between the quartiles, over the median.
 double spread_fraction(const Quartiles& of);

@@ -121,6 +121,23 @@ Json executors_json(const ExecutorComparison& executors) {
 
 }  // namespace
 
+Json to_json(const ModelRecord& model) {
+  return {{"path", model.path},
+          {"sha256", model.sha256},
+          {"parameter_bytes", model.parameter_bytes},
+          {"trainable_parameter_bytes", model.trainable_parameter_bytes},
+          {"buffer_bytes", model.buffer_bytes}};
+}
+
+Json to_json(const RunRecord& run) {
+  return {{"device", run.device},
+          {"mode", run.mode},
+          {"executor", run.executor},
+          {"autocast", run.autocast.empty() ? Json(nullptr) : Json(run.autocast)},
+          {"seed", run.seed},
+          {"threads", run.threads}};
+}
+
 Json to_json(const std::vector<InputRecord>& inputs) {
   Json array = Json::array();
   for (const InputRecord& input : inputs) {
@@ -156,19 +173,9 @@ Json document_head(const Environment& environment) {
 
 Json to_json(const Report& report) {
   Json document;
-  document["model"] = {{"path", report.model.path},
-                       {"sha256", report.model.sha256},
-                       {"parameter_bytes", report.model.parameter_bytes},
-                       {"trainable_parameter_bytes", report.model.trainable_parameter_bytes},
-                       {"buffer_bytes", report.model.buffer_bytes}};
+  document["model"] = to_json(report.model);
   document["inputs"] = to_json(report.inputs);
-  document["run"] = {
-      {"device", report.run.device},
-      {"mode", report.run.mode},
-      {"executor", report.run.executor},
-      {"autocast", report.run.autocast.empty() ? Json(nullptr) : Json(report.run.autocast)},
-      {"seed", report.run.seed},
-      {"threads", report.run.threads}};
+  document["run"] = to_json(report.run);
   document["totals"] = {{"saved_tensors", report.totals.saved_tensors},
                         {"saved_storages", report.totals.saved_storages},
                         {"saved_bytes", report.totals.saved_bytes},

@@ -19,6 +19,9 @@ nlohmann::ordered_json document_head(const Environment& environment);
 /// storages, duplicates, notes.
 nlohmann::ordered_json to_json(const Report& report);
 
+// Parts that other documents have too.
+nlohmann::ordered_json to_json(const ModelRecord& model);
+nlohmann::ordered_json to_json(const RunRecord& run);
 nlohmann::ordered_json to_json(const std::vector<InputRecord>& inputs);
 
 /// The module that the call's code belongs to; null where it could not be attributed.

@@ -10,14 +10,6 @@ constexpr double kSampleSecondsCpu = 0.5e-3;
 constexpr double kSampleSecondsGpu = 2e-3;
 constexpr int64_t kMostCalls = 10000;
 
-double value_at(const std::vector<double>& sorted, double fraction) {
-  const double position = fraction * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(position);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  const double weight = position - static_cast<double>(below);
-  return sorted[below] * (1 - weight) + sorted[above] * weight;
-}
-
 /// One side in turn with others.
 class Side {
  public:
@@ -41,11 +33,6 @@ class Side {
 };
 
 }  // namespace
-
-Quartiles quartiles(std::vector<double> values) {
-  std::ranges::sort(values);
-  return {value_at(values, 0.25), value_at(values, 0.5), value_at(values, 0.75)};
-}
 
 Samples compare(Clock clock, int pairs, bool is_cacheable, const Sides& sides,
                 c10::function_ref<void(double)> on_pair) {

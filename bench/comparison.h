@@ -10,9 +10,6 @@
 
 namespace invact::bench {
 
-/// By linear interpolation between the sorted values, of which there is at least one.
-Quartiles quartiles(std::vector<double> values);
-
 struct Sides {
   Work aten;
   Work ours;

@@ -6,13 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace invact::bench {
+#include "analyzer/quartiles.h"
 
-struct Quartiles {
-  double lower;
-  double median;
-  double upper;
-};
+namespace invact::bench {
 
 /// What was compared.
 struct Subject {

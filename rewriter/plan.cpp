@@ -168,7 +168,7 @@ class Planner {
       put_back(*worst);
       worst->reject(explain_no_gain(*worst));
       for (Candidate*& candidate : waiting) {
-        if (!candidate || has_open_larger(*candidate)) continue;
+        if (!candidate || !holds(*worst, *candidate) || has_open_larger(*candidate)) continue;
         candidate->open = true;
         replace(*candidate);
         candidate = nullptr;
@@ -180,14 +180,17 @@ class Planner {
     if (prediction_.saved_bytes() > report_.totals.saved_bytes) give_up();
   }
 
-  /// Whether an open site's pattern holds this one's node.
+  /// Whether the larger site's pattern is more than an operator's name, and has this one's node.
+  static bool holds(const Candidate& larger, const Candidate& candidate) {
+    const Match& match = larger.graph_site.match();
+    return match.has_arguments() &&
+           std::ranges::count(match.nodes, candidate.graph_site.match().output()) > 0;
+  }
+
   bool has_open_larger(const Candidate& candidate) const {
-    const torch::jit::Node* const node = candidate.graph_site.match().output();
-    return std::any_of(candidates_.begin(), candidates_.end(), [node](const Candidate& other) {
-      if (!other.open || !other.graph_site.match().has_arguments()) return false;
-      const auto& nodes = other.graph_site.match().nodes;
-      return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-    });
+    return std::any_of(
+        candidates_.begin(), candidates_.end(),
+        [&candidate](const Candidate& other) { return other.open && holds(other, candidate); });
   }
 
   Candidate* worst_gainless() {

@@ -17,6 +17,7 @@
 #include "kernels/activation_dropout_operators.h"
 #include "kernels/activation_function.h"
 #include "kernels/autograd/refusals.h"
+#include "kernels/autograd/saved_function.h"
 #include "kernels/dropout_operators.h"
 #include "kernels/operators.h"
 
@@ -27,11 +28,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr const char* kStrides = "strides";
-constexpr const char* kFunction = "function";
-constexpr const char* kParameters = "parameters";
 constexpr const char* kProbability = "p";
-constexpr const char* kOperator = "operator";
 
 /// How an output came about, beside the tensors.
 struct Call {
@@ -40,8 +37,7 @@ struct Call {
   double p;
 };
 
-/// `dropped`, then the bits in that order. The strides are remembered apart: a saved-tensor hook
-/// may bring `dropped` back with others.
+/// `dropped`, then the bits in that order.
 void remember(AutogradContext* ctx, const Call& call, const at::Tensor& dropped,
               const at::Tensor& kept, const std::optional<at::Tensor>& branch,
               c10::SymIntArrayRef strides) {
@@ -50,12 +46,8 @@ void remember(AutogradContext* ctx, const Call& call, const at::Tensor& dropped,
   } else {
     ctx->save_for_backward({dropped, kept});
   }
-  ctx->saved_data[kOperator] = std::string(call.op);
-  ctx->saved_data[kFunction] = std::string(function_name(call.function));
-  ctx->saved_data[kParameters] = function_parameters(call.function);
+  save_function(ctx, call.op, call.function, strides);
   ctx->saved_data[kProbability] = call.p;
-  ctx->saved_data[kStrides] = c10::IValue(strides);
-  ctx->set_materialize_grads(false);
 }
 
 /// The gradient as a node of its own: linear in grad_output. Along `dropped` it would need f''.
@@ -77,12 +69,8 @@ at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
   if (!grad_output.defined()) return {};
   const variable_list saved = ctx->get_saved_variables();
   const auto branch = saved.size() > 2 ? std::optional(saved[2]) : std::nullopt;
-  const std::vector<c10::SymInt> strides = ctx->saved_data[kStrides].toSymIntVector();
-  const std::string op = ctx->saved_data[kOperator].toStringRef();
-  const Call call{op.c_str(),
-                  make_function(ctx->saved_data[kFunction].toStringView(),
-                                ctx->saved_data[kParameters].toDoubleVector()),
-                  ctx->saved_data[kProbability].toDouble()};
+  const auto [op, function, strides] = saved_function(ctx);
+  const Call call{op.c_str(), function, ctx->saved_data[kProbability].toDouble()};
   if (torch::autograd::GradMode::is_enabled()) {
     return Gradient::apply(grad_output, saved[0], saved[1], branch, strides, call);
   }
@@ -93,11 +81,7 @@ at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
 variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grads) {
   constexpr size_t kDroppedEdge = 1;
   constexpr size_t kArguments = 6;
-  const std::string op = ctx->saved_data[kOperator].toStringRef();
-  TORCH_CHECK_NOT_IMPLEMENTED(!ctx->needs_input_grad(kDroppedEdge), "invact::", op,
-                              ": double backward through the activation's input is not supported, "
-                              "because the second derivative cannot be had from the saved output. "
-                              "Use ATen's operators where the gradient itself is differentiated.");
+  refuse_second_derivative(ctx, kDroppedEdge);
   variable_list result(kArguments);
   result[0] = differentiate(ctx, grads[0]);
   return result;

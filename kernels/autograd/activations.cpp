@@ -17,6 +17,7 @@
 
 #include "kernels/activation_function.h"
 #include "kernels/autograd/refusals.h"
+#include "kernels/autograd/saved_function.h"
 #include "kernels/internal_operators.h"
 #include "kernels/operators.h"
 
@@ -27,14 +28,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr const char* kStrides = "strides";
-constexpr const char* kFunction = "function";
-constexpr const char* kParameters = "parameters";
-constexpr const char* kOperator = "operator";
-
-/// Saves what backward needs; no `branch` for a function without a branch bit. The
-/// strides are remembered apart from the output: a saved-tensor hook (offloading, compression) may
-/// bring it back with others, and the bits are in the order of these.
+/// Saves what backward needs; no `branch` for a function without a branch bit.
 void remember(AutogradContext* ctx, const char* op, const ActivationFunction& function,
               const at::Tensor& output, const std::optional<at::Tensor>& branch,
               c10::SymIntArrayRef strides) {
@@ -43,11 +37,7 @@ void remember(AutogradContext* ctx, const char* op, const ActivationFunction& fu
   } else {
     ctx->save_for_backward({output});
   }
-  ctx->saved_data[kOperator] = std::string(op);
-  ctx->saved_data[kFunction] = std::string(function_name(function));
-  ctx->saved_data[kParameters] = function_parameters(function);
-  ctx->saved_data[kStrides] = c10::IValue(strides);
-  ctx->set_materialize_grads(false);
+  save_function(ctx, op, function, strides);
 }
 
 /// grad_output * f'(output, branch) as a node of its own: linear in grad_output, so that any order
@@ -71,12 +61,9 @@ at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
   if (!grad_output.defined()) return {};
   const variable_list saved = ctx->get_saved_variables();
   const auto branch = saved.size() > 1 ? std::optional(saved[1]) : std::nullopt;
-  const std::vector<c10::SymInt> strides = ctx->saved_data[kStrides].toSymIntVector();
-  const ActivationFunction function = make_function(ctx->saved_data[kFunction].toStringView(),
-                                                    ctx->saved_data[kParameters].toDoubleVector());
+  const auto [op, function, strides] = saved_function(ctx);
   if (torch::autograd::GradMode::is_enabled()) {
-    return Gradient::apply(grad_output, saved[0], branch, strides,
-                           ctx->saved_data[kOperator].toStringRef(), function);
+    return Gradient::apply(grad_output, saved[0], branch, strides, op, function);
   }
   return activation_backward(grad_output, saved[0], branch, strides, function);
 }
@@ -84,11 +71,7 @@ at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
 variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grads) {
   constexpr size_t kOutputEdge = 1;
   constexpr size_t kArguments = 6;
-  const std::string op = ctx->saved_data[kOperator].toStringRef();
-  TORCH_CHECK_NOT_IMPLEMENTED(!ctx->needs_input_grad(kOutputEdge), "invact::", op,
-                              ": double backward through the activation's input is not supported, "
-                              "because the second derivative cannot be had from the saved output. "
-                              "Use ATen's operator where the gradient itself is differentiated.");
+  refuse_second_derivative(ctx, kOutputEdge);
   variable_list result(kArguments);
   result[0] = differentiate(ctx, grads[0]);
   return result;

@@ -33,25 +33,6 @@ Operator operator_of(const std::string& name) {
   return nullptr;
 }
 
-at::ScalarType scalar_type(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
-      return at::kDouble;
-    case Storage::kFloat32:
-      return at::kFloat;
-    case Storage::kBFloat16:
-      return at::kBFloat16;
-    case Storage::kFloat16:
-      return at::kHalf;
-  }
-  return at::kFloat;
-}
-
-std::vector<double> to_vector(const at::Tensor& tensor) {
-  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
-  return {doubles.const_data_ptr<double>(), doubles.const_data_ptr<double>() + doubles.numel()};
-}
-
 class ActivationDropoutPrecisionTest
     : public ::testing::TestWithParam<std::tuple<size_t, Storage>> {
  protected:

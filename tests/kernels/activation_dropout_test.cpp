@@ -16,6 +16,7 @@
 #include "kernels/catalog.h"
 #include "kernels/ops.h"
 #include "tests/kernels/activation_dropout_cases.h"
+#include "tests/kernels/dropout_runs.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
@@ -25,41 +26,18 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-at::Tensor leaf(const at::Tensor& tensor) {
-  return tensor.detach().requires_grad_();
-}
-
-/// The next number of the default generator.
-int64_t next_random() {
-  return at::randint(std::numeric_limits<int64_t>::max(), {1}, at::kLong).item<int64_t>();
-}
-
-struct Result {
-  at::Tensor output;
-  at::Tensor gradient;
-  int64_t next;
-};
-
-template <class Operator>
-Result run(const Operator& operation, const at::Tensor& input, const at::Tensor& grad_output) {
-  at::manual_seed(5);
-  const at::Tensor tracked = leaf(input);
-  const at::Tensor output = operation(tracked);
-  const int64_t next = next_random();
-  return {output.detach(), gradient(output, tracked, grad_output), next};
-}
-
 class ActivationDropoutTest : public ::testing::TestWithParam<size_t> {
  protected:
   const FusedCase& fused() const { return fused_cases()[GetParam()]; }
   const OpCase& op() const { return fused().op(); }
   std::string op_name() const { return op().op + "_dropout"; }
 
-  Result ours(const at::Tensor& x, const at::Tensor& grad_output, double p) const {
-    return run([&](const at::Tensor& t) { return fused().invact(t, p, true); }, x, grad_output);
+  DropoutRun ours(const at::Tensor& x, const at::Tensor& grad_output, double p) const {
+    return run_dropout([&](const at::Tensor& t) { return fused().invact(t, p, true); }, x,
+                       grad_output);
   }
-  Result atens(const at::Tensor& x, const at::Tensor& grad_output, double p) const {
-    return run([&](const at::Tensor& t) { return fused().aten(t, p); }, x, grad_output);
+  DropoutRun atens(const at::Tensor& x, const at::Tensor& grad_output, double p) const {
+    return run_dropout([&](const at::Tensor& t) { return fused().aten(t, p); }, x, grad_output);
   }
   double tolerance(at::ScalarType dtype, double largest_grad_output) const {
     return fused_tolerance(fused(), dtype, largest_grad_output);
@@ -72,8 +50,8 @@ TEST_P(ActivationDropoutTest, EqualsAtensPairWithTheSameSeedInEveryLayout) {
       for (const double p : {0.1, 0.45, 0.97}) {
         SCOPED_TRACE(layout.name + ", " + c10::toString(dtype) + ", p = " + std::to_string(p));
         const at::Tensor grad_output = normal(layout.tensor.sizes(), dtype).neg();
-        const Result found = ours(layout.tensor, grad_output, p);
-        const Result expected = atens(layout.tensor, grad_output, p);
+        const DropoutRun found = ours(layout.tensor, grad_output, p);
+        const DropoutRun expected = atens(layout.tensor, grad_output, p);
         ASSERT_TRUE(same_bits(found.output, expected.output));
         EXPECT_EQ(found.output.strides(), expected.output.strides());
         EXPECT_EQ(found.next, expected.next);
@@ -190,8 +168,8 @@ TEST_P(ActivationDropoutTest, FiniteInputsHaveFiniteGradientsWhateverOverflows) 
                              .repeat({100});
     for (const double p : {0.3, 0.999}) {  // scales 6e4 out of float16
       SCOPED_TRACE(std::string(c10::toString(dtype)) + ", p = " + std::to_string(p));
-      const Result found = ours(x, at::ones_like(x), p);
-      const Result expected = atens(x, at::ones_like(x), p);
+      const DropoutRun found = ours(x, at::ones_like(x), p);
+      const DropoutRun expected = atens(x, at::ones_like(x), p);
       EXPECT_TRUE(at::equal(found.output.isnan(), expected.output.isnan()));
       EXPECT_TRUE(same_bits(found.output.nan_to_num(), expected.output.nan_to_num()));
       EXPECT_TRUE(found.gradient.isfinite().all().item<bool>());
@@ -249,8 +227,8 @@ TEST_P(ActivationDropoutTest, IsAtensPairWhateverTheNumberOfThreads) {
   const at::Tensor x = normal({(1 << 17) + 77}, at::kFloat);
   for (const int threads : {1, 3}) {
     at::set_num_threads(threads);
-    const Result found = ours(x, x, 0.3);
-    const Result expected = atens(x, x, 0.3);
+    const DropoutRun found = ours(x, x, 0.3);
+    const DropoutRun expected = atens(x, x, 0.3);
     EXPECT_TRUE(same_bits(found.output, expected.output));
     EXPECT_LE((found.gradient - expected.gradient).abs().max().item<double>(),
               tolerance(at::kFloat, 2 * x.abs().max().item<double>()));
@@ -264,8 +242,8 @@ TEST_P(ActivationDropoutTest, WithHalfDroppedTheGradientIsThatOfTwoOperators) {
     // There the codes of float32 find other places.
     if (dtype == at::kFloat && op().has_branch_bit()) continue;
     const at::Tensor x = normal({20011}, dtype);
-    const Result pair =
-        run([&](const at::Tensor& t) { return invact::dropout(op().invact(t), 0.5, true); }, x, x);
+    const DropoutRun pair = run_dropout(
+        [&](const at::Tensor& t) { return invact::dropout(op().invact(t), 0.5, true); }, x, x);
     EXPECT_TRUE(at::equal(ours(x, x, 0.5).gradient, pair.gradient)) << dtype;
   }
 }
@@ -286,9 +264,10 @@ TEST(ActivationDropoutShapesTest, HugeTensorsHaveThemOnMeta) {
 
 TEST(ActivationDropoutParametersTest, ThatHideTheInputKeepItAndBits) {
   const at::Tensor input = leaf(normal({1001}, at::kFloat));
-  const auto found = run([](const auto& x) { return elu_dropout(x, 0.3, true, -1); }, input, input);
-  const auto expected =
-      run([](const auto& x) { return at::dropout(at::elu(x, -1), 0.3, true); }, input, input);
+  const auto found =
+      run_dropout([](const auto& x) { return elu_dropout(x, 0.3, true, -1); }, input, input);
+  const auto expected = run_dropout(
+      [](const auto& x) { return at::dropout(at::elu(x, -1), 0.3, true); }, input, input);
   EXPECT_TRUE(same_bits(found.output, expected.output));
   EXPECT_TRUE(same_bits(found.gradient, expected.gradient));
   const SavedTensorRecorder recorder;

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "kernels/ops.h"
+#include "tests/kernels/dropout_runs.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
@@ -24,35 +25,11 @@ using ::testing::IsEmpty;
 
 constexpr double kProbabilities[] = {0.1, 0.5, 0.97};
 
-at::Tensor leaf(const at::Tensor& tensor) {
-  return tensor.detach().requires_grad_();
-}
-
-/// The next number of the default generator.
-int64_t next_random() {
-  return at::randint(std::numeric_limits<int64_t>::max(), {1}, at::kLong).item<int64_t>();
-}
-
 /// Bitwise, but for NaN's sign and payload, which ATen's own kernels give differently.
 void expect_same(const at::Tensor& found, const at::Tensor& expected) {
   ASSERT_EQ(found.sizes(), expected.sizes());
   ASSERT_TRUE(at::equal(found.isnan(), expected.isnan()));
   EXPECT_TRUE(same_bits(found.nan_to_num(1, 1e4, -1e4), expected.nan_to_num(1, 1e4, -1e4)));
-}
-
-struct Result {
-  at::Tensor output;
-  at::Tensor gradient;
-  int64_t next;
-};
-
-template <class Dropout>
-Result run(const Dropout& dropout, const at::Tensor& input, const at::Tensor& grad_output) {
-  at::manual_seed(5);
-  const at::Tensor tracked = leaf(input);
-  const at::Tensor output = dropout(tracked);
-  const int64_t next = next_random();
-  return {output, gradient(output, tracked, grad_output), next};
 }
 
 TEST(DropoutTest, EqualsAtensWithTheSameSeedInEveryLayout) {
@@ -61,10 +38,12 @@ TEST(DropoutTest, EqualsAtensWithTheSameSeedInEveryLayout) {
       for (const double p : kProbabilities) {
         SCOPED_TRACE(layout.name + ", " + c10::toString(dtype) + ", p = " + std::to_string(p));
         const at::Tensor grad_output = normal(layout.tensor.sizes(), dtype).neg();
-        const Result ours = run([&](const at::Tensor& x) { return invact::dropout(x, p, true); },
-                                layout.tensor, grad_output);
-        const Result atens = run([&](const at::Tensor& x) { return at::dropout(x, p, true); },
-                                 layout.tensor, grad_output);
+        const DropoutRun ours =
+            run_dropout([&](const at::Tensor& x) { return invact::dropout(x, p, true); },
+                        layout.tensor, grad_output);
+        const DropoutRun atens =
+            run_dropout([&](const at::Tensor& x) { return at::dropout(x, p, true); }, layout.tensor,
+                        grad_output);
         expect_same(ours.output, atens.output);
         EXPECT_EQ(ours.output.strides(), atens.output.strides());
         expect_same(ours.gradient, atens.gradient);
@@ -81,7 +60,7 @@ TEST(DropoutTest, InPlaceEqualsAtensWithTheSameSeedInEveryLayout) {
       SCOPED_TRACE(layout.name + ", " + c10::toString(dtype));
       const at::Tensor grad_output = normal(layout.tensor.sizes(), dtype).neg();
       const auto in_place = [&](const auto& dropout_) {
-        return run(
+        return run_dropout(
             [&](const at::Tensor& x) {
               // The copy has the layout's strides.
               at::Tensor copy =
@@ -90,8 +69,9 @@ TEST(DropoutTest, InPlaceEqualsAtensWithTheSameSeedInEveryLayout) {
             },
             layout.tensor, grad_output);
       };
-      const Result ours = in_place([](at::Tensor& x) { return invact::dropout_(x, 0.3, true); });
-      const Result atens = in_place([](at::Tensor& x) { return at::dropout_(x, 0.3, true); });
+      const DropoutRun ours =
+          in_place([](at::Tensor& x) { return invact::dropout_(x, 0.3, true); });
+      const DropoutRun atens = in_place([](at::Tensor& x) { return at::dropout_(x, 0.3, true); });
       expect_same(ours.output, atens.output);
       expect_same(ours.gradient, atens.gradient);
       EXPECT_EQ(ours.next, atens.next);
@@ -107,7 +87,7 @@ TEST(DropoutTest, InPlaceOnViewsIsAtens) {
   };
   for (const auto& make_view : views) {
     const auto through_base = [&](const auto& dropout_) {
-      return run(
+      return run_dropout(
           [&](const at::Tensor& x) {
             const at::Tensor base = x * 2;
             at::Tensor view = make_view(base);
@@ -116,8 +96,8 @@ TEST(DropoutTest, InPlaceOnViewsIsAtens) {
           },
           normal({6, 8}, at::kFloat), normal({6, 8}, at::kFloat).neg());
     };
-    const Result ours = through_base([](at::Tensor& x) { invact::dropout_(x, 0.3, true); });
-    const Result atens = through_base([](at::Tensor& x) { at::dropout_(x, 0.3, true); });
+    const DropoutRun ours = through_base([](at::Tensor& x) { invact::dropout_(x, 0.3, true); });
+    const DropoutRun atens = through_base([](at::Tensor& x) { at::dropout_(x, 0.3, true); });
     EXPECT_TRUE(same_bits(ours.output, atens.output));
     EXPECT_TRUE(same_bits(ours.gradient, atens.gradient));
   }
@@ -215,10 +195,10 @@ TEST(DropoutTest, NonFiniteElementsAreDroppedAsAtenDropsThem) {
             .to(dtype)
             .repeat({40});
     const at::Tensor grad_output = special.flip({0});
-    const Result ours = run([](const at::Tensor& x) { return invact::dropout(x, 0.5, true); },
-                            special, grad_output);
-    const Result atens =
-        run([](const at::Tensor& x) { return at::dropout(x, 0.5, true); }, special, grad_output);
+    const DropoutRun ours = run_dropout(
+        [](const at::Tensor& x) { return invact::dropout(x, 0.5, true); }, special, grad_output);
+    const DropoutRun atens = run_dropout(
+        [](const at::Tensor& x) { return at::dropout(x, 0.5, true); }, special, grad_output);
     expect_same(ours.output, atens.output);
     expect_same(ours.gradient, atens.gradient);
   }
@@ -229,11 +209,12 @@ TEST(DropoutTest, DoesNotDependOnTheNumberOfThreads) {
   const at::Tensor input = normal({(1 << 18) + 77}, at::kFloat);
   const auto with_threads = [&](int threads) {
     at::set_num_threads(threads);
-    return run([](const at::Tensor& x) { return invact::dropout(x, 0.3, true); }, input, input);
+    return run_dropout([](const at::Tensor& x) { return invact::dropout(x, 0.3, true); }, input,
+                       input);
   };
-  const Result expected = with_threads(1);
+  const DropoutRun expected = with_threads(1);
   for (const int threads : {2, 3}) {
-    const Result found = with_threads(threads);
+    const DropoutRun found = with_threads(threads);
     EXPECT_TRUE(same_bits(found.output, expected.output));
     EXPECT_TRUE(same_bits(found.gradient, expected.gradient));
   }
@@ -258,10 +239,10 @@ TEST(DropoutTest, HookThatChangesStridesDoesNotScrambleTheBits) {
   const at::Tensor input =
       normal({2, 5, 3, 4}, at::kFloat).contiguous(at::MemoryFormat::ChannelsLast);
   const auto dropout = [](const at::Tensor& x) { return invact::dropout(x, 0.3, true); };
-  const Result expected = run(dropout, input, input);
+  const DropoutRun expected = run_dropout(dropout, input, input);
   const SavedTensorRecorder recorder(
       [](const at::Tensor& saved) { return saved.repeat({2}).slice(0, 0, saved.numel()); });
-  EXPECT_TRUE(same_bits(run(dropout, input, input).gradient, expected.gradient));
+  EXPECT_TRUE(same_bits(run_dropout(dropout, input, input).gradient, expected.gradient));
 }
 
 TEST(DropoutTest, LeaksNothing) {

@@ -168,6 +168,25 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device) {
   };
 }
 
+at::ScalarType scalar_type(Storage storage) {
+  switch (storage) {
+    case Storage::kFloat64:
+      return at::kDouble;
+    case Storage::kFloat32:
+      return at::kFloat;
+    case Storage::kBFloat16:
+      return at::kBFloat16;
+    case Storage::kFloat16:
+      return at::kHalf;
+  }
+  return at::kFloat;
+}
+
+std::vector<double> to_vector(const at::Tensor& tensor) {
+  const at::Tensor doubles = tensor.to(at::kDouble).contiguous();
+  return {doubles.const_data_ptr<double>(), doubles.const_data_ptr<double>() + doubles.numel()};
+}
+
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return false;
   if (a.numel() == 0) return true;

@@ -54,6 +54,10 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device);
 /// Normal numbers times 2 from a fixed seed.
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
 
+at::ScalarType scalar_type(Storage storage);
+
+std::vector<double> to_vector(const at::Tensor& tensor);
+
 /// Bitwise equality, NaN payloads included; false on different sizes or dtypes.
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
 

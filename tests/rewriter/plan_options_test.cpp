@@ -9,15 +9,9 @@ namespace invact {
 namespace {
 
 using test::make_mlp;
+using test::plan_of;
+using test::reason;
 using test::with_body;
-
-Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {}) {
-  return test::rewrite(module, options).plan;
-}
-
-std::string reason(const Plan& plan, size_t site = 0) {
-  return plan.sites.at(site).reason_code;
-}
 
 TEST(PlanOptionsTest, DecisionsByHand) {
   const auto module = with_body(

@@ -9,34 +9,19 @@
 #include "analyzer/error.h"
 #include "analyzer/report.h"
 #include "analyzer/session.h"
-#include "tests/support/models.h"
+#include "tests/support/rewriting.h"
 
 namespace invact {
 namespace {
 
+using test::kRows;
 using test::make_mlp;
 using test::make_module;
 using test::parameter;
-using test::saved_and_loaded;
+using test::plan_of;
+using test::reason;
+using test::with_body;
 using ::testing::HasSubstr;
-
-constexpr int64_t kRows = 8;
-
-Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {}) {
-  Model model = saved_and_loaded(module);
-  ModelInputs inputs;
-  inputs.values = {at::randn({kRows, 16})};
-  return make_plan(build_report(observe_forward(model, inputs, {})), model, options);
-}
-
-/// w: [16, 16]; the body is that of forward(self, x).
-torch::jit::Module with_body(const std::string& body) {
-  return make_module("Body", {{"w", parameter({16, 16})}}, "def forward(self, x):\n" + body);
-}
-
-std::string reason(const Plan& plan, size_t site = 0) {
-  return site < plan.sites.size() ? plan.sites[site].reason_code : "no site";
-}
 
 TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
   for (const std::string activation :

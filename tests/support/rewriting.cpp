@@ -10,13 +10,31 @@
 
 namespace invact::test {
 
-Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options,
+namespace {
+
+Rewrite planned(const torch::jit::Module& module, const PlanOptions& options,
                 const std::vector<int64_t>& shape) {
   Rewrite result;
   result.model = saved_and_loaded(module);
   result.inputs.values = {at::randn(shape)};
   result.plan = make_plan(build_report(observe_forward(result.model, result.inputs, {})),
                           result.model, options);
+  return result;
+}
+
+}  // namespace
+
+Plan plan_of(const torch::jit::Module& module, const PlanOptions& options) {
+  return planned(module, options, {kRows, kColumns}).plan;
+}
+
+std::string reason(const Plan& plan, size_t site) {
+  return site < plan.sites.size() ? plan.sites[site].reason_code : "no site";
+}
+
+Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options,
+                const std::vector<int64_t>& shape) {
+  Rewrite result = planned(module, options, shape);
   const std::string path = temporary_path("rewritten.pt");
   save_module(apply_plan(result.model, result.plan), result.model, "{}", path);
   result.rewritten = load_model(path, c10::kCPU);

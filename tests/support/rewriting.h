@@ -20,6 +20,12 @@ struct Rewrite {
   Model rewritten;  ///< Reloaded from the written file.
 };
 
+/// For kRows x kColumns normal numbers.
+Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {});
+
+/// Site::reason_code; "no site" where there are fewer.
+std::string reason(const Plan& plan, size_t site = 0);
+
 /// With normal numbers of `shape` as the one input.
 Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options = {},
                 const std::vector<int64_t>& shape = {kRows, kColumns});

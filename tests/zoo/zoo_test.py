@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 import gradients
+import limits
 import models
 import peak_bytes
 import saved_bytes
@@ -30,23 +31,6 @@ SEED = 0
 MIB = 2**20
 PEAK_SLACK = 0.01  # relative; both sides run the same step in processes of their own
 GRADIENT_LIMIT = 1e-5  # float32; or twice the original's own distance from its float64 gradient
-
-# What the original may keep at most once rewritten, in MiB (issue "From the output, everywhere").
-KEPT_LIMIT_MIB = {
-    "convnext_tiny": 250,
-    "efficientnet_b0": 248,
-    "mobilenet_v3_large": 146.9,
-    "vit_b_16": 148,
-    "mixer_s16_224": 97,
-    "gpt2": 21.5,
-    "gpt2_dropout": 35,
-    "bert_dropout": 35,
-    "llama": 30,
-    "t5_encoder": 71,
-}
-
-# The same for scripted files, where it differs: the branches of torchvision's attention hide which linear reads the norm.
-KEPT_LIMIT_SCRIPTED_MIB = {"vit_b_16": 157}
 
 # Nothing to gain: resnet18's only activation is a ReLU, whose output ATen keeps.
 LEFT_ALONE = {"resnet18"}
@@ -214,8 +198,8 @@ def check_rewrite(
             after.bytes < before.bytes,
             f"{before.bytes / MIB:.1f} -> {after.bytes / MIB:.1f} MiB, {len(accepted(result['plan']))} sites",
         )
-    if name in KEPT_LIMIT_MIB:
-        limit = KEPT_LIMIT_SCRIPTED_MIB.get(name, KEPT_LIMIT_MIB[name]) if form == "scripted" else KEPT_LIMIT_MIB[name]
+    if name in limits.KEPT_MIB:
+        limit = limits.KEPT_SCRIPTED_MIB.get(name, limits.KEPT_MIB[name]) if form == "scripted" else limits.KEPT_MIB[name]
         zoo.check(
             "rewrite: keeps no more than it may", after.bytes <= limit * MIB, f"{after.bytes / MIB:.2f} of {limit} MiB"
         )
