@@ -13,6 +13,7 @@
 #include "kernels/norm_forward.h"
 #include "kernels/norm_operators.h"
 #include "kernels/operators.h"
+#include "kernels/recompute_operators.h"
 
 namespace invact {
 namespace kernels {
@@ -105,6 +106,12 @@ TORCH_LIBRARY(invact, m) {
 #undef INVACT_DEFINE
   m.def(kDroppedBitsSchema);
   m.def(kDroppedBackwardSchema);
+  for (const char* schema : {kRecomputeSchema, kRecomputeExtraSchema, kReleaseSchema}) {
+    // Side effects: neither dropped, nor merged, nor moved by the passes of LibTorch.
+    m.def(torch::schema(schema, c10::AliasAnalysisKind::CONSERVATIVE));
+  }
+  m.def(kBatchNormAgainSchema);
+  m.def(kDropoutAgainSchema);
 }
 
 TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {

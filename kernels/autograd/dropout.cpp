@@ -88,6 +88,11 @@ struct InPlace : Function<InPlace> {
   }
 };
 
+/// A dropout with its drawing given is its own gradient.
+at::Tensor dropout_again(const at::Tensor& input, const at::Tensor& kept, double p, bool in_place) {
+  return Gradient::apply(input, kept, mask_strides(input), p, in_place);
+}
+
 bool needs_gradient(const at::Tensor& input) {
   refuse_forward_mode("dropout", {input});
   return torch::autograd::GradMode::is_enabled() && input.requires_grad();
@@ -128,11 +133,12 @@ TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
 TORCH_LIBRARY_IMPL(invact, CompositeImplicitAutograd, m) {
   m.impl("dropout", &dropout);
   m.impl("dropout_", &dropout_);
+  m.impl("_dropout_again", &dropout_again);
 }
 
 TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {
   for (const char* op : {"dropout", "dropout_", "_dropout", "_dropout_", "_dropout_forward",
-                         "_dropout_forward_", "_dropout_backward"}) {
+                         "_dropout_forward_", "_dropout_backward", "_dropout_again"}) {
     refuse_vmap_of(m, op);
   }
 }

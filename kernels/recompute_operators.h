@@ -1,0 +1,40 @@
+// The operators of exact recompute regions: a chain of cheap operators keeps its inputs alone and
+// runs again in backward, and its output is given back although a heavy operator saved it. What a
+// region is: autograd/region.h. Internal.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace invact::kernels {
+
+// `module`: a TorchScript object; `chain`: the name of a method of its class, called with `inputs`
+// and then with what `extra`, a tuple, holds: numbers, flags, and tensors that are not to be saved.
+// The method returns y, or (y, kept...), whose further tensors backward needs. Backward runs
+// "<chain>_again" instead where the class has it, with the same and then `kept`, which returns y
+// alone: for what must not happen twice, a drawing of random numbers or an update of statistics.
+constexpr const char* kRecomputeSchema =
+    "recompute(Any module, str chain, Tensor[] inputs) -> Tensor";
+constexpr const char* kRecomputeExtraSchema =
+    "recompute.extra(Any module, str chain, Tensor[] inputs, Any extra) -> Tensor";
+// `self`: what a region gave, or any alias; `users`: the results of operators that saved it. Each
+// has the region refilled before its backward; `last` gives the memory back, if nothing speaks
+// against it. Of a tensor that is no region's it does nothing.
+constexpr const char* kReleaseSchema = "release(Tensor self, Tensor[] users, bool last) -> ()";
+
+// Batch norm that leaves the running statistics alone: in training without them, else with them.
+constexpr const char* kBatchNormAgainSchema =
+    "_batch_norm_again(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
+    "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
+// The dropout that drew `kept` (dropout_operators.h), once more: the same bits of output.
+constexpr const char* kDropoutAgainSchema =
+    "_dropout_again(Tensor input, Tensor kept, float p, bool in_place) -> Tensor";
+
+at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Tensor>& weight,
+                            const std::optional<at::Tensor>& bias,
+                            const std::optional<at::Tensor>& running_mean,
+                            const std::optional<at::Tensor>& running_var, bool training,
+                            double momentum, double eps, bool cudnn_enabled);
+
+}  // namespace invact::kernels

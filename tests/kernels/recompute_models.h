@@ -1,0 +1,51 @@
+// Models with recompute regions beside the same models without, and steps of both to compare.
+#pragma once
+
+#include <torch/csrc/jit/api/module.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tests/kernels/saved_tensor_recorder.h"
+
+namespace invact::testing {
+
+struct Shape {
+  std::string name;
+  std::vector<int64_t> sizes;
+};
+
+/// A module of normal float32 parameters from a fixed seed, with the methods of `source`.
+torch::jit::Module make_model(const std::vector<Shape>& parameters, const std::string& source);
+
+/// One training step: everything that must agree bit for bit.
+struct Step {
+  at::Tensor output;
+  std::vector<at::Tensor> gradients;  ///< Of the input, then of the parameters; undefined if none.
+  int64_t next;                       ///< next_random() after forward.
+};
+
+using Backward = std::function<void(const at::Tensor& output, const at::Tensor& grad_output)>;
+
+/// Forward and backward of `model` on a leaf with `input`'s data, from a fixed seed.
+Step step(torch::jit::Module& model, const at::Tensor& input, const Backward& backward = nullptr);
+
+void expect_equal(const Step& found, const Step& expected);
+
+/// Both executors, three steps each, against `plain` without optimizations.
+void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain,
+                          const at::Tensor& input, const Backward& backward = nullptr);
+
+/// Bytes of the distinct storages that were saved, as they are now, in the order of saving; those
+/// that were given back count none.
+std::vector<int64_t> storage_bytes(const SavedTensorRecorder& recorder);
+
+/// A residual block: norm, linear, gelu and dropout, linear. `block_source(true)` with regions.
+std::vector<Shape> block_parameters();
+std::string block_source(bool has_regions);
+
+/// The norm and gelu of `block_source` as methods, for models of other shape.
+extern const char* const kChains;
+
+}  // namespace invact::testing
