@@ -12,6 +12,7 @@ struct AutocastState {
   struct Device {
     bool is_enabled;
     at::ScalarType dtype;
+    bool operator==(const Device&) const = default;
   };
   static constexpr std::array kDevices = {at::kCPU, at::kCUDA};
 
@@ -26,7 +27,9 @@ struct AutocastState {
   }
 
   void set() const {
+    const AutocastState before = now();
     for (size_t i = 0; i < kDevices.size(); ++i) {
+      if (devices[i] == before.devices[i]) continue;  // every region sets it, few change it
       at::autocast::set_autocast_enabled(kDevices[i], devices[i].is_enabled);
       at::autocast::set_autocast_dtype(kDevices[i], devices[i].dtype);
     }
