@@ -63,8 +63,10 @@ at::Tensor run_plainly(const Chain& chain, at::ArrayRef<at::Tensor> inputs, bool
   return chain.run_again(inputs, kept);
 }
 
+/// Not Storage::is_alias_of, which reads data that may have been given back.
 bool shares_storage(const at::Tensor& a, const at::Tensor& b) {
-  return a.has_storage() && b.has_storage() && a.storage().is_alias_of(b.storage());
+  return a.has_storage() && b.has_storage() &&
+         a.storage().unsafeGetStorageImpl() == b.storage().unsafeGetStorageImpl();
 }
 
 /// `output` as a tensor that can be given a gradient function. What shares an input's storage is a

@@ -1,7 +1,9 @@
 #include "tests/kernels/recompute_models.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/frontend/resolver.h>
@@ -50,6 +52,34 @@ def gelu_dropout_again(self, h: Tensor, p: float, kept: Tensor) -> Tensor:
     return ops.invact._dropout_again(torch.gelu(h), kept, p, False)
 )";
 
+OneThread::OneThread() : threads_before_(at::get_num_threads()) {
+  at::set_num_threads(1);
+}
+
+OneThread::~OneThread() {
+  at::set_num_threads(threads_before_);
+}
+
+at::Tensor recompute(const torch::jit::Module& module, const std::string& chain,
+                     const std::vector<at::Tensor>& inputs, const c10::IValue& extra) {
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("invact::recompute",
+                                                                 extra.isNone() ? "" : "extra");
+  torch::jit::Stack stack = {module._ivalue(), chain, inputs};
+  if (!extra.isNone()) stack.push_back(extra);
+  op.callBoxed(stack);
+  return stack.back().toTensor();
+}
+
+void release(const at::Tensor& self, const std::vector<at::Tensor>& users, bool last) {
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("invact::release", "");
+  torch::jit::Stack stack = {self, users, last};
+  op.callBoxed(stack);
+}
+
+void define(torch::jit::Module& module, const std::string& source) {
+  module.define(source, std::make_shared<OpsResolver>());
+}
+
 torch::jit::Module make_model(const std::vector<Shape>& parameters, const std::string& source) {
   at::manual_seed(11);
   torch::jit::Module model("M");
@@ -57,18 +87,19 @@ torch::jit::Module make_model(const std::vector<Shape>& parameters, const std::s
     model.register_parameter(shape.name, at::randn(shape.sizes).requires_grad_(),
                              /*is_buffer=*/false);
   }
-  model.define(source, std::make_shared<OpsResolver>());
+  define(model, source);
   return model;
 }
 
-Step step(torch::jit::Module& model, const at::Tensor& input, const Backward& backward) {
+Step step(torch::jit::Module& model, const at::Tensor& input, const Backward& backward,
+          const Forward& forward) {
   const at::Tensor tracked = leaf(input);
   std::vector<at::Tensor> leaves = {tracked};
   for (const at::Tensor& parameter : model.parameters()) leaves.push_back(parameter);
   for (at::Tensor& each : leaves) each.mutable_grad().reset();
   at::manual_seed(5);
   Step result;
-  const at::Tensor output = model.forward({tracked}).toTensor();
+  const at::Tensor output = forward ? forward(model, tracked) : model.forward({tracked}).toTensor();
   result.next = next_random();
   result.output = output.detach().clone();
   const at::Tensor grad_output = normal(output.sizes(), output.scalar_type());
@@ -95,17 +126,18 @@ void expect_equal(const Step& found, const Step& expected) {
 }
 
 void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain,
-                          const at::Tensor& input, const Backward& backward) {
+                          const at::Tensor& input, const Backward& backward,
+                          const Forward& forward) {
   const Step expected = [&] {
     const torch::jit::GraphOptimizerEnabledGuard off(false);
-    return step(plain, input, backward);
+    return step(plain, input, backward, forward);
   }();
   for (const bool is_optimized : {false, true}) {
     const torch::jit::GraphOptimizerEnabledGuard guard(is_optimized);
     for (int run = 0; run < 3; ++run) {
       SCOPED_TRACE((is_optimized ? "optimized, run " : "not optimized, run ") +
                    std::to_string(run));
-      expect_equal(step(regions, input, backward), expected);
+      expect_equal(step(regions, input, backward, forward), expected);
     }
   }
 }
@@ -145,6 +177,25 @@ def forward(self, x: Tensor) -> Tensor:
     ops.invact.release(a, [o], True)
     return x + o
 )");
+}
+
+std::vector<Shape> attention_parameters() {
+  return {{"scale", {8}}, {"shift", {8}}, {"q", {8, 8}}, {"k", {8, 8}}, {"v", {8, 8}}};
+}
+
+std::string attention_source(bool has_regions) {
+  std::string source = kChains;
+  source += "\ndef forward(self, x: Tensor) -> Tensor:\n";
+  source += has_regions
+                ? "    y = ops.invact.recompute(self, 'norm', [x, self.scale, self.shift])\n"
+                : "    y = torch.layer_norm(x, [8], self.scale, self.shift)\n";
+  source += R"(
+    q = torch.linear(y, self.q)
+    k = torch.linear(y, self.k)
+    v = torch.linear(y, self.v)
+)";
+  if (has_regions) source += "    ops.invact.release(y, [q, k, v], True)\n";
+  return source + "    return torch.scaled_dot_product_attention(q, k, v)\n";
 }
 
 }  // namespace invact::testing
