@@ -1,7 +1,6 @@
 #include "kernels/chain.h"
 
 #include <ATen/core/class_type.h>
-#include <ATen/core/function.h>
 #include <ATen/core/ivalue_inl.h>
 #include <c10/util/Exception.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/function.h>
 #include <ATen/core/ivalue.h>
 
 #include <string_view>

@@ -19,4 +19,8 @@ TORCH_LIBRARY_IMPL(invact, CompositeImplicitAutograd, m) {
   m.impl("_batch_norm_again", &batch_norm_again);
 }
 
+TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {
+  m.impl("_batch_norm_again", &batch_norm_again);
+}
+
 }  // namespace invact::kernels

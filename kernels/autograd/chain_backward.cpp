@@ -22,6 +22,9 @@ using torch::autograd::Edge;
 using torch::autograd::Node;
 using torch::autograd::variable_list;
 
+// Of another type in later releases of LibTorch.
+using NodePointer = decltype(Edge::function);
+
 /// A chain's own graph, walked in the engine's order. The engine within the engine would cost more
 /// than many a chain; and on a device's thread it may take up other nodes of the model meanwhile.
 class Walk {
@@ -103,7 +106,7 @@ class Walk {
 
   void step() {
     std::pop_heap(ready_.begin(), ready_.end(), is_earlier);
-    const std::shared_ptr<Node> node = std::move(ready_.back());
+    const NodePointer node = std::move(ready_.back());
     ready_.pop_back();
     node->will_release_variables();
     variable_list grads = (*node)(std::move(pending_.at(node.get()).buffer));
@@ -115,13 +118,13 @@ class Walk {
     for (size_t i = 0; i < edges.size(); ++i) deliver(edges[i], std::move(grads[i]));
   }
 
-  static bool is_earlier(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) {
+  static bool is_earlier(const NodePointer& a, const NodePointer& b) {
     return a->sequence_nr() < b->sequence_nr();
   }
 
   std::unordered_map<const Node*, size_t> leaf_of_;
   std::unordered_map<const Node*, Pending> pending_;
-  std::vector<std::shared_ptr<Node>> ready_;  // a heap: the latest made comes first
+  std::vector<NodePointer> ready_;  // a heap: the latest made comes first
   std::vector<at::Tensor> gradients_;
   bool is_plain_ = true;
 };

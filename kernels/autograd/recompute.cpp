@@ -10,6 +10,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,6 +43,19 @@ class RecomputeBackward : public torch::autograd::Node {
  private:
   std::shared_ptr<Region> region_;
 };
+
+/// Nodes are counted in another way in later releases of LibTorch.
+using NodePointer = decltype(torch::autograd::Edge::function);
+
+template <class Pointer = NodePointer>
+Pointer make_node(std::shared_ptr<Region> region, at::ArrayRef<at::Tensor> inputs) {
+  auto edges = torch::autograd::collect_next_edges(inputs);
+  if constexpr (std::is_same_v<Pointer, std::shared_ptr<torch::autograd::Node>>) {
+    return std::make_shared<RecomputeBackward>(std::move(region), std::move(edges));
+  } else {
+    return c10::make_intrusive<RecomputeBackward>(std::move(region), std::move(edges));
+  }
+}
 
 bool carries_tangent(const at::Tensor& input) {
   return input._fw_grad(/*level=*/0).defined();
@@ -101,10 +117,8 @@ at::Tensor recompute(Chain chain, std::vector<at::Tensor> inputs) {
   at::Tensor output = differentiable(std::move(result.output), inputs);
   // One owner: neither an input's nor that of a buffer that the chain reads.
   const bool owns_storage = output.storage().use_count() == 1;
-  auto node = std::make_shared<RecomputeBackward>(
-      Region::make(std::move(chain), inputs, result.kept, output, owns_storage),
-      torch::autograd::collect_next_edges(inputs));
-  torch::autograd::create_gradient_edge(output, std::move(node));
+  auto region = Region::make(std::move(chain), inputs, result.kept, output, owns_storage);
+  torch::autograd::create_gradient_edge(output, make_node(std::move(region), inputs));
   return output;
 }
 
@@ -151,6 +165,13 @@ void release(const at::Tensor& self, at::TensorList users, bool last) {
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, CompositeImplicitAutograd, m) {
+  m.impl("recompute", torch::CppFunction::makeFromBoxedFunction<&boxed_recompute>());
+  m.impl("recompute.extra", torch::CppFunction::makeFromBoxedFunction<&boxed_recompute>());
+  m.impl("release", &release);
+}
+
+// Without a rule of its own vmap takes a composite operator apart only if it is ATen's.
+TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {
   m.impl("recompute", torch::CppFunction::makeFromBoxedFunction<&boxed_recompute>());
   m.impl("recompute.extra", torch::CppFunction::makeFromBoxedFunction<&boxed_recompute>());
   m.impl("release", &release);
