@@ -39,7 +39,8 @@ def gelu(self, h: Tensor) -> Tensor:
     return torch.gelu(h)
 )";
 constexpr const char* kPlainBlock = R"(
-    x = torch.linear(torch.gelu(torch.linear(torch.layer_norm(x, [8], self.s, self.b), self.u)), self.d))";
+    a = torch.gelu(torch.linear(torch.layer_norm(x, [8], self.s, self.b), self.u))
+    x = torch.linear(a, self.d))";
 constexpr const char* kRegionBlock = R"(
     y = invact.recompute(self, "norm", [x, self.s, self.b])
     h = torch.linear(y, self.u)

@@ -255,6 +255,29 @@ def forward(self, x: Tensor) -> Tensor:
   }
 }
 
+TEST_F(RecomputeTest, AChainMayHaveRegionsItself) {
+  std::string source = kChains;
+  Module regions = make_model({{"scale", {8}}, {"shift", {8}}, {"up", {8, 8}}}, source.append(R"(
+def outer(self, x: Tensor, scale: Tensor, shift: Tensor, up: Tensor) -> Tensor:
+    y = ops.invact.recompute(self, "norm", [x, scale, shift])
+    o = torch.linear(y, up)
+    ops.invact.release(y, [o], True)
+    return torch.gelu(o)
+
+def forward(self, x: Tensor) -> Tensor:
+    a = ops.invact.recompute(self, "outer", [x, self.scale, self.shift, self.up])
+    o = torch.linear(a, self.up)
+    ops.invact.release(a, [o], True)
+    return o
+)"));
+  Module plain = make_model({{"scale", {8}}, {"shift", {8}}, {"up", {8, 8}}}, R"(
+def forward(self, x: Tensor) -> Tensor:
+    y = torch.layer_norm(x, [8], self.scale, self.shift)
+    return torch.linear(torch.gelu(torch.linear(y, self.up)), self.up)
+)");
+  expect_same_training(regions, plain, input_);
+}
+
 TEST_F(RecomputeTest, OneTensorAsTwoInputs) {
   Module plain = make_model({{"up", {8, 8}}}, R"(
 def forward(self, x: Tensor) -> Tensor:
