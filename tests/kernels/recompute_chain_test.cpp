@@ -132,6 +132,23 @@ TEST_F(ChainTest, DropoutAgainIsTheDropoutThatDrew) {
   }
 }
 
+TEST_F(ChainTest, HugeTensorsHaveShapesOnMeta) {
+  const at::TensorOptions meta(at::kMeta);
+  const at::Tensor x = at::empty({1 << 10, 4, 1 << 10, 1 << 10}, meta).requires_grad_();
+  const at::Tensor bits = at::empty({int64_t{1} << 29}, meta.dtype(at::kByte));
+  torch::jit::Stack stack = {x, bits, 0.3, false};
+  c10::Dispatcher::singleton().findSchemaOrThrow("invact::_dropout_again", "").callBoxed(stack);
+  const at::Tensor dropped = stack[0].toTensor();
+  EXPECT_EQ(dropped.sizes(), x.sizes());
+  EXPECT_EQ(gradient(dropped, x, at::empty_like(dropped)).sizes(), x.sizes());
+  Module module = make_model({}, kChains);
+  const at::Tensor y = recompute(module, "gelu", {x});
+  const at::Tensor o = y.sin();
+  release(y, {o}, true);
+  EXPECT_EQ(y.storage().nbytes(), 0u);
+  EXPECT_EQ(gradient(o, x, at::empty_like(o)).sizes(), x.sizes());
+}
+
 TEST_F(ChainTest, WhatIsNoChainIsRefusedInASentence) {
   Module module = make_model({}, R"(
 def number(self, x: Tensor) -> int:
