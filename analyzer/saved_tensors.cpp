@@ -61,7 +61,14 @@ void visit_tensors(std::span<const c10::IValue> values, Visit visit) {
 
 struct Save {
   SavedTensor record;
+  c10::weak_intrusive_ptr<c10::StorageImpl> storage{c10::intrusive_ptr<c10::StorageImpl>()};
   std::atomic<bool> held{true};
+
+  /// invact::release takes the memory from under a tensor that backward fills again.
+  bool is_released(int64_t bytes) const {
+    const auto memory = storage.lock();
+    return memory && bytes > 0 && memory->nbytes() == 0;
+  }
 };
 
 }  // namespace
@@ -115,6 +122,7 @@ class SavedTensorRecorder::State {
     if (running.call.value < 0) running.call = begin_call(running.op);
     auto save = std::make_shared<Save>();
     save->record = {storages_.id_of(tensor), running.call, tensor_facts(tensor)};
+    if (tensor.has_storage()) save->storage = tensor.storage().getWeakStorageImpl();
     if (anonymous) running.call = {};
     saves_.push_back(save);
     return save;
@@ -126,7 +134,8 @@ class SavedTensorRecorder::State {
     trace.calls.assign(calls_.begin(), calls_.end());
     trace.saved.clear();
     for (const auto& save : saves_) {
-      if (save->held) trace.saved.push_back(save->record);
+      const int64_t bytes = trace.storages[save->record.storage.value].bytes;
+      if (save->held && !save->is_released(bytes)) trace.saved.push_back(save->record);
     }
     trace.forward_blocks = allocations.block_bytes();
     for (const SavedTensor& saved : trace.saved) {

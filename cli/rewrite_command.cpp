@@ -214,9 +214,19 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false);
   command
-      ->add_flag("--exact", options.exact,
-                 "Only what leaves every gradient as it is, bit for bit (dropout, relu6, hardtanh)")
+      ->add_flag(
+          "--exact", options.exact,
+          "Only what leaves every gradient as it is, bit for bit (chains that are run again, "
+          "dropout, relu6, hardtanh)")
       ->group("Plan");
+  command
+      ->add_option("--strategy", options.strategies,
+                   "Consider these strategies alone: output, closed, recompute")
+      ->group("Plan")
+      ->type_name("S,..")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"output", "closed", "recompute"}));
   command
       ->add_option("--write-plan", options.write_plan,
                    "Write the plan, to be edited and given to --plan, and no model")
@@ -259,7 +269,7 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
 namespace {
 
 PlanOptions plan_options(const RewriteOptions& options) {
-  PlanOptions plan{options.only, options.skip, options.exact, std::nullopt};
+  PlanOptions plan{options.only, options.skip, options.exact, options.strategies, std::nullopt};
   if (!options.plan.empty()) {
     plan.decisions = read_plan_file(options.plan, sha256_of_file(options.model));
   }

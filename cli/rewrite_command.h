@@ -17,6 +17,7 @@ struct RewriteOptions {
   std::vector<std::string> only;
   std::vector<std::string> skip;
   bool exact = false;
+  std::vector<std::string> strategies;
   std::string plan;        ///< Decisions to follow: a file that --write-plan or --json made.
   std::string write_plan;  ///< Where to write the plan, and nothing else.
   bool restore = false;

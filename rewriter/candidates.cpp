@@ -133,9 +133,13 @@ std::vector<Candidate> find_candidates(const Report& report, const Prediction& p
 }
 
 bool Site::is_called_by(const OperatorCall& call) const {
-  return location.method == call.method && std::ranges::count(module_paths, call.module_path) > 0 &&
-         std::ranges::any_of(nodes,
-                             [&call](const SiteNode& node) { return node.is_called_by(call); });
+  return std::ranges::any_of(nodes, [&](const SiteNode& node) {
+    const bool in_place_of_call =
+        node.method.empty() ? location.method == call.method &&
+                                  std::ranges::count(module_paths, call.module_path) > 0
+                            : node.method == call.method && node.module_path == call.module_path;
+    return in_place_of_call && node.is_called_by(call);
+  });
 }
 
 bool SiteNode::is_called_by(const OperatorCall& call) const {

@@ -164,7 +164,8 @@ bool is_known_operator(const std::string& name) {
     return name == op || name == unqualified(op) || name == written ||
            name == "written-out " + written;
   };
-  if (name == "layer_norm_transposed" || is_activation_dropout(name)) return true;
+  if (name == "recompute" || name == "layer_norm_transposed" || is_activation_dropout(name))
+    return true;
   return !name.empty() && (std::ranges::any_of(kernels::activations(), is_row) ||
                            std::ranges::any_of(kernels::written_out_activations(), is_row) ||
                            std::ranges::any_of(kernels::norms(), is_row) ||

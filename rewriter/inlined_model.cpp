@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/lower_tuples.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -24,21 +25,20 @@ using torch::jit::Value;
 /// destroyed ones lay.
 const c10::Symbol kOriginAttribute = c10::Symbol::attr("invact_origin");
 
-/// Appends a node and every node inside it.
-void append_node(Node* node, std::vector<Node*>& nodes) {
-  const auto append_block = [&nodes](Block* block) {
-    for (Node* inner : block->nodes()) append_node(inner, nodes);
-  };
+}  // namespace
+
+void append_nodes_in_order(Node* node, std::vector<Node*>& nodes) {
   nodes.push_back(node);
+  const auto append_block = [&nodes](Block* block) {
+    for (Node* inner : block->nodes()) append_nodes_in_order(inner, nodes);
+  };
   for (Block* block : node->blocks()) append_block(block);
   if (node->kind() == prim::fork) append_block(node->g(attr::Subgraph)->block());
 }
 
-}  // namespace
-
 std::vector<Node*> nodes_in_order(Graph& graph) {
   std::vector<Node*> nodes;
-  for (Node* node : graph.nodes()) append_node(node, nodes);
+  for (Node* node : graph.nodes()) append_nodes_in_order(node, nodes);
   return nodes;
 }
 
@@ -77,7 +77,7 @@ class Inliner {
     scope.instance = top_._ivalue().get();
     scope.method = "forward";
     scope.fingerprint = fingerprint(*method.graph());
-    scope.call = ++calls_;
+    begin_call(scope, CodeCall::Kind::kMethod, -1, 0, *method.graph());
     expand(entries(nodes_in_order(*model_.graph_), nodes_in_order(*method.graph()), 0), scope);
     for (Node* node : replaced_) node->destroy();
   }
@@ -108,7 +108,7 @@ class Inliner {
       const Entry& entry = code[i];
       note_origin(entry, scope);
       if (entry.copy->kind() == prim::CallMethod) {
-        expand_method(entry);
+        expand_method(entry, scope);
       } else if (entry.copy->kind() == prim::CallFunction) {
         expand_function(entry, scope);
       } else if (entry.copy->kind() == prim::fork) {
@@ -129,7 +129,14 @@ class Inliner {
     model_.origins_.push_back(std::move(origin));
   }
 
-  void expand_method(const Entry& call) {
+  /// Numbers an execution of `code`, whose nodes' origins `scope` describes.
+  void begin_call(Scope& scope, CodeCall::Kind kind, int64_t caller, int64_t node_index,
+                  Graph& code) {
+    scope.call = static_cast<int64_t>(model_.calls_.size());
+    model_.calls_.push_back({kind, caller, node_index, scope, fingerprint(code)});
+  }
+
+  void expand_method(const Entry& call, const Scope& caller) {
     const std::string& name = call.copy->s(attr::name);
     // In the copy every chain of attributes starts at the model itself.
     const auto path = submodule_path(call.copy->input(0));
@@ -147,6 +154,7 @@ class Inliner {
     } else {
       return;  // An interface that only the run resolves: alias analysis assumes the worst of it.
     }
+    begin_call(scope, CodeCall::Kind::kMethod, caller.call, call.index, *graph);
     expand_call(call, *graph, call.copy->inputs().vec(), scope);
   }
 
@@ -158,15 +166,15 @@ class Inliner {
     scope.function = call.copy->input(0)->type()->expect<c10::FunctionType>()->function()->name();
     scope.frames.insert(scope.frames.begin(), code_range(call.original->sourceRange()));
     if (scope.instance) scope.fingerprint += fingerprint(*graph);
+    begin_call(scope, CodeCall::Kind::kFunction, caller.call, call.index, *graph);
     expand_call(call, *graph, call.copy->inputs().slice(1).vec(), scope);
   }
 
   void expand_call(const Entry& call, Graph& callee, const std::vector<Value*>& inputs,
-                   Scope scope) {
+                   const Scope& scope) {
     const auto [outputs, copies] = insert_before(call.copy, callee, inputs);
     call.copy->output()->replaceAllUsesWith(outputs.at(0));
     call.copy->destroy();
-    scope.call = ++calls_;
     expand(entries(copies, nodes_in_order(callee), 0), scope);
   }
 
@@ -193,7 +201,7 @@ class Inliner {
     } else {
       for (Value* output : outputs) fork.copy->addInput(output);
     }
-    scope.call = ++calls_;
+    begin_call(scope, CodeCall::Kind::kTask, caller.call, fork.index, *task);
     expand(entries(copies, nodes_in_order(*task), fork.index + 1), scope);
   }
 
@@ -204,7 +212,7 @@ class Inliner {
     auto outputs = torch::jit::insertGraph(*model_.graph_, code, inputs);
     std::vector<Node*> copies;
     for (Node* node = before->next(); node != place; node = node->next()) {
-      append_node(node, copies);
+      append_nodes_in_order(node, copies);
     }
     return {std::move(outputs), std::move(copies)};
   }
@@ -218,7 +226,6 @@ class Inliner {
   InlinedModel& model_;
   torch::jit::Module top_;
   std::unordered_map<const Graph*, std::string> fingerprints_;
-  int64_t calls_ = 0;
   std::vector<Node*> replaced_;  ///< Forks and waits without a user, each after its users.
 };
 
@@ -231,12 +238,39 @@ InlinedModel::InlinedModel(const torch::jit::Module& top) {
   const bool has_branches = std::any_of(nodes_.begin(), nodes_.end(),
                                         [](const Node* node) { return node->kind() == prim::If; });
   if (has_branches) torch::jit::ConstantPropagation(graph_);
+  // What a method returns beside other things is read as if it came alone.
+  torch::jit::LowerSimpleTuples(graph_);
   nodes_ = nodes_in_order(*graph_);
 }
 
 const NodeOrigin* InlinedModel::origin(const Node& node) const {
   if (!node.hasAttribute(kOriginAttribute)) return nullptr;
   return &origins_[static_cast<size_t>(node.i(kOriginAttribute))];
+}
+
+std::optional<int64_t> InlinedModel::common_method_call(const std::vector<Node*>& nodes) const {
+  // Callers are numbered before those they call.
+  int64_t common = origin(*nodes.front())->call;
+  for (const Node* const node : nodes) {
+    int64_t other = origin(*node)->call;
+    while (other != common) {
+      int64_t& inner = other > common ? other : common;
+      if (call(inner).kind == CodeCall::Kind::kTask) return std::nullopt;
+      inner = call(inner).caller;
+    }
+  }
+  while (call(common).kind == CodeCall::Kind::kFunction) common = call(common).caller;
+  if (call(common).kind == CodeCall::Kind::kTask) return std::nullopt;
+  return call(common).code.instance ? std::optional(common) : std::nullopt;
+}
+
+NodePath InlinedModel::path_from(int64_t from, const Node& node) const {
+  const NodeOrigin& place = *origin(node);
+  NodePath path = {place.node_index};
+  for (int64_t inner = place.call; inner != from; inner = call(inner).caller) {
+    path.insert(path.begin(), call(inner).node_index);
+  }
+  return path;
 }
 
 bool InlinedModel::same_code(const Node& a, const Node& b) const {

@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,21 @@ struct NodeOrigin {
   std::vector<CodeRange> frames;
   std::string function;     ///< Name of the innermost free function; empty: the method itself.
   std::string fingerprint;  ///< Of the code on the way from the method to the node.
-  int64_t call = 0;         ///< Numbers the calls: one per execution of that code.
+  int64_t call = 0;         ///< The execution of that code, for InlinedModel::call().
 };
+
+/// One execution of a method's, a function's or a forked task's code in the inlined model.
+struct CodeCall {
+  enum class Kind { kMethod, kFunction, kTask };
+  Kind kind = Kind::kMethod;
+  int64_t caller = -1;      ///< The calling code's; -1: this is the model's own forward.
+  int64_t node_index = 0;   ///< Of the call, in the calling code's graph.
+  NodeOrigin code;          ///< What the origins of its nodes have in common.
+  std::string fingerprint;  ///< Of this code alone.
+};
+
+/// A node in some code or in what that calls: the index of each call on the way, then its own.
+using NodePath = std::vector<int64_t>;
 
 class InlinedModel {
  public:
@@ -49,17 +63,31 @@ class InlinedModel {
   /// Whether both stand in one block of one call of the same method or function.
   bool same_code(const torch::jit::Node& a, const torch::jit::Node& b) const;
 
+  const std::vector<CodeCall>& calls() const { return calls_; }
+  const CodeCall& call(int64_t number) const { return calls_.at(static_cast<size_t>(number)); }
+
+  /// The innermost execution of a module's method around all of these nodes, which must have
+  /// origins. None where a forked task lies between.
+  std::optional<int64_t> common_method_call(const std::vector<torch::jit::Node*>& nodes) const;
+
+  /// Where a node stands, seen from the code of `call`, which must be around it.
+  NodePath path_from(int64_t call, const torch::jit::Node& node) const;
+
  private:
   friend class Inliner;
 
   std::shared_ptr<torch::jit::Graph> graph_;
   std::vector<torch::jit::Node*> nodes_;
   std::vector<NodeOrigin> origins_;
+  std::vector<CodeCall> calls_;
 };
 
 /// Every node of a graph, nested blocks and forked tasks included, in printing order: the order of
 /// SiteLocation::node_index.
 std::vector<torch::jit::Node*> nodes_in_order(torch::jit::Graph& graph);
+
+/// Appends a node and all those inside it, in that order.
+void append_nodes_in_order(torch::jit::Node* node, std::vector<torch::jit::Node*>& nodes);
 
 /// A digest of the graph's operators and of how values flow between them; names and types do not
 /// matter.

@@ -136,10 +136,38 @@ std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSit
     });
     if (!has_writers) continue;
     for (Node* node = match.nodes.front()->next(); node != match.output(); node = node->next()) {
+      // What a chain writes itself it made itself.
+      if (match.is_recomputed() && std::ranges::count(match.nodes, node) > 0) continue;
       if (!aliases_->writesToAlias(node, values)) continue;
       return Rejection{"input_written",
                        fmt::format("{} writes to its input in place while it is being computed",
                                    node->kind().toQualString())};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite& site) const {
+  for (const Match& match : site.copies) {
+    if (!aliases_) continue;
+    torch::jit::ValueSet inputs;
+    for (const Value* const input : match.inputs) {
+      // To AliasDb one counter that is counted up could be any of the module's tensors. Autograd
+      // itself minds a parameter that is changed before backward.
+      if (input->node()->kind() == prim::GetAttr) continue;
+      if (aliases_->hasWriters(input)) inputs.insert(input);
+    }
+    if (inputs.empty()) continue;
+    for (Node* writer : inlined_.nodes()) {
+      if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, inputs)) continue;
+      const bool is_member = std::ranges::count(match.nodes, writer) > 0;
+      if (is_member ||
+          !(writer->isAfter(match.nodes.front()) || common_loop(writer, match.output()))) {
+        continue;
+      }
+      return Rejection{"input_written",
+                       fmt::format("{} writes in place to what it would run again from",
+                                   writer->kind().toQualString())};
     }
   }
   return std::nullopt;

@@ -30,6 +30,9 @@ class WholeModelAliases {
   /// all at once.
   std::optional<Rejection> check_written_between(const GraphSite& site) const;
 
+  /// Somebody writes, after the pattern has run, to what it keeps to run again.
+  std::optional<Rejection> check_inputs_written(const GraphSite& site) const;
+
  private:
   bool may_be_written(const torch::jit::Node* node) const;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include "analyzer/error.h"
 #include "analyzer/model.h"
@@ -12,6 +13,8 @@
 #include "rewriter/inlined_model.h"
 #include "rewriter/legality.h"
 #include "rewriter/prediction.h"
+#include "rewriter/regions/region_candidates.h"
+#include "rewriter/selection.h"
 
 namespace invact {
 namespace {
@@ -45,19 +48,49 @@ class Planner {
         inlined_(model.module),
         aliases_(inlined_),
         candidates_(find_candidates(report, prediction_, inlined_,
-                                    {model.module, report.run.device == "cpu"})) {}
+                                    {model.module, report.run.device == "cpu"})) {
+    for (Candidate& region : find_region_candidates(report, prediction_, inlined_)) {
+      candidates_.push_back(std::move(region));
+    }
+    sort_by_order_of_running();
+  }
 
   Plan make() {
     for (Candidate& candidate : candidates_) {
       if (candidate.open) reject_unsafe(candidate);
     }
-    drop_gainless();
-    Plan plan = finish();
+    Selection selection(report_, prediction_, candidates_);
+    selection.choose();
+    Plan plan = finish(selection);
     check_decisions(plan);
     return plan;
   }
 
  private:
+  /// --skip names an operator that a chain holds.
+  bool skips_member(const Match& match) const {
+    return match.is_recomputed() &&
+           std::ranges::any_of(match.nodes, [this](const torch::jit::Node* node) {
+             const std::string op = node->kind().toQualString();
+             return std::ranges::any_of(options_.skip, [&op](const std::string& name) {
+               return name == op || name == unqualified(op);
+             });
+           });
+  }
+
+  /// As the sites stand in the code; behind them those of which no place is known.
+  void sort_by_order_of_running() {
+    std::unordered_map<const torch::jit::Node*, size_t> order;
+    for (const auto* const node : inlined_.nodes()) order.emplace(node, order.size());
+    const auto place_of = [&order](const Candidate& candidate) {
+      const auto& copies = candidate.graph_site.copies;
+      return copies.empty() ? order.size() : order.at(copies.front().output());
+    };
+    std::stable_sort(
+        candidates_.begin(), candidates_.end(),
+        [&](const Candidate& a, const Candidate& b) { return place_of(a) < place_of(b); });
+  }
+
   bool is_decided_for(const std::string& id) const {
     if (!options_.decisions) return true;
     const auto decision = options_.decisions->find(id);
@@ -85,9 +118,13 @@ class Planner {
     const GraphSite& site = candidate.graph_site;
     const Match& match = site.match();
     const auto keeps_as_today = find_kept(candidate);
-    if (names_operator(options_.skip, match) ||
+    if (names_operator(options_.skip, match) || skips_member(match) ||
         (!options_.only.empty() && !names_operator(options_.only, match))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
+    }
+    if (!options_.strategies.empty() && !match.strategy.empty() &&
+        std::ranges::count(options_.strategies, match.strategy) == 0) {
+      return candidate.reject({"excluded", "excluded by --strategy"});
     }
     if (!is_decided_for(candidate.site.id)) {
       return candidate.reject({"excluded", "left alone by the given plan"});
@@ -104,12 +141,15 @@ class Planner {
       return candidate.reject({"saves_nothing", "keeps nothing: its input needs no gradient"});
     }
     if (keeps_as_today) return candidate.reject(*keeps_as_today);
-    if (candidate.executions.front().keeps) {
+    if (candidate.executions.front().keeps || candidate.executions.front().releases) {
       if (const auto rejection = aliases_.check_output_written(site)) {
         return candidate.reject(*rejection);
       }
     }
-    if (const auto rejection = aliases_.check_written_between(site)) candidate.reject(*rejection);
+    if (const auto rejection = aliases_.check_written_between(site)) {
+      return candidate.reject(*rejection);
+    }
+    if (const auto rejection = aliases_.check_inputs_written(site)) candidate.reject(*rejection);
   }
 
   /// What each execution keeps once replaced, where the pattern tells it; or why not.
@@ -131,112 +171,6 @@ class Planner {
     }
     candidate.has_delta = true;
     return std::nullopt;
-  }
-
-  void replace(const Candidate& candidate) {
-    for (const Execution& execution : candidate.executions) prediction_.replace(execution);
-  }
-
-  void put_back(const Candidate& candidate) {
-    for (const Execution& execution : candidate.executions) prediction_.put_back(execution);
-  }
-
-  /// What this site adds to the open ones: negative frees bytes.
-  int64_t delta(const Candidate& candidate) {
-    if (!candidate.open) return prediction_.delta(candidate.executions);
-    put_back(candidate);
-    const int64_t bytes = prediction_.delta(candidate.executions);
-    replace(candidate);
-    return bytes;
-  }
-
-  /// Starts from all open sites, since two that share an input only gain together, and drops the
-  /// worst until every remaining one frees bytes. What lies within a larger site has its turn where
-  /// that is dropped.
-  void drop_gainless() {
-    std::vector<Candidate*> waiting;
-    for (Candidate& candidate : candidates_) {
-      if (!candidate.open) continue;
-      if (candidate.graph_site.within_larger && has_open_larger(candidate)) {
-        candidate.open = false;
-        waiting.push_back(&candidate);
-      } else {
-        replace(candidate);
-      }
-    }
-    while (Candidate* const worst = worst_gainless()) {
-      put_back(*worst);
-      worst->reject(explain_no_gain(*worst));
-      for (Candidate*& candidate : waiting) {
-        if (!candidate || !holds(*worst, *candidate) || has_open_larger(*candidate)) continue;
-        candidate->open = true;
-        replace(*candidate);
-        candidate = nullptr;
-      }
-    }
-    for (Candidate* const candidate : waiting) {
-      if (candidate) candidate->part_of_larger = true;
-    }
-    if (prediction_.saved_bytes() > report_.totals.saved_bytes) give_up();
-  }
-
-  /// Whether the larger site's pattern is more than an operator's name, and has this one's node.
-  static bool holds(const Candidate& larger, const Candidate& candidate) {
-    const Match& match = larger.graph_site.match();
-    return match.has_arguments() &&
-           std::ranges::count(match.nodes, candidate.graph_site.match().output()) > 0;
-  }
-
-  bool has_open_larger(const Candidate& candidate) const {
-    return std::any_of(
-        candidates_.begin(), candidates_.end(),
-        [&candidate](const Candidate& other) { return other.open && holds(other, candidate); });
-  }
-
-  Candidate* worst_gainless() {
-    Candidate* worst = nullptr;
-    int64_t worst_delta = 0;
-    for (Candidate& candidate : candidates_) {
-      if (!candidate.open) continue;
-      const int64_t bytes = delta(candidate);
-      if (bytes >= 0 && (!worst || bytes > worst_delta)) {
-        worst = &candidate;
-        worst_delta = bytes;
-      }
-    }
-    return worst;
-  }
-
-  /// Sites that only free bytes beside each other, and together cost more than they free.
-  void give_up() {
-    for (Candidate& candidate : candidates_) {
-      if (!candidate.open) continue;
-      put_back(candidate);
-      candidate.reject({"no_gain", "together with the other sites it frees nothing"});
-    }
-  }
-
-  Rejection explain_no_gain(const Candidate& candidate) const {
-    for (size_t i = 0; i < candidate.executions.size(); ++i) {
-      const Execution& execution = candidate.executions[i];
-      if (execution.keeps && prediction_.other_savers(*execution.keeps, execution.calls).empty()) {
-        return {"output_not_kept",
-                fmt::format("nobody else keeps its output (read by {}), so keeping it instead of "
-                            "the input frees nothing",
-                            fmt::join(consumers(candidate.graph_site), ", "))};
-      }
-      for (const CallId call : execution.calls) {
-        for (const StorageId storage : prediction_.kept_by(call)) {
-          const auto savers = prediction_.other_savers(storage, execution.calls);
-          if (savers.empty()) continue;
-          const OperatorCall& other = report_.call(savers.front());
-          return {"input_kept_elsewhere",
-                  fmt::format("its input's storage is also kept by {} in '{}'", other.op,
-                              other.module_path)};
-        }
-      }
-    }
-    return {"no_gain", "what it keeps of its own would cost as much as the input frees"};
   }
 
   /// A dropout that drops nothing hands its input on, but the default executor differentiates
@@ -265,22 +199,25 @@ class Planner {
     plan.notes.insert(plan.notes.end(), sentences.begin(), sentences.end());
   }
 
-  static bool is_rejected_refinement(const Candidate& candidate) {
+  /// A better form of a site that stands for itself, or a chain that nobody asked for by name.
+  bool is_silent(const Candidate& candidate) const {
     const auto& copies = candidate.graph_site.copies;
-    return !candidate.open && !copies.empty() && copies.front().is_refinement;
+    if (candidate.open || copies.empty()) return false;
+    const bool is_asked_for = options_.decisions && options_.decisions->contains(candidate.site.id);
+    return copies.front().is_refinement || (copies.front().is_recomputed() && !is_asked_for);
   }
 
-  Plan finish() {
+  Plan finish(Selection& selection) {
     Plan plan;
     note_copies_of_default_executor(plan);
     note_rounding(plan);
     plan.saved_bytes_before = report_.totals.saved_bytes;
     plan.saved_bytes_after = prediction_.saved_bytes();
     for (Candidate& candidate : candidates_) {
-      if (candidate.part_of_larger || is_rejected_refinement(candidate)) continue;
+      if (candidate.part_of_larger || is_silent(candidate)) continue;
       Site& site = candidate.site;
       site.accepted = candidate.open;
-      site.saved_bytes_delta = candidate.has_delta ? delta(candidate) : 0;
+      site.saved_bytes_delta = candidate.has_delta ? selection.delta(candidate) : 0;
       if (candidate.open) {
         site.reason_code = "accepted";
         site.reason = candidate.graph_site.match().gain;

@@ -29,6 +29,23 @@ struct SiteArgument {
   bool operator==(const SiteArgument&) const = default;
 };
 
+/// Where somebody reads a region's result: in the code that SiteLocation's first members would
+/// name.
+struct SiteReader {
+  std::string module_path;
+  std::string method;
+  std::vector<int64_t> function_calls;
+  int64_t node_index = 0;
+  /// The node that names the tensor there, and which of its inputs it is: the reader itself, or the
+  /// list that it reads.
+  int64_t tensor_node = 0;
+  int64_t tensor_position = 0;
+  bool saves = false;  ///< It keeps the tensor for backward.
+  bool last = false;   ///< Nobody reads it afterwards.
+  std::string graph_fingerprint;
+  bool operator==(const SiteReader&) const = default;
+};
+
 /// Where a site's node stands. `graph_fingerprint` guards against applying a plan to another model.
 struct SiteLocation {
   std::string module_path;
@@ -44,6 +61,11 @@ struct SiteLocation {
   /// takes their place. Empty where one node is replaced by one of the same arguments.
   std::vector<int64_t> pattern_nodes;
   std::vector<SiteArgument> arguments;
+  /// Of a recompute region: its nodes in the order of running, each behind the calls on the way to
+  /// it (the last index is the node's own), and who reads its result; none where the result's
+  /// memory is not given back.
+  std::vector<std::vector<int64_t>> chain;
+  std::vector<SiteReader> readers;
   bool operator==(const SiteLocation&) const = default;
 };
 
@@ -51,6 +73,9 @@ struct SiteLocation {
 struct SiteNode {
   std::string op;
   std::vector<CodeRange> frames;  ///< How the call's frames begin.
+  /// Of a node that stands in what the site's code calls; empty: the site's own.
+  std::string module_path = {};
+  std::string method = {};
   bool operator==(const SiteNode&) const = default;
 
   bool is_called_by(const OperatorCall& call) const;
@@ -94,6 +119,8 @@ struct PlanOptions {
   std::vector<std::string> only;
   std::vector<std::string> skip;  ///< Operators to leave alone.
   bool exact = false;             ///< Only what leaves every gradient as it is, bit for bit.
+  /// Strategies to consider: "output", "closed", "recompute"; empty: all.
+  std::vector<std::string> strategies = {};
   /// Decisions by Site::id: true for each site to accept; sites that are not named are left alone.
   /// Null: everything that frees bytes is accepted.
   std::optional<std::map<std::string, bool>> decisions = std::nullopt;

@@ -5,7 +5,9 @@
 namespace invact {
 
 Prediction::Prediction(const Report& report)
-    : report_(report), keepers_(report.seen_storages.size()) {
+    : report_(report),
+      keepers_(report.seen_storages.size()),
+      released_(report.seen_storages.size()) {
   for (const SavedTensor& saved : report.saved) {
     kept_by_[saved.call.value].push_back(saved.storage);
     savers_[saved.storage.value].push_back(saved.call);
@@ -13,12 +15,30 @@ Prediction::Prediction(const Report& report)
   }
 }
 
+/// Parameters and buffers never do: they are there whether they are kept or not.
+bool Prediction::counts(StorageId storage) const {
+  return report_.storage(storage).role == StorageRole::kActivation &&
+         keepers_.at(storage.value) > 0 && released_.at(storage.value) == 0;
+}
+
 void Prediction::add_keeper(StorageId storage) {
-  if (keepers_.at(storage.value)++ == 0) bytes_ += report_.storage(storage).bytes;
+  const bool counted = counts(storage);
+  ++keepers_.at(storage.value);
+  if (!counted && counts(storage)) bytes_ += report_.storage(storage).bytes;
 }
 
 void Prediction::remove_keeper(StorageId storage) {
-  if (--keepers_.at(storage.value) == 0) bytes_ -= report_.storage(storage).bytes;
+  const bool counted = counts(storage);
+  --keepers_.at(storage.value);
+  if (counted && !counts(storage)) bytes_ -= report_.storage(storage).bytes;
+}
+
+void Prediction::set_released(StorageId storage, int64_t change) {
+  const bool counted = counts(storage);
+  released_.at(storage.value) += change;
+  if (counted != counts(storage)) {
+    bytes_ += counted ? -report_.storage(storage).bytes : report_.storage(storage).bytes;
+  }
 }
 
 void Prediction::replace(const Execution& execution) {
@@ -26,11 +46,15 @@ void Prediction::replace(const Execution& execution) {
     for (const StorageId storage : kept_by(call)) remove_keeper(storage);
   }
   if (execution.keeps) add_keeper(*execution.keeps);
+  for (const StorageId storage : execution.inputs) add_keeper(storage);
+  if (execution.releases) set_released(*execution.releases, 1);
   bytes_ += execution.bytes;
 }
 
 void Prediction::put_back(const Execution& execution) {
   bytes_ -= execution.bytes;
+  if (execution.releases) set_released(*execution.releases, -1);
+  for (const StorageId storage : execution.inputs) remove_keeper(storage);
   if (execution.keeps) remove_keeper(*execution.keeps);
   for (const CallId call : execution.calls) {
     for (const StorageId storage : kept_by(call)) add_keeper(storage);

@@ -13,9 +13,12 @@ namespace invact {
 
 /// One run of a site in the observed step, and what it keeps once replaced.
 struct Execution {
-  std::vector<CallId> calls;       ///< Its operators that saved something: they no longer do.
-  std::optional<StorageId> keeps;  ///< A storage that it keeps instead.
-  int64_t bytes = 0;               ///< What it keeps of its own.
+  std::vector<CallId> calls;           ///< Its operators that saved something: they no longer do.
+  std::optional<StorageId> keeps;      ///< A storage that it keeps instead: its result's.
+  int64_t bytes = 0;                   ///< What it keeps of its own.
+  std::vector<StorageId> inputs = {};  ///< Storages that it keeps to run again in backward.
+  /// Its result's, whose memory it gives back until backward, whoever keeps the tensor.
+  std::optional<StorageId> releases = std::nullopt;
 };
 
 class Prediction {
@@ -44,11 +47,14 @@ class Prediction {
  private:
   void add_keeper(StorageId storage);
   void remove_keeper(StorageId storage);
+  void set_released(StorageId storage, int64_t change);
+  bool counts(StorageId storage) const;
 
   const Report& report_;
   std::unordered_map<int64_t, std::vector<StorageId>> kept_by_;  ///< By call.
   std::unordered_map<int64_t, std::vector<CallId>> savers_;      ///< By storage.
-  std::vector<int64_t> keepers_;  ///< How often each storage is kept.
+  std::vector<int64_t> keepers_;   ///< How often each storage is kept.
+  std::vector<int64_t> released_;  ///< How many replaced executions release it.
   int64_t bytes_ = 0;
 };
 

@@ -66,11 +66,14 @@ struct Match {
   /// it keeps today.
   std::function<std::variant<KeptInstead, Rejection>(const OperatorCall& output, const Report&)>
       kept;
+  /// Of a chain that is run again in backward: what it keeps for that.
+  std::vector<torch::jit::Value*> inputs;
   std::string gain;  ///< "keeps its output, which is kept anyway, instead of its input".
 
   torch::jit::Node* output() const { return nodes.back(); }
   /// More than the name of one node's operator changes.
   bool has_arguments() const { return !arguments.empty(); }
+  bool is_recomputed() const { return strategy == "recompute"; }
 };
 
 /// What patterns may ask besides the graph.

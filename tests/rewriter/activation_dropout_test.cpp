@@ -150,13 +150,17 @@ TEST(ActivationDropoutTest, AnotherModulesDropoutIsASiteOfItsOwn) {
   expect_verified(result);
 }
 
-TEST(ActivationDropoutTest, AnOutputThatNobodyElseKeepsStillFreesTheMask) {
+TEST(ActivationDropoutTest, WhereNobodyElseKeepsTheOutputTheDropoutAloneFreesMore) {
   Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    return torch.dropout(torch.gelu(h), 0.25, True).sum()\n"));
-  ASSERT_THAT(ops(result.plan), ElementsAre("aten::gelu + aten::dropout"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
-  EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, 2 * kBits - kTensor);
+  // The pair would keep its output, which nobody else does, and a bit more.
+  ASSERT_THAT(ops(result.plan),
+              ElementsAre("aten::gelu", "aten::gelu + aten::dropout", "aten::dropout"));
+  EXPECT_EQ(result.plan.sites[1].reason_code, "output_not_kept");
+  EXPECT_EQ(result.plan.sites[1].saved_bytes_delta, 2 * kBits - kTensor);
+  EXPECT_TRUE(result.plan.sites[2].accepted) << result.plan.sites[2].reason;
+  EXPECT_EQ(result.plan.sites[2].saved_bytes_delta, kBits - kTensor);
   expect_verified(result);
 }
 
@@ -181,12 +185,15 @@ TEST(ActivationDropoutTest, NamesOfOnlyAndSkip) {
     return names;
   };
   for (const char* name : {"gelu_dropout", "invact::gelu_dropout", "aten::gelu + aten::dropout"}) {
-    EXPECT_THAT(accepted({{name}, {}}), ElementsAre("aten::gelu + aten::dropout")) << name;
-    EXPECT_THAT(accepted({{}, {name}}), ElementsAre("aten::dropout")) << name;
+    EXPECT_THAT(accepted({{name}, {}, false, {"output", "closed"}}),
+                ElementsAre("aten::gelu + aten::dropout"))
+        << name;
+    EXPECT_THAT(accepted({{}, {name}, false, {"output", "closed"}}), ElementsAre("aten::dropout"))
+        << name;
   }
-  EXPECT_THAT(accepted({{}, {"gelu"}}), ElementsAre("aten::dropout"));
-  EXPECT_THAT(accepted({{}, {"aten::dropout"}}), ElementsAre());
-  EXPECT_THAT(accepted({{"silu_dropout"}, {}}), ElementsAre());
+  EXPECT_THAT(accepted({{}, {"gelu"}, false, {"output", "closed"}}), ElementsAre("aten::dropout"));
+  EXPECT_THAT(accepted({{}, {"aten::dropout"}, false, {"output", "closed"}}), ElementsAre());
+  EXPECT_THAT(accepted({{"silu_dropout"}, {}, false, {"output", "closed"}}), ElementsAre());
 }
 
 TEST(ActivationDropoutTest, InLoopsAndBranches) {

@@ -40,7 +40,7 @@ TEST(NormTest, RmsNormToo) {
 }
 
 /// x: [8, 4, 16].
-Rewrite rewrite_tokens(const std::string& body, const PlanOptions& options = {}) {
+Rewrite rewrite_tokens(const std::string& body, const PlanOptions& options = test::from_outputs()) {
   return rewrite(with_body(body), options, {kRows, 4, kColumns});
 }
 

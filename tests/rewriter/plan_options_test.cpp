@@ -20,7 +20,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
   const Plan all = plan_of(module);
   ASSERT_EQ(all.accepted_count(), 2);
   const auto decided = [&](bool first, bool second) {
-    PlanOptions options;
+    PlanOptions options = test::from_outputs();
     options.decisions = {{all.sites[0].id, first}, {all.sites[1].id, second}};
     return plan_of(module, options);
   };
@@ -36,7 +36,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
 }
 
 TEST(PlanOptionsTest, ExactTakesWhatLeavesGradientsAlone) {
-  PlanOptions exact;
+  PlanOptions exact = test::from_outputs();
   exact.exact = true;
   for (const char* activation :
        {"torch.relu6(h)", "torch.hardtanh(h)", "torch.dropout(h, 0.5, True)"}) {
@@ -49,10 +49,10 @@ TEST(PlanOptionsTest, ExactTakesWhatLeavesGradientsAlone) {
 
 TEST(PlanOptionsTest, OnlyAndSkip) {
   const auto module = make_mlp("torch.gelu(h)", 16, 32, 4);
-  EXPECT_EQ(reason(plan_of(module, {{}, {"gelu"}})), "excluded");
-  EXPECT_EQ(reason(plan_of(module, {{"silu"}, {}})), "excluded");
-  EXPECT_EQ(reason(plan_of(module, {{"aten::gelu"}, {}})), "accepted");
-  EXPECT_THROW(plan_of(module, {{"relu"}, {}}), Error);
+  EXPECT_EQ(reason(plan_of(module, {{}, {"gelu"}, false, {"output", "closed"}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"silu"}, {}, false, {"output", "closed"}})), "excluded");
+  EXPECT_EQ(reason(plan_of(module, {{"aten::gelu"}, {}, false, {"output", "closed"}})), "accepted");
+  EXPECT_THROW(plan_of(module, {{"relu"}, {}, false, {"output", "closed"}}), Error);
 }
 
 }  // namespace

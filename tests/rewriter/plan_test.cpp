@@ -263,7 +263,8 @@ def forward(self, x):
 }
 
 TEST(PlanTest, ARejectedSiteSaysWhatItWouldFreeWhereThatIsKnown) {
-  const Plan excluded = plan_of(make_mlp("torch.gelu(h)", 16, 32, 4), {{}, {"gelu"}});
+  const Plan excluded =
+      plan_of(make_mlp("torch.gelu(h)", 16, 32, 4), {{}, {"gelu"}, false, {"output", "closed"}});
   EXPECT_EQ(excluded.sites[0].saved_bytes_delta, kRows * 32 / 8 - kRows * 32 * 4);
   EXPECT_EQ(excluded.saved_bytes_after, excluded.saved_bytes_before);
   const Plan unknown =

@@ -145,7 +145,8 @@ TEST(WrittenOutTest, AnOperatorWithinALargerPatternHasItsTurnWhereThatIsDropped)
   EXPECT_EQ(mish.op, "written-out mish");
   EXPECT_TRUE(mish.accepted) << mish.reason;  // one tensor instead of three
   const Rewrite excluded =
-      rewrite(make_mlp("h * torch.tanh(torch.softplus(h))", kColumns, kHidden, 4), {{}, {"mish"}});
+      rewrite(make_mlp("h * torch.tanh(torch.softplus(h))", kColumns, kHidden, 4),
+              {{}, {"mish"}, false, {"output", "closed"}});
   EXPECT_THAT(ops(excluded.plan), ElementsAre("aten::softplus", "written-out mish"));
   EXPECT_EQ(excluded.plan.sites[1].reason_code, "excluded");
 }
@@ -157,7 +158,7 @@ TEST(WrittenOutTest, NamesOfOnlyAndSkip) {
       "    return torch.linear(h * torch.sigmoid(h), self.w)\n");
   const auto accepted = [&module](const char* only) {
     std::vector<std::string> names;
-    for (const Site& site : rewrite(module, {{only}, {}}).plan.sites) {
+    for (const Site& site : rewrite(module, {{only}, {}, false, {"output", "closed"}}).plan.sites) {
       if (site.accepted) names.push_back(site.op);
     }
     return names;
@@ -212,7 +213,7 @@ TEST(WrittenOutTest, ARewriteOfARewriteKeepsTheFirstOriginal) {
       "    a = torch.linear(x, self.w)\n"
       "    h = torch.linear(a * torch.sigmoid(a), self.w)\n"
       "    return torch.linear(h * torch.sigmoid(1.702 * h), self.w)\n");
-  const Rewrite first = rewrite(module, {{"silu"}, {}});
+  const Rewrite first = rewrite(module, {{"silu"}, {}, false, {"output", "closed"}});
   EXPECT_EQ(first.plan.accepted_count(), 1);
   const Rewrite second = rewrite(first.rewritten.module);
   EXPECT_EQ(second.plan.accepted_count(), 1);

@@ -24,6 +24,12 @@ Rewrite planned(const torch::jit::Module& module, const PlanOptions& options,
 
 }  // namespace
 
+PlanOptions from_outputs() {
+  PlanOptions options;
+  options.strategies = {"output", "closed"};
+  return options;
+}
+
 Plan plan_of(const torch::jit::Module& module, const PlanOptions& options) {
   return planned(module, options, {kRows, kColumns}).plan;
 }

@@ -20,14 +20,17 @@ struct Rewrite {
   Model rewritten;  ///< Reloaded from the written file.
 };
 
+/// Sites that keep their output; no chain is run again.
+PlanOptions from_outputs();
+
 /// For kRows x kColumns normal numbers.
-Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = {});
+Plan plan_of(const torch::jit::Module& module, const PlanOptions& options = from_outputs());
 
 /// Site::reason_code; "no site" where there are fewer.
 std::string reason(const Plan& plan, size_t site = 0);
 
 /// With normal numbers of `shape` as the one input.
-Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options = {},
+Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options = from_outputs(),
                 const std::vector<int64_t>& shape = {kRows, kColumns});
 
 /// What the rewritten model is restored to, reloaded from its file. Expects something to be done.

@@ -1,0 +1,227 @@
+#include "rewriter/chain_code.h"
+
+#include <fmt/format.h>
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/constants.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "rewriter/regions/chain_nodes.h"
+
+namespace invact {
+namespace {
+
+namespace aten = torch::jit::aten;
+namespace prim = torch::jit::prim;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+constexpr const char* kPrefix = "invact_chain_";
+constexpr const char* kAgain = "_again";
+
+enum class Run { kForward, kAgain };
+
+/// What the chain reads and does not make itself.
+class Inputs {
+ public:
+  explicit Inputs(const std::vector<Node*>& nodes) : members_(nodes.begin(), nodes.end()) {
+    // In backward the last reader's gradient comes first; see `needs_one_per_use`.
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      for (size_t i = 0; i < (*node)->inputs().size(); ++i) add(*node, i);
+    }
+  }
+
+  const std::vector<torch::jit::Use>& tensors() const { return tensors_; }
+  const std::vector<Value*>& others() const { return others_; }
+
+  static Value* value(const torch::jit::Use& use) { return use.user->input(use.offset); }
+
+  /// Whether each reader in the chain hands its gradient back by itself, because somebody outside
+  /// reads the tensor too: autograd adds them up one by one, and floating sums are not associative.
+  bool needs_one_per_use(const Value* value) const {
+    const Node* view = nullptr;
+    for (const Value* source = value;; source = view->input(0)) {
+      const bool is_read_outside = std::ranges::any_of(source->uses(), [&](const auto& use) {
+        return !members_.contains(use.user) && use.user != view;
+      });
+      if (is_read_outside) return true;
+      if (chain_role(source->node()) != ChainRole::kView) return false;
+      view = source->node();
+    }
+  }
+
+ private:
+  void add(Node* node, size_t position) {
+    Value* const value = node->input(position);
+    if (members_.contains(value->node()) || value->node()->kind() == prim::Constant) return;
+    const bool is_kept =
+        value->type()->isSubtypeOf(*c10::TensorType::get()) && !is_statistic(node, position);
+    if (!is_kept) {
+      if (std::ranges::count(others_, value) == 0) others_.push_back(value);
+      return;
+    }
+    const bool is_known = !known_.insert(value).second;
+    if (is_known && !needs_one_per_use(value)) return;
+    tensors_.emplace_back(node, position);
+  }
+
+  std::unordered_set<const Node*> members_;
+  std::unordered_set<const Value*> known_;
+  std::vector<torch::jit::Use> tensors_;
+  std::vector<Value*> others_;
+};
+
+/// Copies a chain's nodes into a graph of its own.
+class ChainGraph {
+ public:
+  ChainGraph(const c10::ClassTypePtr& type, const Inputs& inputs, Run run) : run_(run) {
+    graph_->addInput("self")->setType(type);
+    for (const torch::jit::Use& use : inputs.tensors()) {
+      Value* const input = add_input(c10::TensorType::get(), "input");
+      values_[Inputs::value(use)] = input;
+      if (inputs.needs_one_per_use(Inputs::value(use))) of_use_[{use.user, use.offset}] = input;
+    }
+    for (const Value* const value : inputs.others()) {
+      const bool is_tensor = value->type()->isSubtypeOf(*c10::TensorType::get());
+      values_[value] =
+          add_input(is_tensor ? c10::TypePtr(c10::TensorType::get()) : value->type(), "argument");
+    }
+  }
+
+  /// @returns whether the two runs differ.
+  bool add(const std::vector<Node*>& nodes) {
+    bool differs = false;
+    for (Node* const node : nodes) {
+      const bool draws = draws_dropout(node);
+      differs |= draws || node->kind() == aten::batch_norm;
+      if (draws) {
+        add_dropout(node);
+      } else if (node->kind() == aten::batch_norm && run_ == Run::kAgain) {
+        add_operator(node, "invact::_batch_norm_again");
+      } else {
+        Node* const copy = graph_->createClone(node, [this](Value* value) { return of(value); });
+        graph_->insertNode(copy);
+        for (size_t i = 0; i < node->inputs().size(); ++i) {
+          if (Value* const input = of(node, i); input != copy->input(i))
+            copy->replaceInput(i, input);
+        }
+        values_[node->output()] = copy->output();
+      }
+    }
+    finish(of(nodes.back()->output()));
+    return differs;
+  }
+
+  const std::shared_ptr<Graph>& graph() const { return graph_; }
+
+ private:
+  Value* add_input(const c10::TypePtr& type, const char* name) {
+    return graph_->addInput(fmt::format("{}_{}", name, graph_->inputs().size() - 1))->setType(type);
+  }
+
+  /// The copy of a value; a constant is copied where it is first read.
+  Value* of(Value* value) {
+    Value*& copy = values_[value];
+    if (!copy) copy = graph_->insertConstant(*torch::jit::toIValue(value));
+    return copy;
+  }
+
+  Value* of(Node* reader, size_t position) {
+    const auto own = of_use_.find({reader, position});
+    return own == of_use_.end() ? of(reader->input(position)) : own->second;
+  }
+
+  Value* add_operator(Node* node, const char* name) {
+    std::vector<Value*> inputs;
+    for (size_t i = 0; i < node->inputs().size(); ++i) inputs.push_back(of(node, i));
+    Node* const made = insert(name, inputs, 1);
+    made->copyMetadata(node);
+    return values_[node->output()] = made->output();
+  }
+
+  Node* insert(const char* name, const std::vector<Value*>& inputs, size_t outputs) {
+    return graph_->insertNode(graph_->create(c10::Symbol::fromQualString(name), inputs, outputs));
+  }
+
+  /// Forward keeps what was drawn; backward applies it.
+  void add_dropout(Node* node) {
+    const bool in_place = node->kind() == aten::dropout_;
+    Value* const input = of(node, 0);
+    Value* const p = of(node, 1);
+    Value*& output = values_[node->output()];
+    if (run_ == Run::kAgain) {
+      Value* const kept =
+          graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get());
+      kept_.push_back(kept);
+      output =
+          insert("invact::_dropout_again", {input, kept, p, graph_->insertConstant(in_place)}, 1)
+              ->output();
+      return;
+    }
+    Node* const drawn = insert(in_place ? "invact::_dropout_forward_" : "invact::_dropout_forward",
+                               {input, p}, in_place ? 1 : 2);
+    output = in_place ? input : drawn->output(0);
+    kept_.push_back(drawn->outputs().back());
+  }
+
+  void finish(Value* result) {
+    if (run_ == Run::kAgain || kept_.empty()) {
+      graph_->registerOutput(result);
+      return;
+    }
+    std::vector<Value*> results = {result};
+    results.insert(results.end(), kept_.begin(), kept_.end());
+    graph_->registerOutput(graph_->insertNode(graph_->createTuple(results))->output());
+  }
+
+  Run run_;
+  std::shared_ptr<Graph> graph_ = std::make_shared<Graph>();
+  std::unordered_map<const Value*, Value*> values_;
+  std::map<std::pair<const Node*, size_t>, Value*> of_use_;
+  std::vector<Value*> kept_;
+};
+
+void add_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
+                const std::string& name, const std::shared_ptr<Graph>& graph) {
+  graph->lint();
+  type->addMethod(unit.create_function(c10::QualifiedName(*type->name(), name), graph));
+}
+
+}  // namespace
+
+ChainMethod make_chain_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
+                              const std::vector<Node*>& nodes) {
+  const Inputs inputs(nodes);
+  ChainMethod method;
+  for (const torch::jit::Use& use : inputs.tensors()) method.tensors.push_back(Inputs::value(use));
+  method.others = inputs.others();
+  int64_t number = 0;
+  do {
+    method.name = fmt::format("{}{}", kPrefix, number++);
+  } while (type->findMethod(method.name));
+  ChainGraph forward(type, inputs, Run::kForward);
+  const bool differs = forward.add(nodes);
+  add_method(type, unit, method.name, forward.graph());
+  if (differs) {
+    ChainGraph again(type, inputs, Run::kAgain);
+    again.add(nodes);
+    add_method(type, unit, method.name + kAgain, again.graph());
+  }
+  return method;
+}
+
+void remove_chain_methods(const torch::jit::Module& module) {
+  const auto type = module.type();
+  std::vector<std::string> names;
+  for (const auto* const method : type->methods()) {
+    if (method->name().starts_with(kPrefix)) names.push_back(method->name());
+  }
+  for (const std::string& name : names) type->unsafeRemoveMethod(name);
+}
+
+}  // namespace invact

@@ -1,0 +1,384 @@
+#include "rewriter/code_editor.h"
+
+#include <fmt/format.h>
+#include <torch/csrc/jit/api/function_impl.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "analyzer/call_sites.h"
+#include "analyzer/error.h"
+#include "kernels/catalog.h"
+#include "rewriter/chain_code.h"
+#include "rewriter/inlined_model.h"
+#include "rewriter/kept_code.h"
+#include "rewriter/module_classes.h"
+
+namespace invact {
+namespace {
+
+namespace prim = torch::jit::prim;
+namespace attr = torch::jit::attr;
+using torch::jit::Graph;
+using torch::jit::Module;
+using torch::jit::Node;
+using torch::jit::Value;
+
+/// Puts `replacement` before `node`, in whose place its result is used.
+void insert_operator(Node* node, const std::string& replacement,
+                     at::ArrayRef<torch::jit::Value*> arguments) {
+  Graph& graph = *node->owningGraph();
+  Node* const made = graph.create(c10::Symbol::fromQualString(replacement), arguments,
+                                  /*num_outputs=*/1);
+  made->insertBefore(node);
+  made->copyMetadata(node);
+  made->output()->copyMetadata(node->output());
+  node->output()->replaceAllUsesWith(made->output());
+  if (!made->maybeSchema()) {
+    throw_internal_error(fmt::format("{} does not take the arguments that it was given for {}.",
+                                     replacement, node->kind().toQualString()));
+  }
+}
+
+void replace_operator(Node* node, const std::string& replacement) {
+  insert_operator(node, replacement, node->inputs());
+  node->destroy();
+}
+
+/// Destroys a node and the constants that it alone reads.
+void destroy_with_constants(Node* node) {
+  const std::vector<torch::jit::Value*> inputs = node->inputs().vec();
+  node->destroy();
+  std::set<Node*> constants;
+  for (torch::jit::Value* const input : inputs) {
+    if (input->node()->kind() == prim::Constant && !input->hasUses()) {
+      constants.insert(input->node());
+    }
+  }
+  for (Node* const constant : constants) constant->destroy();
+}
+
+/// Writes a pattern's arguments in front of its last node.
+class PatternArguments {
+ public:
+  PatternArguments(Graph& graph, const std::vector<Node*>& nodes, Node* place)
+      : graph_(graph), nodes_(nodes), guard_(place) {}
+
+  torch::jit::Value* value(const SiteArgument& argument) {
+    if (argument.kind == SiteArgument::Kind::kConstant) return constant(argument);
+    torch::jit::Value* const read = nodes_.at(static_cast<size_t>(argument.node_index))
+                                        ->input(static_cast<size_t>(argument.position));
+    if (argument.kind == SiteArgument::Kind::kValue) return read;
+    Node* const dtype = graph_.insertNode(graph_.create(prim::dtype, {read}));
+    dtype->output()->setType(c10::IntType::get());
+    return dtype->output();
+  }
+
+ private:
+  torch::jit::Value* constant(const SiteArgument& argument) {
+    struct ToValue {
+      c10::IValue operator()(std::monostate) const { return {}; }
+      c10::IValue operator()(bool value) const { return value; }
+      c10::IValue operator()(int64_t value) const { return value; }
+      c10::IValue operator()(double value) const { return value; }
+      c10::IValue operator()(const std::string& value) const { return value; }
+      c10::IValue operator()(const std::vector<int64_t>& value) const { return value; }
+    };
+    return graph_.insertConstant(std::visit(ToValue(), argument.constant));
+  }
+
+  Graph& graph_;
+  const std::vector<Node*>& nodes_;
+  torch::jit::WithInsertPoint guard_;
+};
+
+void replace_pattern(Graph& graph, const std::vector<Node*>& nodes, Node* output,
+                     const Replacement& replacement) {
+  std::vector<torch::jit::Value*> values;
+  PatternArguments arguments(graph, nodes, output);
+  for (const SiteArgument& argument : replacement.arguments) {
+    values.push_back(arguments.value(argument));
+  }
+  insert_operator(output, replacement.op, values);
+  for (auto index = replacement.pattern_nodes.rbegin(); index != replacement.pattern_nodes.rend();
+       ++index) {
+    destroy_with_constants(nodes.at(static_cast<size_t>(*index)));
+  }
+}
+
+/// Lets a prim::CallFunction node call `function`.
+void retarget_call(Node* call, torch::jit::Function* function) {
+  Graph& graph = *call->owningGraph();
+  Node* const old_constant = call->input(0)->node();
+  const torch::jit::WithInsertPoint guard(call);
+  Node* const constant = graph.insertNode(graph.create(prim::Constant));
+  constant->s_(attr::name, function->name());
+  constant->copyMetadata(old_constant);
+  constant->output()->setType(c10::FunctionType::create(function));
+  call->replaceInput(0, constant->output());
+  if (!old_constant->hasUses()) old_constant->destroy();
+}
+
+/// A copy of `function` with code of its own.
+torch::jit::Function* copy_function(torch::jit::CompilationUnit& unit,
+                                    torch::jit::Function& function,
+                                    const c10::QualifiedName& name) {
+  auto* const copy =
+      unit.create_function(name, torch::jit::toGraphFunction(function).graph()->copy());
+  copy->setSchema(function.getSchema());
+  return copy;
+}
+
+torch::jit::Function* called_function(const Node& call) {
+  return call.input(0)->type()->expect<c10::FunctionType>()->function();
+}
+
+/// The operator of ATen that one of the library replaces alone; none: `op` is no such one.
+std::optional<std::string> replaced_operator(const std::string& op) {
+  if (const auto* const row = kernels::find_replacement(op)) return std::string(row->aten_op);
+  const auto find = [&op](const auto& rows) -> std::optional<std::string> {
+    for (const auto& row : rows) {
+      if (row.invact_op == op && !row.aten_op.empty()) return std::string(row.aten_op);
+    }
+    return std::nullopt;
+  };
+  if (auto norm = find(kernels::norms())) return norm;
+  return find(kernels::dropouts());
+}
+
+/// A release and the list that it alone reads.
+void destroy_release(Node* release) {
+  Node* const list = release->input(1)->node();
+  destroy_with_constants(release);
+  if (!list->hasUses()) list->destroy();
+}
+
+bool is_tensor(const Value* value) {
+  return value->type()->isSubtypeOf(*c10::TensorType::get());
+}
+
+const CodeEdits kNoEdits;
+constexpr const char* kRecompute = "invact::recompute";
+constexpr const char* kRelease = "invact::release";
+
+}  // namespace
+
+/// Some method's or function's code within the graph that is being edited: its nodes, and the calls
+/// that were replaced by what they run.
+struct CodeEditor::Level {
+  Module home;            ///< Whose method's graph this is: what a path of attributes starts at.
+  Module owner;           ///< Whose code this was.
+  Value* self = nullptr;  ///< The owner, as a value of the graph.
+  const CodeEdits* edits = &kNoEdits;
+  std::vector<Node*> nodes;          ///< As nodes_in_order() gave them; null: a call that is gone.
+  std::map<int64_t, Level> inlined;  ///< By the call's index.
+
+  Node* at(const NodePath& path) const {
+    const Level* level = this;
+    for (size_t i = 0; i + 1 < path.size(); ++i) level = &level->inlined.at(path[i]);
+    return level->nodes.at(static_cast<size_t>(path.back()));
+  }
+
+  /// The node at whose place the operator will stand that replaces `node` and others; null: none
+  /// does.
+  Node* end_of_pattern(const Node* node) const {
+    const auto holds = [node](const std::vector<Node*>& members) {
+      return std::ranges::count(members, node) > 0;
+    };
+    for (const auto& chain : edits->chains) {
+      const std::vector<Node*> members = nodes_at(chain);
+      if (holds(members)) return members.back();
+    }
+    for (const auto& [index, replacement] : edits->replacements) {
+      std::vector<Node*> members;
+      for (const int64_t member : replacement.pattern_nodes) {
+        members.push_back(nodes.at(static_cast<size_t>(member)));
+      }
+      if (holds(members)) return nodes.at(static_cast<size_t>(index));
+    }
+    return nullptr;
+  }
+
+  std::vector<Node*> nodes_at(const std::vector<NodePath>& paths) const {
+    std::vector<Node*> result;
+    for (const NodePath& path : paths) result.push_back(at(path));
+    return result;
+  }
+};
+
+CodeEditor::CodeEditor(Module top, AllEdits edits)
+    : top_(std::move(top)), unit_(top_._ivalue()->compilation_unit()), edits_(std::move(edits)) {}
+
+void CodeEditor::edit(const std::string& module_path, const std::string& method) {
+  const Module owner = *find_submodule(top_, module_path);
+  const auto graph = owner.get_method(method).graph();
+  if (originals_.contains(graph.get())) return;
+  originals_[graph.get()] = graph->copy();
+  const CodeEdits& edits = edits_.at(owner._ivalue().get()).at(method);
+  if (edits.replaces_patterns()) keep_code(owner, method);
+  Level level{owner, owner, graph->inputs()[0], &edits, nodes_in_order(*graph), {}};
+  edit_level(*graph, expand(std::move(level), {}));
+}
+
+void CodeEditor::edit_level(Graph& graph, Level level) {
+  insert_releases(level);
+  replace_operators(graph, level);
+  make_chains(level);
+  graph.lint();
+}
+
+/// Replaces the calls that some chain reaches into by the code that they run.
+CodeEditor::Level CodeEditor::expand(Level level, const std::vector<NodePath>& needed) {
+  std::map<int64_t, std::vector<NodePath>> inner;
+  const auto add = [&inner](const NodePath& path) {
+    if (path.size() > 1) inner[path.front()].emplace_back(path.begin() + 1, path.end());
+  };
+  for (const NodePath& path : needed) add(path);
+  for (const auto& chain : level.edits->chains) {
+    for (const NodePath& path : chain) add(path);
+  }
+  for (const auto& [index, paths] : inner) {
+    level.inlined.emplace(index, expand(inlined(level, index), paths));
+    level.nodes[static_cast<size_t>(index)] = nullptr;
+  }
+  return level;
+}
+
+CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
+  Node* const call = caller.nodes[static_cast<size_t>(index)];
+  Level level;
+  level.home = caller.home;
+  level.owner = caller.owner;
+  Module callee = caller.owner;
+  const auto code = called_code(caller.home, *call, callee);
+  TORCH_INTERNAL_ASSERT(code);
+  const auto edited = originals_.find(code.get());
+  Graph& original = edited == originals_.end() ? *code : *edited->second;
+  const bool is_method = call->kind() == prim::CallMethod;
+  if (is_method) level.owner = callee;
+  level.self = is_method ? call->input(0) : caller.self;
+  if (is_method) {
+    const auto module = edits_.find(level.owner._ivalue().get());
+    if (module != edits_.end()) {
+      const auto method = module->second.find(call->s(attr::name));
+      if (method != module->second.end()) level.edits = &method->second;
+    }
+  } else if (const auto edits = caller.edits->calls.find(index);
+             edits != caller.edits->calls.end()) {
+    level.edits = &edits->second;
+  }
+  Graph& graph = *call->owningGraph();
+  Node* const before = call->prev();
+  {
+    const torch::jit::WithInsertPoint guard(call);
+    const auto inputs = is_method ? call->inputs().vec() : call->inputs().slice(1).vec();
+    const auto outputs = torch::jit::insertGraph(graph, original, inputs);
+    call->output()->replaceAllUsesWith(outputs.at(0));
+  }
+  for (Node* node = before->next(); node != call; node = node->next()) {
+    append_nodes_in_order(node, level.nodes);
+  }
+  call->destroy();
+  return level;
+}
+
+/// Behind each reader, or behind what takes the place of a pattern that it belongs to.
+void CodeEditor::insert_releases(const Level& level) {
+  for (const Release& release : level.edits->releases) {
+    Node* const reader = level.nodes.at(static_cast<size_t>(release.node_index));
+    Value* const tensor = level.nodes.at(static_cast<size_t>(release.tensor_node))
+                              ->input(static_cast<size_t>(release.tensor_position));
+    Node* const end = level.end_of_pattern(reader);
+    std::vector<Value*> users;
+    if (release.saves && !end) {
+      std::ranges::copy_if(reader->outputs(), std::back_inserter(users), &is_tensor);
+    }
+    Graph& graph = *reader->owningGraph();
+    const torch::jit::WithInsertPoint guard((end ? end : reader)->next());
+    Node* const list = graph.insertNode(graph.createList(c10::TensorType::get(), users));
+    Value* const last = graph.insertConstant(release.last);
+    Node* const made = graph.insertNode(graph.create(
+        c10::Symbol::fromQualString(kRelease), {tensor, list->output(), last}, /*num_outputs=*/0));
+    made->copyMetadata(reader);
+  }
+  for (const auto& [index, inner] : level.inlined) insert_releases(inner);
+}
+
+void CodeEditor::replace_operators(Graph& graph, Level& level) {
+  for (const auto& [index, inner] : level.edits->calls) {
+    if (level.inlined.contains(index)) continue;
+    Node* const call = level.nodes[static_cast<size_t>(index)];
+    retarget_call(call, edited_copy(*called_function(*call), inner));
+  }
+  for (const auto& [index, replacement] : level.edits->replacements) {
+    Node* const node = level.nodes[static_cast<size_t>(index)];
+    if (replacement.pattern_nodes.empty()) {
+      replace_operator(node, replacement.op);
+    } else {
+      replace_pattern(graph, level.nodes, node, replacement);
+    }
+  }
+  for (auto& [index, inner] : level.inlined) replace_operators(graph, inner);
+}
+
+void CodeEditor::make_chains(Level& level) {
+  for (const auto& chain : level.edits->chains) {
+    const std::vector<Node*> nodes = level.nodes_at(chain);
+    const ChainMethod method = make_chain_method(level.owner.type(), *unit_, nodes);
+    Node* const output = nodes.back();
+    Graph& graph = *output->owningGraph();
+    const torch::jit::WithInsertPoint guard(output);
+    std::vector<Value*> arguments = {
+        level.self, graph.insertConstant(method.name),
+        graph.insertNode(graph.createList(c10::TensorType::get(), method.tensors))->output()};
+    if (!method.others.empty()) {
+      arguments.push_back(graph.insertNode(graph.createTuple(method.others))->output());
+    }
+    insert_operator(output, kRecompute, arguments);
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) destroy_with_constants(*node);
+  }
+  for (auto& [index, inner] : level.inlined) make_chains(inner);
+}
+
+/// A function of its own for these calls: the other callers keep theirs.
+torch::jit::Function* CodeEditor::edited_copy(torch::jit::Function& function,
+                                              const CodeEdits& edits) {
+  auto& copy = copies_[{&function, edits.signature()}];
+  if (!copy) {
+    copy = copy_function(*unit_, function, variant_name(*unit_, function.qualname()));
+    Graph& graph = *torch::jit::toGraphFunction(*copy).graph();
+    edit_level(graph, {top_, top_, nullptr, &edits, nodes_in_order(graph), {}});
+  }
+  return copy;
+}
+
+void CodeRestorer::restore(Graph& graph) {
+  if (!restored_.insert(&graph).second) return;
+  for (Node* node : nodes_in_order(graph)) {
+    if (node->kind() == prim::CallFunction) {
+      if (auto* const original = original_function(*called_function(*node))) {
+        retarget_call(node, original);
+      }
+    } else if (const auto original = replaced_operator(node->kind().toQualString())) {
+      replace_operator(node, *original);
+      ++restored_operators_;
+    } else if (node->kind() == c10::Symbol::fromQualString(kRelease)) {
+      destroy_release(node);
+      ++restored_operators_;
+    }
+  }
+  graph.lint();
+}
+
+/// Restores the code of `function`; what `edited_copy` made becomes what it was made from.
+torch::jit::Function* CodeRestorer::original_function(torch::jit::Function& function) {
+  auto* const graph_function = torch::jit::tryToGraphFunction(function);
+  if (!graph_function) return nullptr;
+  restore(*graph_function->graph());
+  const auto name = original_name(function.qualname());
+  if (name == function.qualname()) return nullptr;
+  auto* const original = unit_->find_function(name);
+  return original ? original : copy_function(*unit_, function, name);
+}
+
+}  // namespace invact

@@ -1,0 +1,49 @@
+// Which operators may be run again in backward, and which values one source feeds. Reads only.
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace invact {
+
+/// What a node can be within a chain of cheap operators.
+enum class ChainRole {
+  kNone,     ///< Heavy, random, with effects, or with other results than one tensor.
+  kCompute,  ///< Makes a new tensor.
+  kWrite,    ///< Writes its first argument, which the same chain must have made.
+  kView,     ///< May hand on its first argument's storage.
+  kList,     ///< Gathers tensors for one of the others.
+};
+
+/// A batch norm of which it is not certain that it trains would read statistics that later steps
+/// change, and is none.
+ChainRole chain_role(const torch::jit::Node* node);
+
+/// A dropout that draws: its bits are kept, so that backward draws nothing.
+bool draws_dropout(const torch::jit::Node* node);
+
+/// Arguments that the node reads only to change them, as batch norm does its running statistics.
+bool is_statistic(const torch::jit::Node* node, size_t position);
+
+/// Tells residual sums from the sums within a function: a sum of what comes from different sources
+/// is where a chain begins, since running it again would need all of them.
+class ChainSources {
+ public:
+  /// `nodes`: in the order of running.
+  explicit ChainSources(const std::vector<torch::jit::Node*>& nodes);
+
+  bool is_residual_sum(const torch::jit::Node* node) const { return sums_.contains(node); }
+
+ private:
+  using Sources = std::vector<const torch::jit::Value*>;  ///< Sorted, few.
+  const Sources& of(const torch::jit::Value* value);
+  bool joins_sources(const torch::jit::Node* node);
+
+  std::unordered_map<const torch::jit::Value*, Sources> sources_;
+  std::unordered_map<const torch::jit::Node*, bool> sums_;
+};
+
+}  // namespace invact

@@ -1,0 +1,41 @@
+// The inlined graph beside the observed step: which call of the step each node is, and under which
+// storage each tensor lay. Reads only.
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "analyzer/report.h"
+#include "rewriter/inlined_model.h"
+
+namespace invact {
+
+class ObservedGraph {
+ public:
+  /// Both must outlive the result.
+  ObservedGraph(const InlinedModel& inlined, const Report& report);
+
+  /// The one call that this node was; null where it did not run, ran several times (a loop) or
+  /// cannot be told from another.
+  const OperatorCall* call(const torch::jit::Node* node) const;
+
+  /// The storage of a tensor, as the operator that makes it or one that reads it saw it; none where
+  /// neither tells.
+  std::optional<StorageId> storage(const torch::jit::Value* value) const;
+
+  /// Whether the operator keeps `storage` for backward.
+  bool saves(const OperatorCall& call, StorageId storage) const;
+
+ private:
+  std::optional<StorageId> made_by(const torch::jit::Value* value) const;
+  std::optional<StorageId> read_by(const torch::jit::Use& use) const;
+
+  const Report& report_;
+  std::unordered_map<const torch::jit::Node*, CallId> calls_;
+  std::unordered_map<int64_t, std::vector<StorageId>> kept_by_;
+};
+
+}  // namespace invact

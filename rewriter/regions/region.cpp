@@ -1,0 +1,190 @@
+#include "rewriter/regions/region.h"
+
+#include <torch/csrc/jit/ir/constants.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "kernels/catalog.h"
+#include "rewriter/regions/chain_nodes.h"
+
+namespace invact {
+namespace {
+
+namespace prim = torch::jit::prim;
+using torch::jit::Node;
+using torch::jit::Value;
+
+bool is_tensor(const Value* value) {
+  return value->type()->isSubtypeOf(*c10::TensorType::get());
+}
+
+/// Whether a chain can be handed this value, which is no tensor, as it is.
+bool is_plain(const c10::TypePtr& type) {
+  if (const auto optional = type->cast<c10::OptionalType>()) {
+    return is_plain(optional->getElementType());
+  }
+  if (const auto list = type->cast<c10::ListType>()) return is_plain(list->getElementType());
+  switch (type->kind()) {
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::FloatType:
+    case c10::TypeKind::BoolType:
+    case c10::TypeKind::NumberType:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// One chain while it grows from its result towards what feeds it.
+class Chain {
+ public:
+  Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
+        const ChainSources& sources, const std::unordered_set<const Node*>& taken)
+      : output_(output), inlined_(inlined), observed_(observed), sources_(sources), taken_(taken) {
+    members_.insert(output);
+    grow();
+    while (trim()) {
+    }
+  }
+
+  /// None where this is no chain that can be run again by itself.
+  std::optional<Region> region() const {
+    Region region;
+    for (Node* const node : output_->owningBlock()->nodes()) {
+      if (members_.contains(node)) region.nodes.push_back(node);
+    }
+    for (Node* const node : region.nodes) {
+      if (chain_role(node) == ChainRole::kWrite && !is_made_within(node)) return std::nullopt;
+      for (size_t i = 0; i < node->inputs().size(); ++i) {
+        Value* const input = node->input(i);
+        if (members_.contains(input->node()) || is_statistic(node, i)) continue;
+        if (input->node()->kind() == prim::Constant) continue;
+        if (!is_tensor(input)) {
+          if (!is_plain(input->type())) return std::nullopt;
+        } else if (std::ranges::count(region.inputs, input) == 0) {
+          region.inputs.push_back(input);
+        }
+      }
+    }
+    if (moves_random_numbers(region) || !inlined_.common_method_call(region.nodes)) {
+      return std::nullopt;
+    }
+    return region;
+  }
+
+ private:
+  void grow() {
+    std::vector<const Node*> waiting = {output_};
+    while (!waiting.empty()) {
+      const Node* const node = waiting.back();
+      waiting.pop_back();
+      for (const Value* const input : node->inputs()) {
+        const Node* const maker = input->node();
+        if (members_.contains(maker) || !can_join(maker)) continue;
+        members_.insert(maker);
+        waiting.push_back(maker);
+      }
+      // What one member alone could not bring in, two may.
+      if (waiting.empty()) {
+        for (const Node* const member : members_) {
+          for (const Value* const input : member->inputs()) {
+            const Node* const maker = input->node();
+            if (members_.contains(maker) || !can_join(maker)) continue;
+            waiting.push_back(maker);
+          }
+        }
+        members_.insert(waiting.begin(), waiting.end());
+      }
+    }
+  }
+
+  bool can_join(const Node* maker) const {
+    const ChainRole role = chain_role(maker);
+    if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
+    if (taken_.contains(maker) || sources_.is_residual_sum(maker) || !inlined_.origin(*maker)) {
+      return false;
+    }
+    if (role != ChainRole::kList && !observed_.call(maker)) return false;
+    return std::ranges::all_of(maker->output()->uses(), [this](const torch::jit::Use& use) {
+      return members_.contains(use.user);
+    });
+  }
+
+  /// A view of what feeds the chain feeds it as well.
+  bool trim() {
+    for (const Node* const node : members_) {
+      const bool is_view = chain_role(node) == ChainRole::kView ||
+                           (chain_role(node) == ChainRole::kWrite && !is_made_within(node));
+      if (node == output_ || !is_view) continue;
+      const bool reads_member = std::ranges::any_of(
+          node->inputs(), [this](const Value* input) { return members_.contains(input->node()); });
+      if (reads_member) continue;
+      members_.erase(node);
+      return true;
+    }
+    return false;
+  }
+
+  bool is_made_within(const Node* writer) const {
+    const Node* const maker = writer->input(0)->node();
+    return members_.contains(maker) && chain_role(maker) != ChainRole::kView &&
+           chain_role(maker) != ChainRole::kList;
+  }
+
+  /// The chain runs where its last node stood. A dropout in it must not change places with anything
+  /// that may draw random numbers.
+  bool moves_random_numbers(const Region& region) const {
+    bool behind_dropout = false;
+    for (Node* node = region.nodes.front(); node != region.output(); node = node->next()) {
+      if (members_.contains(node)) {
+        behind_dropout |= draws_dropout(node);
+      } else if (behind_dropout && node->kind().is_aten() && chain_role(node) == ChainRole::kNone &&
+                 (kernels::is_heavy(node->kind().toQualString()) || node->isNondeterministic())) {
+        return true;
+      } else if (behind_dropout && !node->kind().is_aten() && !node->kind().is_prim()) {
+        return true;
+      } else if (behind_dropout && draws_dropout(node)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Node* output_;
+  const InlinedModel& inlined_;
+  const ObservedGraph& observed_;
+  const ChainSources& sources_;
+  const std::unordered_set<const Node*>& taken_;
+  std::unordered_set<const Node*> members_;
+};
+
+bool can_be_output(const Node* node, const InlinedModel& inlined, const ObservedGraph& observed,
+                   const ChainSources& sources) {
+  const ChainRole role = chain_role(node);
+  if (role != ChainRole::kCompute && role != ChainRole::kWrite) return false;
+  return inlined.origin(*node) && observed.call(node) && !sources.is_residual_sum(node);
+}
+
+}  // namespace
+
+std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed) {
+  const ChainSources sources(inlined.nodes());
+  std::unordered_set<const Node*> taken;
+  std::vector<Region> regions;
+  const auto& nodes = inlined.nodes();
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    if (taken.contains(*node) || !can_be_output(*node, inlined, observed, sources)) continue;
+    auto region = Chain(*node, inlined, observed, sources, taken).region();
+    if (!region) continue;
+    taken.insert(region->nodes.begin(), region->nodes.end());
+    if (const auto storage = observed.storage((*node)->output())) {
+      region->readers = find_readers((*node)->output(), *storage, inlined, observed);
+    }
+    regions.push_back(std::move(*region));
+  }
+  std::reverse(regions.begin(), regions.end());
+  return regions;
+}
+
+}  // namespace invact

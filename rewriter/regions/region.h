@@ -1,0 +1,45 @@
+// Recompute regions: chains of cheap operators that can be run again in backward from what feeds
+// them, so that nothing between has to be kept. Found in the inlined graph with the observed step
+// beside it; whether one is worth it is the plan's decision. Reads only.
+#pragma once
+
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <optional>
+#include <vector>
+
+#include "rewriter/inlined_model.h"
+#include "rewriter/patterns/match.h"
+#include "rewriter/regions/observed_graph.h"
+
+namespace invact {
+
+/// An operator that reads a region's result after it was made.
+struct RegionReader {
+  torch::jit::Node* node = nullptr;
+  NodeInput tensor;    ///< The result or a view of it, as the reader's own code names it.
+  bool saves = false;  ///< It keeps the result for backward.
+};
+
+struct Region {
+  /// In the order of running, all in one block; the last makes the result, and nobody else reads
+  /// what the others make.
+  std::vector<torch::jit::Node*> nodes;
+  /// The tensors that feed it, parameters too, each once. Running statistics are not among them.
+  std::vector<torch::jit::Value*> inputs;
+  /// Everyone who reads the result, the last in the order of running last. Empty where somebody
+  /// cannot be named, so that the result's memory cannot be given back.
+  std::vector<RegionReader> readers;
+
+  torch::jit::Node* output() const { return nodes.back(); }
+};
+
+/// The largest chains of the model, by the order of their results; no node is in two of them.
+std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed);
+
+/// Who reads `value`, which lies under `storage`; see Region::readers. The nodes of `region` itself
+/// do not count.
+std::vector<RegionReader> find_readers(torch::jit::Value* value, StorageId storage,
+                                       const InlinedModel& inlined, const ObservedGraph& observed);
+
+}  // namespace invact

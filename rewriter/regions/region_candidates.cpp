@@ -1,0 +1,249 @@
+#include "rewriter/regions/region_candidates.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "rewriter/regions/chain_nodes.h"
+#include "rewriter/regions/observed_graph.h"
+#include "rewriter/regions/region.h"
+
+namespace invact {
+namespace {
+
+using torch::jit::Node;
+
+/// One region of the model's own code, in one module instance.
+using RegionKey =
+    std::tuple<const c10::ivalue::Object*, std::string, std::vector<std::vector<int64_t>>>;
+
+/// A place that reads a result; which one is the last there must be the same in every run of it.
+using ReaderKey = std::tuple<const c10::ivalue::Object*, std::string, std::vector<int64_t>, int64_t,
+                             int64_t, int64_t>;
+
+/// "batch_norm, silu": what the chain computes, without views.
+std::string operators_of(const Region& region) {
+  std::vector<std::string> names;
+  for (const Node* const node : region.nodes) {
+    const ChainRole role = chain_role(node);
+    if (role != ChainRole::kCompute && role != ChainRole::kWrite) continue;
+    std::string name = unqualified(node->kind().toQualString());
+    while (name.ends_with('_')) name.pop_back();
+    if (std::ranges::count(names, name) == 0) names.push_back(name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+class RegionCandidates {
+ public:
+  RegionCandidates(const Report& report, const Prediction& prediction, const InlinedModel& inlined)
+      : report_(report), prediction_(prediction), inlined_(inlined), observed_(inlined, report) {
+    for (const CodeCall& call : inlined.calls()) {
+      if (call.kind == CodeCall::Kind::kMethod) {
+        ++call_counts_[{call.code.instance, call.code.method}];
+      }
+    }
+  }
+
+  std::vector<Candidate> find() {
+    for (const Region& region : find_regions(inlined_, observed_)) add(region);
+    keep_agreeing_readers();
+    std::vector<Candidate> candidates;
+    for (Candidate& candidate : candidates_) {
+      if (candidate.open && runs_always(candidate)) candidates.push_back(std::move(candidate));
+    }
+    return candidates;
+  }
+
+ private:
+  void add(const Region& region) {
+    const int64_t home = *inlined_.common_method_call(region.nodes);
+    auto execution = execution_of(region);
+    const NodeOrigin& code = inlined_.call(home).code;
+    SiteLocation location = location_of(region, home);
+    const auto [found, fresh] =
+        index_of_.try_emplace({code.instance, code.method, location.chain}, candidates_.size());
+    if (fresh) candidates_.push_back(make_candidate(region, std::move(location)));
+    Candidate& candidate = candidates_[found->second];
+    if (!execution) {
+      candidate.open = false;
+      return;
+    }
+    candidate.site.module_paths.push_back(code.module_path);
+    candidate.graph_site.module_paths.insert(code.module_path);
+    if (!fresh) {
+      candidate.graph_site.copies.push_back(match_of(region));
+      if (readers_of(region) != candidate.site.location.readers) disagreeing_.insert(found->second);
+    }
+    note_readers(region, found->second);
+    candidate.executions.push_back(std::move(*execution));
+  }
+
+  Candidate make_candidate(const Region& region, SiteLocation location) const {
+    Candidate candidate;
+    Site& site = candidate.site;
+    site.location = std::move(location);
+    site.op = operators_of(region);
+    site.id = fmt::format("{}/{}#{}~recompute", site.location.module_path, site.location.method,
+                          fmt::join(site.location.chain.back(), "."));
+    site.replacement = "invact::recompute";
+    site.strategy = "recompute";
+    site.source = observed_.call(region.output())->source;
+    for (const Node* const node : region.nodes) {
+      const NodeOrigin& origin = *inlined_.origin(*node);
+      site.nodes.push_back(
+          {node->kind().toQualString(), origin.frames, origin.module_path, origin.method});
+    }
+    candidate.graph_site.location = site.location;
+    candidate.graph_site.nodes = site.nodes;
+    candidate.graph_site.copies = {match_of(region)};
+    candidate.open = candidate.executed = candidate.has_delta = true;
+    return candidate;
+  }
+
+  Match match_of(const Region& region) const {
+    Match match;
+    match.op = operators_of(region);
+    match.aliases = {"recompute"};
+    match.nodes = region.nodes;
+    match.inputs = region.inputs;
+    match.replacement = "invact::recompute";
+    match.strategy = "recompute";
+    match.is_exact = true;
+    match.gain = region.readers.empty()
+                     ? "runs again in backward; only what feeds it is kept"
+                     : "runs again in backward; what feeds it is kept, its result given back";
+    return match;
+  }
+
+  SiteLocation location_of(const Region& region, int64_t home) const {
+    const CodeCall& call = inlined_.call(home);
+    SiteLocation location;
+    location.module_path = call.code.module_path;
+    location.method = call.code.method;
+    location.graph_fingerprint = call.fingerprint;
+    std::set<int64_t> calls;
+    for (const Node* const node : region.nodes) {
+      location.chain.push_back(inlined_.path_from(home, *node));
+      for (int64_t inner = inlined_.origin(*node)->call; inner != home;
+           inner = inlined_.call(inner).caller) {
+        if (calls.insert(inner).second)
+          location.graph_fingerprint += inlined_.call(inner).fingerprint;
+      }
+    }
+    location.node_index = location.chain.back().back();
+    location.readers = readers_of(region);
+    return location;
+  }
+
+  std::vector<SiteReader> readers_of(const Region& region) const {
+    std::vector<SiteReader> readers;
+    for (const RegionReader& reader : region.readers) {
+      const NodeOrigin& origin = *inlined_.origin(*reader.node);
+      SiteReader place;
+      place.module_path = origin.module_path;
+      place.method = origin.method;
+      place.function_calls = origin.function_calls;
+      place.node_index = origin.node_index;
+      place.tensor_node = inlined_.origin(*reader.tensor.node)->node_index;
+      place.tensor_position = static_cast<int64_t>(reader.tensor.position);
+      place.saves = reader.saves;
+      place.last = &reader == &region.readers.back();
+      place.graph_fingerprint = origin.fingerprint;
+      readers.push_back(std::move(place));
+    }
+    return readers;
+  }
+
+  void note_readers(const Region& region, size_t candidate) {
+    for (const RegionReader& reader : region.readers) {
+      const NodeOrigin& origin = *inlined_.origin(*reader.node);
+      const bool last = &reader == &region.readers.back();
+      const ReaderKey key = {origin.instance,
+                             origin.method,
+                             origin.function_calls,
+                             origin.node_index,
+                             inlined_.origin(*reader.tensor.node)->node_index,
+                             static_cast<int64_t>(reader.tensor.position)};
+      readers_[key].emplace_back(candidate, last);
+    }
+  }
+
+  /// A place where one result is read last and another one is not, or which reads one twice, cannot
+  /// tell when to give the memory back.
+  void keep_agreeing_readers() {
+    for (const auto& [place, users] : readers_) {
+      const bool agree = std::ranges::all_of(
+          users, [&users](const auto& user) { return user.second == users.front().second; });
+      if (agree) continue;
+      for (const auto& [candidate, last] : users) disagreeing_.insert(candidate);
+    }
+    for (const size_t index : disagreeing_) {
+      Candidate& candidate = candidates_[index];
+      candidate.site.location.readers.clear();
+      candidate.graph_site.location.readers.clear();
+      for (Execution& execution : candidate.executions) execution.releases.reset();
+    }
+  }
+
+  /// Whether every call of the code runs it as a region: one that was decided otherwise, or could
+  /// not be observed, would be changed as well.
+  bool runs_always(const Candidate& candidate) const {
+    const int64_t home = *inlined_.common_method_call(candidate.graph_site.match().nodes);
+    const NodeOrigin& code = inlined_.call(home).code;
+    return call_counts_.at({code.instance, code.method}) == candidate.executions.size();
+  }
+
+  /// None where the step does not tell all that this run keeps, or it keeps nothing.
+  std::optional<Execution> execution_of(const Region& region) const {
+    Execution execution;
+    bool saves = false;
+    for (const Node* const node : region.nodes) {
+      if (chain_role(node) == ChainRole::kList) continue;
+      const OperatorCall& call = *observed_.call(node);
+      execution.calls.push_back(call.id);
+      saves |= prediction_.saves(call.id);
+      if (draws_dropout(node)) execution.bytes += (call.output_tensor.element_count + 7) / 8;
+    }
+    const auto result = observed_.storage(region.output()->output());
+    if (!result) return std::nullopt;
+    for (const torch::jit::Value* const input : region.inputs) {
+      const auto storage = observed_.storage(input);
+      if (!storage || *storage == *result) return std::nullopt;
+      execution.inputs.push_back(*storage);
+    }
+    const bool needs_gradient =
+        saves || std::ranges::any_of(region.readers, [&](const auto& reader) {
+          const OperatorCall& call = *observed_.call(reader.node);
+          return call.input_requires_grad && !call.inputs.empty() && call.inputs.front() == *result;
+        });
+    if (!needs_gradient) return std::nullopt;
+    if (!region.readers.empty()) execution.releases = result;
+    const bool is_kept = !prediction_.other_savers(*result, execution.calls).empty();
+    return saves || (is_kept && execution.releases) ? std::optional(execution) : std::nullopt;
+  }
+
+  const Report& report_;
+  const Prediction& prediction_;
+  const InlinedModel& inlined_;
+  const ObservedGraph observed_;
+  /// How often each method of each instance is called.
+  std::map<std::pair<const c10::ivalue::Object*, std::string>, size_t> call_counts_;
+  std::vector<Candidate> candidates_;
+  std::map<RegionKey, size_t> index_of_;
+  std::map<ReaderKey, std::vector<std::pair<size_t, bool>>> readers_;
+  std::set<size_t> disagreeing_;
+};
+
+}  // namespace
+
+std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
+                                              const InlinedModel& inlined) {
+  return RegionCandidates(report, prediction, inlined).find();
+}
+
+}  // namespace invact

@@ -1,0 +1,285 @@
+#include "rewriter/selection.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "rewriter/legality.h"
+
+namespace invact {
+namespace {
+
+// A pattern of several nodes goes before those within it, a chain that is run again before both.
+constexpr int kPattern = 1;
+constexpr int kRegion = 2;
+
+/// Of a chain's largest tensor: what it must free at least; choose() says why.
+constexpr int64_t kWorthRunningAgain = 8;
+
+/// Rounds of improving; each one frees bytes, and real models need two or three.
+constexpr int kMaxRounds = 16;
+
+}  // namespace
+
+Selection::Selection(const Report& report, Prediction& prediction,
+                     std::vector<Candidate>& candidates)
+    : report_(report), prediction_(prediction), candidates_(candidates) {
+  state_.taken.resize(candidates.size());
+  state_.reasons.resize(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (!candidates[i].open) continue;
+    open_.push_back(i);
+    for (const auto* node : candidates[i].graph_site.match().nodes) by_node_[node].push_back(i);
+  }
+  find_penalties();
+}
+
+/// The largest tensor that running a chain again reads or makes.
+int64_t Selection::size_of(const Execution& execution) const {
+  int64_t bytes = 0;
+  for (const CallId id : execution.calls) {
+    const OperatorCall& call = report_.call(id);
+    for (const auto* storages : {&call.inputs, &call.outputs}) {
+      for (const StorageId storage : *storages) {
+        const Storage& memory = report_.storage(storage);
+        if (memory.role == StorageRole::kActivation) bytes = std::max(bytes, memory.bytes);
+      }
+    }
+  }
+  return bytes;
+}
+
+void Selection::find_penalties() {
+  penalties_.resize(candidates_.size());
+  for (const size_t i : open_) {
+    if (level(i) < kRegion) continue;
+    for (const Execution& execution : candidates_[i].executions) {
+      penalties_[i] += size_of(execution) / kWorthRunningAgain;
+    }
+  }
+}
+
+void Selection::choose() {
+  begin(kPattern);
+  settle();
+  const bool has_regions =
+      std::ranges::any_of(open_, [this](size_t i) { return level(i) == kRegion; });
+  if (has_regions) {
+    const State without = state_;
+    const int64_t best = objective();
+    begin(kRegion);
+    settle();
+    if (objective() >= best) restore(without);
+  }
+  if (prediction_.saved_bytes() > report_.totals.saved_bytes) give_up();
+  for (const size_t i : open_) {
+    Candidate& candidate = candidates_[i];
+    candidate.open = state_.taken[i];
+    if (candidate.open) continue;
+    candidate.part_of_larger = has_taken_rival(i, level(i));
+    if (!candidate.part_of_larger) candidate.reject(state_.reasons[i]);
+  }
+  hide_what_regions_hold();
+}
+
+/// What could not be taken by itself needs no reason where a chain around it is.
+void Selection::hide_what_regions_hold() {
+  std::unordered_set<const torch::jit::Node*> held;
+  for (const size_t i : open_) {
+    const Match& match = candidates_[i].graph_site.match();
+    if (state_.taken[i] && match.is_recomputed()) {
+      held.insert(match.nodes.begin(), match.nodes.end());
+    }
+  }
+  for (Candidate& candidate : candidates_) {
+    if (candidate.open || candidate.graph_site.copies.empty()) continue;
+    candidate.part_of_larger |=
+        std::ranges::any_of(candidate.graph_site.match().nodes,
+                            [&held](const auto* node) { return held.contains(node); });
+  }
+}
+
+int64_t Selection::delta(const Candidate& candidate) {
+  // What is taken of the same nodes is out of the way meanwhile, the candidate itself included.
+  const auto index = static_cast<size_t>(&candidate - candidates_.data());
+  std::vector<size_t> dropped;
+  if (state_.taken[index]) dropped.push_back(index);
+  for (const size_t other : rivals(index)) {
+    if (state_.taken[other]) dropped.push_back(other);
+  }
+  for (const size_t other : dropped) drop(other);
+  const int64_t bytes = prediction_.delta(candidate.executions);
+  for (const size_t other : dropped) take(other);
+  return bytes;
+}
+
+int Selection::level(size_t candidate) const {
+  const Match& match = candidates_[candidate].graph_site.match();
+  if (match.is_recomputed()) return kRegion;
+  return match.has_arguments() ? kPattern : 0;
+}
+
+/// Others that would replace some of the same nodes.
+std::vector<size_t> Selection::rivals(size_t candidate) const {
+  std::vector<size_t> others;
+  if (candidates_[candidate].graph_site.copies.empty()) return others;
+  for (const auto* node : candidates_[candidate].graph_site.match().nodes) {
+    const auto found = by_node_.find(node);
+    if (found == by_node_.end()) continue;
+    for (const size_t other : found->second) {
+      if (other != candidate && std::ranges::count(others, other) == 0) others.push_back(other);
+    }
+  }
+  return others;
+}
+
+bool Selection::has_taken_rival(size_t candidate, int above) const {
+  return std::ranges::any_of(
+      rivals(candidate), [&](size_t other) { return state_.taken[other] && level(other) > above; });
+}
+
+void Selection::take(size_t candidate) {
+  state_.taken[candidate] = true;
+  penalty_ += penalties_[candidate];
+  for (const Execution& execution : candidates_[candidate].executions) {
+    prediction_.replace(execution);
+  }
+}
+
+void Selection::drop(size_t candidate) {
+  state_.taken[candidate] = false;
+  penalty_ -= penalties_[candidate];
+  for (const Execution& execution : candidates_[candidate].executions) {
+    prediction_.put_back(execution);
+  }
+}
+
+void Selection::reset() {
+  for (const size_t i : open_) {
+    if (state_.taken[i]) drop(i);
+  }
+}
+
+void Selection::restore(const State& state) {
+  reset();
+  for (const size_t i : open_) {
+    if (state.taken[i]) take(i);
+  }
+  state_.reasons = state.reasons;
+}
+
+/// Starts from all sites up to a level, the larger ones first, since two that share an input only
+/// gain together.
+void Selection::begin(int highest_level) {
+  reset();
+  for (int current = highest_level; current >= 0; --current) {
+    for (const size_t i : open_) {
+      if (level(i) == current && !has_taken_rival(i, -1)) take(i);
+    }
+  }
+}
+
+void Selection::settle() {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    const bool dropped = drop_gainless();
+    const bool improved = improve();
+    if (!dropped && !improved) break;
+  }
+  drop_gainless();
+}
+
+/// The worst first: what others gain changes with every one that goes.
+bool Selection::drop_gainless() {
+  bool any = false;
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::vector<std::pair<int64_t, size_t>> gainless;
+    const auto bytes_of = [this](size_t i) {
+      const int64_t with = objective();
+      drop(i);
+      const int64_t without = objective();
+      take(i);
+      return with - without;
+    };
+    for (const size_t i : open_) {
+      if (!state_.taken[i]) continue;
+      if (const int64_t bytes = bytes_of(i); bytes >= 0) gainless.emplace_back(-bytes, i);
+    }
+    std::sort(gainless.begin(), gainless.end());
+    for (const auto& [bytes, i] : gainless) {
+      if (bytes_of(i) < 0) continue;
+      drop(i);
+      state_.reasons[i] = explain_no_gain(candidates_[i]);
+      changed = any = true;
+      // What lies within has its turn.
+      for (const size_t other : rivals(i)) {
+        if (!state_.taken[other] && level(other) < level(i) && !has_taken_rival(other, -1)) {
+          take(other);
+        }
+      }
+    }
+  }
+  return any;
+}
+
+bool Selection::improve() {
+  bool any = false;
+  for (const size_t i : open_) {
+    if (!state_.taken[i]) any |= try_taking(i);
+  }
+  return any;
+}
+
+/// In place of the rivals that are taken, where that frees bytes.
+bool Selection::try_taking(size_t candidate) {
+  const int64_t before = objective();
+  std::vector<size_t> replaced;
+  for (const size_t other : rivals(candidate)) {
+    if (!state_.taken[other]) continue;
+    drop(other);
+    replaced.push_back(other);
+  }
+  take(candidate);
+  if (objective() < before) return true;
+  drop(candidate);
+  if (state_.reasons[candidate].code.empty()) {
+    state_.reasons[candidate] = explain_no_gain(candidates_[candidate]);
+  }
+  for (const size_t other : replaced) take(other);
+  return false;
+}
+
+/// Sites that only free bytes beside each other, and together cost more than they free.
+void Selection::give_up() {
+  for (const size_t i : open_) {
+    if (!state_.taken[i]) continue;
+    drop(i);
+    state_.reasons[i] = {"no_gain", "together with the other sites it frees nothing"};
+  }
+}
+
+Rejection Selection::explain_no_gain(const Candidate& candidate) const {
+  for (const Execution& execution : candidate.executions) {
+    if (execution.keeps && prediction_.other_savers(*execution.keeps, execution.calls).empty()) {
+      return {"output_not_kept",
+              fmt::format("nobody else keeps its output (read by {}), so keeping it instead of "
+                          "the input frees nothing",
+                          fmt::join(consumers(candidate.graph_site), ", "))};
+    }
+    for (const CallId call : execution.calls) {
+      for (const StorageId storage : prediction_.kept_by(call)) {
+        const auto savers = prediction_.other_savers(storage, execution.calls);
+        if (savers.empty()) continue;
+        const OperatorCall& other = report_.call(savers.front());
+        return {"input_kept_elsewhere", fmt::format("its input's storage is also kept by {} in "
+                                                    "'{}'",
+                                                    other.op, other.module_path)};
+      }
+    }
+  }
+  return {"no_gain", "what it keeps of its own would cost as much as the input frees"};
+}
+
+}  // namespace invact

@@ -1,0 +1,339 @@
+// Recompute regions: which chains are found, what they keep by hand, and that the rewritten model
+// computes the same bits.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/jit/testing/file_check.h>
+
+#include "rewriter/apply.h"
+#include "rewriter/verify.h"
+#include "tests/support/rewriting.h"
+
+namespace invact {
+namespace {
+
+using test::expect_verified;
+using test::graph_text;
+using test::kColumns;
+using test::kRows;
+using test::make_module;
+using test::ops;
+using test::parameter;
+using test::restored;
+using test::Rewrite;
+using test::rewrite;
+using test::with_body;
+using test::with_lines;
+using ::testing::Contains;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using torch::jit::testing::FileCheck;
+
+constexpr int64_t kTensor = 4 * kRows * kColumns;
+constexpr int64_t kBits = kRows * kColumns / 8;
+
+PlanOptions exact() {
+  PlanOptions options;
+  options.exact = true;
+  return options;
+}
+
+/// The same bits, bytes as predicted.
+void expect_same_bits(Rewrite& result) {
+  const Verification verification =
+      verify_rewrite(result.model, result.rewritten, result.inputs, {}, std::nullopt,
+                     result.plan.saved_bytes_after, /*exact=*/true);
+  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
+  EXPECT_EQ(verification.gradient_distance, 0);
+  for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);
+}
+
+/// The accepted regions by what they compute.
+std::vector<std::string> regions(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Site& site : plan.sites) {
+    if (site.accepted && site.strategy == "recompute") names.push_back(site.op);
+  }
+  return names;
+}
+
+int64_t freed(const Plan& plan) {
+  return plan.saved_bytes_before - plan.saved_bytes_after;
+}
+
+TEST(RegionTest, AnActivationBetweenLinearsKeepsItsInputAlone) {
+  Rewrite result = rewrite(with_lines("    y = torch.gelu(h)\n"), exact());
+  ASSERT_THAT(ops(result.plan), ElementsAre("gelu"));
+  EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, -kTensor);
+  EXPECT_EQ(freed(result.plan), kTensor);
+  expect_same_bits(result);
+  FileCheck()
+      .check("invact::recompute")
+      ->check("aten::linear")
+      ->check("invact::release")
+      ->run(graph_text(result.rewritten));
+}
+
+TEST(RegionTest, NormActivationAndGateAreOneChain) {
+  Rewrite result =
+      rewrite(with_lines("    n = torch.silu(torch.layer_norm(h, [16], self.g, self.b))\n"
+                         "    y = n * torch.sigmoid(n)\n"),
+              exact());
+  EXPECT_THAT(ops(result.plan), ElementsAre("layer_norm, silu, sigmoid, mul"));
+  // Of h, its norm, n, sigmoid(n), the product and two numbers per row, h is left.
+  EXPECT_EQ(freed(result.plan), 4 * kTensor + 2 * 4 * kRows);
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AnInPlaceOperatorMayWriteWhatTheChainMade) {
+  Rewrite result = rewrite(
+      with_lines("    y = torch.relu_(torch.layer_norm(h, [16], self.g, self.b))\n"), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AndNothingElse) {
+  const Rewrite result = rewrite(with_lines("    y = torch.silu_(h)\n"), exact());
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+}
+
+TEST(RegionTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
+  Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    u = torch.linear(x, self.w, self.b)\n"
+                                     "    return torch.linear(torch.silu(h) * u, self.w)\n"),
+                           PlanOptions{});
+  EXPECT_THAT(regions(result.plan), ElementsAre("silu, mul"));
+  EXPECT_EQ(freed(result.plan), 2 * kTensor);
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AResidualSumFeedsARegionAndIsNoPartOfOne) {
+  Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    z = h + torch.linear(torch.gelu(h), self.w)\n"
+                                     "    n = torch.layer_norm(z, [16], self.g, self.b)\n"
+                                     "    return z + torch.linear(n, self.w)\n"),
+                           exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("gelu", "layer_norm"));
+  EXPECT_EQ(freed(result.plan), 2 * kTensor + 2 * 4 * kRows);
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, ASumOfOneTensorsFunctionsIsPartOfOne) {
+  Rewrite result =
+      rewrite(with_lines("    y = 0.5 * h * (1.0 + torch.tanh(0.7978845608 * (h + 0.044715 * "
+                         "torch.pow(h, 3))))\n"),
+              exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("mul, pow, add, tanh"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
+  // The norm reads z twice, and the residual sum once more.
+  Rewrite result =
+      rewrite(with_body("    z = torch.linear(x, self.w)\n"
+                        "    n = z * torch.rsqrt(torch.mean(z * z, [-1], True) + 1e-5)\n"
+                        "    return torch.linear(z + torch.linear(n * self.g, self.w), self.w)\n"),
+              exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("mul, mean, add, rsqrt"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
+  Rewrite result =
+      rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
+                        "    a = torch.linear(y.view([2, 4, 16]), self.w).view([8, 16])\n"
+                        "    b = torch.linear(y, self.w, self.b)\n"
+                        "    return (a * b).sum() + y.sum()\n"),
+              exact());
+  EXPECT_THAT(regions(result.plan), Contains("gelu"));
+  expect_same_bits(result);
+  // The sum reads it last.
+  FileCheck()
+      .check("aten::sum")
+      ->check("aten::sum")
+      ->check("invact::release")
+      ->run(graph_text(result.rewritten));
+}
+
+TEST(RegionTest, WhatEscapesIsNotGivenBack) {
+  Rewrite result = rewrite(
+      with_body("    y = torch.silu(torch.layer_norm(torch.linear(x, self.w), [16], self.g, "
+                "self.b))\n"
+                "    return torch.linear(y, self.w), y\n"),
+      exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  // The norm's output and its two numbers per row; y is the caller's.
+  EXPECT_EQ(freed(result.plan), kTensor + 2 * 4 * kRows);
+  expect_same_bits(result);
+  FileCheck()
+      .check("invact::recompute")
+      ->check_not("invact::release")
+      ->run(graph_text(result.rewritten));
+}
+
+TEST(RegionTest, WhatIsWrittenLaterIsNoRegion) {
+  const Rewrite output = rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
+                                           "    z = torch.linear(y, self.w)\n"
+                                           "    return z, y.add_(1.0)\n"),
+                                 exact());
+  EXPECT_THAT(regions(output.plan), IsEmpty());
+  const Rewrite input = rewrite(with_body("    h = torch.linear(x, self.w)\n"
+                                          "    z = torch.linear(torch.sigmoid(h), self.w)\n"
+                                          "    return z, h.add_(1.0)\n"),
+                                exact());
+  EXPECT_THAT(regions(input.plan), IsEmpty());
+}
+
+TEST(RegionTest, DropoutKeepsABitPerElement) {
+  Rewrite result =
+      rewrite(with_lines("    y = torch.dropout(torch.gelu(h), 0.25, True)\n"), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("gelu, dropout"));
+  // Of h, a mask in float32 and y, h and the bits are left.
+  EXPECT_EQ(freed(result.plan), 2 * kTensor - kBits);
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, ADropoutDoesNotChangePlacesWithAnother) {
+  Rewrite result =
+      rewrite(with_body("    h = torch.linear(x, self.w)\n"
+                        "    a = torch.dropout(h, 0.5, True)\n"
+                        "    u = torch.dropout(torch.linear(x, self.w, self.b), 0.5, True)\n"
+                        "    y = torch.silu(a) * torch.linear(u, self.w)\n"
+                        "    return torch.linear(y, self.w)\n"),
+              exact());
+  expect_same_bits(result);
+}
+
+constexpr const char* kBatchNorm = R"(
+def forward(self, x):
+    h = torch.conv2d(x, self.k)
+    n = torch.batch_norm(h, self.g, self.b, self.mean, self.var, %s, 0.1, 1e-5, False)
+    return torch.conv2d(torch.relu(n), self.k)
+)";
+
+torch::jit::Module batch_norm(const std::string& training) {
+  std::string source = kBatchNorm;
+  source.replace(source.find("%s"), 2, training);
+  torch::jit::Module module = make_module(
+      "BatchNorm", {{"k", parameter({4, 4, 3, 3})}, {"g", parameter({4})}, {"b", parameter({4})}},
+      "");
+  module.register_buffer("mean", at::zeros({4}));
+  module.register_buffer("var", at::ones({4}));
+  module.define(source);
+  return module;
+}
+
+TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
+  Rewrite result = rewrite(batch_norm("True"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, relu"));
+  expect_same_bits(result);
+  const auto statistics = [&result](Model& model) {
+    const at::Tensor output = model.module.forward(result.inputs.values).toTensor();
+    output.sum().backward();
+    return model.module.attr("mean").toTensor();
+  };
+  EXPECT_TRUE(at::equal(statistics(result.model), statistics(result.rewritten)));
+}
+
+TEST(RegionTest, BatchNormThatMayNotTrainIsLetAlone) {
+  const Rewrite result = rewrite(batch_norm("self.training"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), Each("relu"));
+}
+
+/// Block: norm, linear, activation, each a module of its own; two blocks of one class.
+torch::jit::Module two_blocks() {
+  const auto leaf = [](const std::string& name, const std::string& source) {
+    return make_module(name, {{"w", parameter({16, 16})}, {"g", parameter({16}).abs()}}, source);
+  };
+  const torch::jit::Module norm = leaf("Norm", R"(
+def forward(self, x):
+    return torch.layer_norm(x, [16], self.g)
+)");
+  const torch::jit::Module act = leaf("Act", R"(
+def forward(self, x):
+    return torch.silu(x)
+)");
+  const torch::jit::Module linear = leaf("Linear", R"(
+def forward(self, x):
+    return torch.linear(x, self.w)
+)");
+  torch::jit::Module block("Block");
+  block.register_module("norm", norm);
+  block.register_module("act", act);
+  block.register_module("linear", linear);
+  block.define(R"(
+def forward(self, x):
+    return self.linear.forward(self.act.forward(self.norm.forward(x)))
+)");
+  torch::jit::Module top("Top");
+  top.register_module("first", block);
+  top.register_module("second", block.deepcopy());
+  top.register_parameter("w", parameter({16, 16}), false);
+  top.define(R"(
+def forward(self, x):
+    return self.second.forward(self.first.forward(torch.linear(x, self.w)))
+)");
+  return top;
+}
+
+TEST(RegionTest, ASpanOfModulesIsInlinedAndNoMore) {
+  Rewrite result = rewrite(two_blocks(), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu", "layer_norm, silu"));
+  EXPECT_EQ(result.plan.sites[0].location.module_path, "first");
+  expect_same_bits(result);
+  const auto block = result.rewritten.module.attr("first").toModule();
+  FileCheck()
+      .check_not("name=\"norm\"](%self)\n  %2 : Tensor = prim::CallMethod")
+      ->check("invact::recompute")
+      ->check("prim::CallMethod[name=\"forward\"]")
+      ->run(block.get_method("forward").graph()->toString(false));
+  FileCheck().check("prim::CallMethod")->check_not("invact")->run(graph_text(result.rewritten));
+}
+
+TEST(RegionTest, RestoringGivesTheOriginalCode) {
+  for (const auto& module : {two_blocks(), with_lines("    y = torch.gelu(h)\n")}) {
+    Rewrite result = rewrite(module, exact());
+    const Model original = restored(result.rewritten);
+    EXPECT_EQ(graph_text(original), graph_text(result.model));
+    EXPECT_EQ(original.module.get_methods().size(), result.model.module.get_methods().size());
+  }
+}
+
+TEST(RegionTest, ASecondRewriteFindsNothing) {
+  const Rewrite first = rewrite(two_blocks(), exact());
+  const Rewrite second = rewrite(first.rewritten.module, exact());
+  EXPECT_EQ(second.plan.accepted_count(), 0);
+  EXPECT_EQ(second.plan.saved_bytes_before, first.plan.saved_bytes_after);
+}
+
+TEST(RegionTest, AnOutputThatDoesGoesBeforeRunningAgain) {
+  Rewrite result = rewrite(with_lines("    y = torch.gelu(h)\n"), PlanOptions{});
+  ASSERT_THAT(ops(result.plan), ElementsAre("aten::gelu"));
+  EXPECT_EQ(result.plan.sites[0].strategy, "output");
+  PlanOptions again;
+  again.strategies = {"recompute"};
+  EXPECT_THAT(regions(rewrite(with_lines("    y = torch.gelu(h)\n"), again).plan),
+              ElementsAre("gelu"));
+}
+
+TEST(RegionTest, LeftAloneByName) {
+  const auto module = with_lines("    y = torch.gelu(h)\n");
+  PlanOptions options = exact();
+  options.skip = {"gelu"};
+  EXPECT_EQ(rewrite(module, options).plan.accepted_count(), 0);
+  options.skip = {"recompute"};
+  EXPECT_EQ(rewrite(module, options).plan.accepted_count(), 0);
+  options.skip = {};
+  options.only = {"recompute"};
+  const Plan plan = rewrite(module, options).plan;
+  EXPECT_EQ(plan.accepted_count(), 1);
+  PlanOptions decided;
+  decided.decisions = {{plan.sites[0].id, true}};
+  EXPECT_EQ(rewrite(module, decided).plan.accepted_count(), 1);
+  decided.decisions = {{plan.sites[0].id, false}};
+  EXPECT_EQ(rewrite(module, decided).plan.accepted_count(), 0);
+}
+
+}  // namespace
+}  // namespace invact
