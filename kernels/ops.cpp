@@ -111,6 +111,7 @@ TORCH_LIBRARY(invact, m) {
     m.def(torch::schema(schema, c10::AliasAnalysisKind::CONSERVATIVE));
   }
   m.def(kBatchNormAgainSchema);
+  m.def(kBatchNormStatisticsSchema);
   m.def(kDropoutAgainSchema);
 }
 

@@ -1,6 +1,8 @@
 #include "kernels/recompute_operators.h"
 
 #include <ATen/ops/batch_norm.h>
+#include <ATen/ops/clone.h>
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 namespace invact::kernels {
@@ -15,8 +17,19 @@ at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Ten
                         training ? none : running_var, training, momentum, eps, cudnn_enabled);
 }
 
+std::tuple<at::Tensor, at::Tensor> batch_norm_statistics(
+    const std::optional<at::Tensor>& running_mean, const std::optional<at::Tensor>& running_var,
+    bool training) {
+  const auto copy = [training](const std::optional<at::Tensor>& statistic) {
+    const bool is_read = !training && statistic && statistic->defined();
+    return is_read ? statistic->clone() : at::empty({0});
+  };
+  return {copy(running_mean), copy(running_var)};
+}
+
 TORCH_LIBRARY_IMPL(invact, CompositeImplicitAutograd, m) {
   m.impl("_batch_norm_again", &batch_norm_again);
+  m.impl("_batch_norm_statistics", &batch_norm_statistics);
 }
 
 TORCH_LIBRARY_IMPL(invact, FuncTorchBatched, m) {

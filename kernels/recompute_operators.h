@@ -6,6 +6,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <tuple>
 
 namespace invact::kernels {
 
@@ -23,10 +24,14 @@ constexpr const char* kRecomputeExtraSchema =
 // against it. Of a tensor that is no region's it does nothing.
 constexpr const char* kReleaseSchema = "release(Tensor self, Tensor[] users, bool last) -> ()";
 
-// Batch norm that leaves the running statistics alone: in training without them, else with them.
+// Batch norm that leaves the running statistics alone: in training without them, else with those
+// that _batch_norm_statistics kept of the forward, since later steps may change them.
 constexpr const char* kBatchNormAgainSchema =
     "_batch_norm_again(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
     "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
+constexpr const char* kBatchNormStatisticsSchema =
+    "_batch_norm_statistics(Tensor? running_mean, Tensor? running_var, bool training) -> (Tensor, "
+    "Tensor)";
 // The dropout that drew `kept` (dropout_operators.h), once more: the same bits of output.
 constexpr const char* kDropoutAgainSchema =
     "_dropout_again(Tensor input, Tensor kept, float p, bool in_place) -> Tensor";
@@ -36,5 +41,10 @@ at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Ten
                             const std::optional<at::Tensor>& running_mean,
                             const std::optional<at::Tensor>& running_var, bool training,
                             double momentum, double eps, bool cudnn_enabled);
+
+/// Copies of both; empty in training, and where there are none.
+std::tuple<at::Tensor, at::Tensor> batch_norm_statistics(
+    const std::optional<at::Tensor>& running_mean, const std::optional<at::Tensor>& running_var,
+    bool training);
 
 }  // namespace invact::kernels

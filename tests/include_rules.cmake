@@ -54,9 +54,9 @@ forbid("plain data has no torch" "#include <(ATen|c10|torch)/"
 forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer/(model|session))|#include <CLI/"
   ${ROOT}/cli/formats/*.h ${ROOT}/cli/formats/*.cpp)
 # inlined_model.cpp edits a copy of its own, which nobody runs; chain_code.cpp makes new graphs.
-forbid("a model's graph is edited in rewriter/code_editor.cpp alone (kept_code.cpp puts one back whole)"
+forbid("a model's graph is edited in rewriter/code_editor.cpp and graph_edits.cpp alone (kept_code.cpp puts one back whole)"
   "insertBefore|insertAfter|replaceAllUses|replaceInput|->destroy\\(|insertNode"
-  ${analyzer} ${rewriter} ${cli} EXCEPT "^rewriter/(code_editor|chain_code|kept_code|inlined_model).cpp$")
+  ${analyzer} ${rewriter} ${cli} EXCEPT "^rewriter/(code_editor|graph_edits|chain_code|kept_code|inlined_model).cpp$")
 forbid("save_for_backward belongs to kernels/autograd" "save_for_backward\\(" ${kernels} EXCEPT "^kernels/autograd/")
 # recompute.cpp: whether tensors are released under Python's saved-tensor hooks is for who measures with such hooks to say, and
 # the operator's schema, which saved models name, has no place for it.

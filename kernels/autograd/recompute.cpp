@@ -138,10 +138,11 @@ void refill_before_backward_of(const at::TensorBase& user, const std::shared_ptr
 /// Python's hooks on saved tensors (checkpointing, offloading) keep what they are given, and know
 /// nothing of refilling. Who measures by such hooks wants to see what a step keeps without them.
 bool hooks_forbid_release() {
-  static const bool kReleasesAnyway =
-      std::getenv("INVACT_RELEASE_UNDER_HOOKS") != nullptr &&
-      std::string_view(std::getenv("INVACT_RELEASE_UNDER_HOOKS")) == "1";
-  return !kReleasesAnyway && !at::SavedTensorDefaultHooks::get_tls_state().stack.empty();
+  static const bool releases_anyway = [] {
+    const char* const value = std::getenv("INVACT_RELEASE_UNDER_HOOKS");
+    return value != nullptr && std::string_view(value) == "1";
+  }();
+  return !releases_anyway && !at::SavedTensorDefaultHooks::get_tls_state().stack.empty();
 }
 
 void release(const at::Tensor& self, at::TensorList users, bool last) {

@@ -44,11 +44,11 @@ RegionTable& region_table() {
 }
 
 const std::string& released_message() {
-  static const std::string kMessage =
+  static const std::string message =
       "invact released this tensor's memory after forward: a recompute region makes it again for "
       "the backward of the operators that were known to keep it, and this reader is not one of "
       "them. Run the original model, or one without release, where the tensor is read elsewhere.";
-  return kMessage;
+  return message;
 }
 
 std::vector<torch::autograd::SavedVariable> save(at::ArrayRef<at::Tensor> tensors) {
@@ -70,8 +70,7 @@ std::vector<at::Tensor> unpack(const std::vector<torch::autograd::SavedVariable>
 std::shared_ptr<Region> Region::make(Chain chain, at::ArrayRef<at::Tensor> inputs,
                                      const std::vector<at::Tensor>& kept, const at::Tensor& output,
                                      bool owns_storage) {
-  const std::shared_ptr<Region> region(
-      new Region(std::move(chain), inputs, kept, output, owns_storage));
+  std::shared_ptr<Region> region(new Region(std::move(chain), inputs, kept, output, owns_storage));
   if (owns_storage) region_table().add(region->storage_._unsafe_get_target(), region);
   return region;
 }
