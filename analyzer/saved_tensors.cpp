@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/saved_variable_hooks.h>
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <mutex>
 #include <span>
@@ -27,6 +28,7 @@ struct RunningOperator {
   /// The copy or cast within it that is running, and how deep.
   CallId inner_call;
   int64_t inner_depth = 0;
+  std::chrono::steady_clock::time_point began;
 };
 thread_local RunningOperator running;
 /// Our own detach() would otherwise be seen as an operator of the model.
@@ -78,7 +80,7 @@ class SavedTensorRecorder::State {
   explicit State(const torch::jit::Module& top) : storages_(top), sites_(top) {}
 
   void begin_operator(const at::RecordFunction& function) {
-    if (running.recording != recording_) running = {recording_, 0, "", {}, {}, 0};
+    if (running.recording != recording_) running = {recording_, 0, "", {}, {}, 0, {}};
     const int64_t depth = running.depth++;
     const bool inner = depth > 0;
     if (inner && (running.inner_call.value >= 0 || !makes_copy(function.name()))) return;
@@ -96,6 +98,7 @@ class SavedTensorRecorder::State {
     OperatorCall& call = calls_[inner ? running.inner_call.value : running.call.value];
     visit_tensors(
         inputs, [&](const at::Tensor& tensor) { call.inputs.push_back(storages_.id_of(tensor)); });
+    if (!inner) running.began = std::chrono::steady_clock::now();
     if (inner || inputs.empty() || !inputs[0].isTensor() || !inputs[0].toTensor().defined()) return;
     call.input_is_view = inputs[0].toTensor().is_view();
     call.input_requires_grad = inputs[0].toTensor().requires_grad();
@@ -107,8 +110,13 @@ class SavedTensorRecorder::State {
     const bool inner = depth > 0;
     if (inner && (running.inner_call.value < 0 || running.inner_depth != depth)) return;
     CallId& ended = inner ? running.inner_call : running.call;
+    const auto now = std::chrono::steady_clock::now();
     if (ended.value >= 0) {
       const std::lock_guard lock(mutex_);
+      if (!inner) {
+        calls_[ended.value].forward_ns =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(now - running.began).count();
+      }
       add_outputs(last(function.outputs(), function.num_outputs()), calls_[ended.value]);
     }
     ended = {};
@@ -118,7 +126,7 @@ class SavedTensorRecorder::State {
     const std::lock_guard lock(mutex_);
     // Outside every operator (a prim:: node that saves by itself) each save is a call of its own.
     const bool anonymous = running.recording != recording_ || running.depth == 0;
-    if (anonymous) running = {recording_, 0, "(unknown)", {}, {}, 0};
+    if (anonymous) running = {recording_, 0, "(unknown)", {}, {}, 0, {}};
     if (running.call.value < 0) running.call = begin_call(running.op);
     auto save = std::make_shared<Save>();
     save->record = {storages_.id_of(tensor), running.call, tensor_facts(tensor)};

@@ -109,6 +109,7 @@ struct OperatorCall {
   TensorFacts output_tensor;         ///< The same.
   bool input_is_view = false;        ///< The first argument is a view in autograd's sense.
   bool input_requires_grad = false;  ///< The first argument asks for a gradient.
+  int64_t forward_ns = 0;            ///< How long it ran in the observed forward; one measurement.
   bool operator==(const OperatorCall&) const = default;
 };
 

@@ -13,6 +13,7 @@
 #include "cli/output_file.h"
 #include "cli/plan_file.h"
 #include "cli/render.h"
+#include "cli/size.h"
 #include "rewriter/apply.h"
 #include "rewriter/json.h"
 #include "rewriter/verify.h"
@@ -228,6 +229,12 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->allow_extra_args(false)
       ->check(CLI::IsMember({"output", "closed", "recompute"}));
   command
+      ->add_option("--budget", options.budget,
+                   "Run chains again only until no more than this is kept: 300MiB, 60% of what the "
+                   "original keeps; exit 1 where that cannot be reached")
+      ->group("Plan")
+      ->type_name("SIZE|PCT");
+  command
       ->add_option("--write-plan", options.write_plan,
                    "Write the plan, to be edited and given to --plan, and no model")
       ->group("Plan")
@@ -239,6 +246,8 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->type_name("FILE")
       ->excludes("--only")
       ->excludes("--skip")
+      ->excludes("--strategy")
+      ->excludes("--budget")
       ->excludes("--write-plan");
   auto* const only = command->get_option("--only");
   auto* const skip = command->get_option("--skip");
@@ -250,6 +259,8 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->excludes(only)
       ->excludes(skip)
       ->excludes("--exact")
+      ->excludes("--strategy")
+      ->excludes("--budget")
       ->excludes("--plan")
       ->excludes("--write-plan")
       ->excludes(html);
@@ -269,11 +280,30 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
 namespace {
 
 PlanOptions plan_options(const RewriteOptions& options) {
-  PlanOptions plan{options.only, options.skip, options.exact, options.strategies, std::nullopt};
+  PlanOptions plan;
+  plan.only = options.only;
+  plan.skip = options.skip;
+  plan.exact = options.exact;
+  plan.strategies = options.strategies;
+  if (!options.budget.empty()) {
+    plan.budget = [budget = parse_growth_limit("--budget", options.budget)](int64_t before) {
+      return budget.allowed_bytes(before);
+    };
+  }
   if (!options.plan.empty()) {
     plan.decisions = read_plan_file(options.plan, sha256_of_file(options.model));
   }
   return plan;
+}
+
+bool misses_budget(const Plan& plan) {
+  return plan.budget && plan.saved_bytes_after > *plan.budget;
+}
+
+int budget_missed(const RewriteOptions& options, const GlobalOptions& global, const Plan& plan) {
+  say(global, fmt::format("--budget {}: at least {} would be kept; nothing was written.",
+                          options.budget, format_bytes(plan.saved_bytes_after)));
+  return kExitGateFailed;
 }
 
 /// `rewrite --write-plan`: what would be done, and nothing of it.
@@ -284,6 +314,7 @@ int run_write_plan(const RewriteOptions& options, const GlobalOptions& global) {
     observation = observe_model(options.model, options.run, plan_options(options),
                                 /*check_backward=*/false, progress);
   }
+  if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
   strip_source_prefix(global.strip_prefix, observation);
   write_text(options.write_plan, rewrite_document(observation, {}, "", "").dump(2) + "\n");
   if (options.write_plan == "-") return kExitDone;
@@ -316,6 +347,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
     // whole step.
     observation = observe_model(options.model, options.run, plan_options(options),
                                 /*check_backward=*/wants_page, progress);
+    if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
     OutputFile file(output);
     if (observation.plan.accepted_count() == 0) {
       copy_model(options.model, file.temporary_path());

@@ -18,6 +18,7 @@ struct RewriteOptions {
   std::vector<std::string> skip;
   bool exact = false;
   std::vector<std::string> strategies;
+  std::string budget;      ///< What may be kept, as it was written; empty: no limit.
   std::string plan;        ///< Decisions to follow: a file that --write-plan or --json made.
   std::string write_plan;  ///< Where to write the plan, and nothing else.
   bool restore = false;

@@ -102,7 +102,7 @@ class ChainGraph {
       if (draws) {
         add_dropout(node);
       } else if (node->kind() == aten::batch_norm && run_ == Run::kAgain) {
-        add_operator(node, "invact::_batch_norm_again");
+        add_batch_norm_again(node);
       } else {
         Node* const copy = graph_->createClone(node, [this](Value* value) { return of(value); });
         graph_->insertNode(copy);
@@ -111,6 +111,7 @@ class ChainGraph {
             copy->replaceInput(i, input);
         }
         values_[node->output()] = copy->output();
+        if (reads_statistics(node)) keep_statistics(node);
       }
     }
     finish(of(nodes.back()->output()));
@@ -136,12 +137,28 @@ class ChainGraph {
     return own == of_use_.end() ? of(reader->input(position)) : own->second;
   }
 
-  Value* add_operator(Node* node, const char* name) {
+  /// Where it did not train, from the statistics as they were.
+  void add_batch_norm_again(Node* node) {
     std::vector<Value*> inputs;
-    for (size_t i = 0; i < node->inputs().size(); ++i) inputs.push_back(of(node, i));
-    Node* const made = insert(name, inputs, 1);
+    for (size_t i = 0; i < node->inputs().size(); ++i) {
+      inputs.push_back(is_statistic(node, i) && reads_statistics(node) ? add_kept() : of(node, i));
+    }
+    Node* const made = insert("invact::_batch_norm_again", inputs, 1);
     made->copyMetadata(node);
-    return values_[node->output()] = made->output();
+    values_[node->output()] = made->output();
+  }
+
+  void keep_statistics(Node* node) {
+    Node* const copies =
+        insert("invact::_batch_norm_statistics", {of(node, 3), of(node, 4), of(node, 5)}, 2);
+    for (Value* const copy : copies->outputs()) kept_.push_back(copy);
+  }
+
+  /// What forward kept next.
+  Value* add_kept() {
+    kept_.push_back(
+        graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get()));
+    return kept_.back();
   }
 
   Node* insert(const char* name, const std::vector<Value*>& inputs, size_t outputs) {
@@ -155,9 +172,7 @@ class ChainGraph {
     Value* const p = of(node, 1);
     Value*& output = values_[node->output()];
     if (run_ == Run::kAgain) {
-      Value* const kept =
-          graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get());
-      kept_.push_back(kept);
+      Value* const kept = add_kept();
       output =
           insert("invact::_dropout_again", {input, kept, p, graph_->insertConstant(in_place)}, 1)
               ->output();

@@ -10,6 +10,7 @@
 #include "analyzer/error.h"
 #include "kernels/catalog.h"
 #include "rewriter/chain_code.h"
+#include "rewriter/graph_edits.h"
 #include "rewriter/inlined_model.h"
 #include "rewriter/kept_code.h"
 #include "rewriter/module_classes.h"
@@ -23,101 +24,6 @@ using torch::jit::Graph;
 using torch::jit::Module;
 using torch::jit::Node;
 using torch::jit::Value;
-
-/// Puts `replacement` before `node`, in whose place its result is used.
-void insert_operator(Node* node, const std::string& replacement,
-                     at::ArrayRef<torch::jit::Value*> arguments) {
-  Graph& graph = *node->owningGraph();
-  Node* const made = graph.create(c10::Symbol::fromQualString(replacement), arguments,
-                                  /*num_outputs=*/1);
-  made->insertBefore(node);
-  made->copyMetadata(node);
-  made->output()->copyMetadata(node->output());
-  node->output()->replaceAllUsesWith(made->output());
-  if (!made->maybeSchema()) {
-    throw_internal_error(fmt::format("{} does not take the arguments that it was given for {}.",
-                                     replacement, node->kind().toQualString()));
-  }
-}
-
-void replace_operator(Node* node, const std::string& replacement) {
-  insert_operator(node, replacement, node->inputs());
-  node->destroy();
-}
-
-/// Destroys a node and the constants that it alone reads.
-void destroy_with_constants(Node* node) {
-  const std::vector<torch::jit::Value*> inputs = node->inputs().vec();
-  node->destroy();
-  std::set<Node*> constants;
-  for (torch::jit::Value* const input : inputs) {
-    if (input->node()->kind() == prim::Constant && !input->hasUses()) {
-      constants.insert(input->node());
-    }
-  }
-  for (Node* const constant : constants) constant->destroy();
-}
-
-/// Writes a pattern's arguments in front of its last node.
-class PatternArguments {
- public:
-  PatternArguments(Graph& graph, const std::vector<Node*>& nodes, Node* place)
-      : graph_(graph), nodes_(nodes), guard_(place) {}
-
-  torch::jit::Value* value(const SiteArgument& argument) {
-    if (argument.kind == SiteArgument::Kind::kConstant) return constant(argument);
-    torch::jit::Value* const read = nodes_.at(static_cast<size_t>(argument.node_index))
-                                        ->input(static_cast<size_t>(argument.position));
-    if (argument.kind == SiteArgument::Kind::kValue) return read;
-    Node* const dtype = graph_.insertNode(graph_.create(prim::dtype, {read}));
-    dtype->output()->setType(c10::IntType::get());
-    return dtype->output();
-  }
-
- private:
-  torch::jit::Value* constant(const SiteArgument& argument) {
-    struct ToValue {
-      c10::IValue operator()(std::monostate) const { return {}; }
-      c10::IValue operator()(bool value) const { return value; }
-      c10::IValue operator()(int64_t value) const { return value; }
-      c10::IValue operator()(double value) const { return value; }
-      c10::IValue operator()(const std::string& value) const { return value; }
-      c10::IValue operator()(const std::vector<int64_t>& value) const { return value; }
-    };
-    return graph_.insertConstant(std::visit(ToValue(), argument.constant));
-  }
-
-  Graph& graph_;
-  const std::vector<Node*>& nodes_;
-  torch::jit::WithInsertPoint guard_;
-};
-
-void replace_pattern(Graph& graph, const std::vector<Node*>& nodes, Node* output,
-                     const Replacement& replacement) {
-  std::vector<torch::jit::Value*> values;
-  PatternArguments arguments(graph, nodes, output);
-  for (const SiteArgument& argument : replacement.arguments) {
-    values.push_back(arguments.value(argument));
-  }
-  insert_operator(output, replacement.op, values);
-  for (auto index = replacement.pattern_nodes.rbegin(); index != replacement.pattern_nodes.rend();
-       ++index) {
-    destroy_with_constants(nodes.at(static_cast<size_t>(*index)));
-  }
-}
-
-/// Lets a prim::CallFunction node call `function`.
-void retarget_call(Node* call, torch::jit::Function* function) {
-  Graph& graph = *call->owningGraph();
-  Node* const old_constant = call->input(0)->node();
-  const torch::jit::WithInsertPoint guard(call);
-  Node* const constant = graph.insertNode(graph.create(prim::Constant));
-  constant->s_(attr::name, function->name());
-  constant->copyMetadata(old_constant);
-  constant->output()->setType(c10::FunctionType::create(function));
-  call->replaceInput(0, constant->output());
-  if (!old_constant->hasUses()) old_constant->destroy();
-}
 
 /// A copy of `function` with code of its own.
 torch::jit::Function* copy_function(torch::jit::CompilationUnit& unit,
@@ -144,13 +50,6 @@ std::optional<std::string> replaced_operator(const std::string& op) {
   };
   if (auto norm = find(kernels::norms())) return norm;
   return find(kernels::dropouts());
-}
-
-/// A release and the list that it alone reads.
-void destroy_release(Node* release) {
-  Node* const list = release->input(1)->node();
-  destroy_with_constants(release);
-  if (!list->hasUses()) list->destroy();
 }
 
 bool is_tensor(const Value* value) {
@@ -279,6 +178,7 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
     append_nodes_in_order(node, level.nodes);
   }
   call->destroy();
+  splice_decided_branches(level.nodes);
   return level;
 }
 

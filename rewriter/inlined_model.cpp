@@ -119,12 +119,28 @@ class Inliner {
     }
   }
 
+  /// Looks at the branches of the code that `entry` is of, and not at those around its call.
+  static bool in_open_branch(const Entry& entry) {
+    const Block* copy = entry.copy->owningBlock();
+    for (const Block* block = entry.original->owningBlock(); block->owningNode();
+         block = block->owningNode()->owningBlock()) {
+      const Node* const around = copy->owningNode();
+      if (!around) return false;  // The body of a task, whose copies stand where the fork did.
+      const bool is_decided =
+          around->kind() == prim::If && around->input()->node()->kind() == prim::Constant;
+      if (!is_decided) return true;
+      copy = around->owningBlock();
+    }
+    return false;
+  }
+
   void note_origin(const Entry& entry, const Scope& scope) {
     // A constant of Optional type that has no attribute at all is None to LibTorch.
     if (!scope.instance || entry.copy->kind() == prim::Constant) return;
     NodeOrigin origin = scope;
     origin.node_index = entry.index;
     origin.frames.insert(origin.frames.begin(), code_range(entry.original->sourceRange()));
+    origin.in_open_branch = in_open_branch(entry);
     entry.copy->i_(kOriginAttribute, static_cast<int64_t>(model_.origins_.size()));
     model_.origins_.push_back(std::move(origin));
   }

@@ -32,6 +32,9 @@ struct NodeOrigin {
   std::string function;     ///< Name of the innermost free function; empty: the method itself.
   std::string fingerprint;  ///< Of the code on the way from the method to the node.
   int64_t call = 0;         ///< The execution of that code, for InlinedModel::call().
+  /// It stands in a branch whose condition the code, as it is called here, does not hold as a
+  /// constant.
+  bool in_open_branch = false;
 };
 
 /// One execution of a method's, a function's or a forked task's code in the inlined model.

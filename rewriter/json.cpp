@@ -47,7 +47,8 @@ Json sites_json(const Plan& plan) {
                      {"decision", site.accepted ? "accepted" : "rejected"},
                      {"reason_code", site.reason_code},
                      {"reason", site.reason},
-                     {"saved_bytes_delta", site.saved_bytes_delta}});
+                     {"saved_bytes_delta", site.saved_bytes_delta},
+                     {"extra_ns", site.extra_ns}});
   }
   return array;
 }

@@ -61,7 +61,12 @@ class Planner {
     }
     Selection selection(report_, prediction_, candidates_);
     selection.choose();
+    std::optional<int64_t> budget;
+    if (options_.budget) budget = options_.budget(report_.totals.saved_bytes);
+    if (budget) selection.spare_time(*budget);
+    selection.finish();
     Plan plan = finish(selection);
+    plan.budget = budget;
     check_decisions(plan);
     return plan;
   }
@@ -217,6 +222,9 @@ class Planner {
       if (candidate.part_of_larger || is_silent(candidate)) continue;
       Site& site = candidate.site;
       site.accepted = candidate.open;
+      if (candidate.graph_site.copies.size() > 0 && candidate.graph_site.match().is_recomputed()) {
+        site.extra_ns = selection.extra_ns(candidate);
+      }
       site.saved_bytes_delta = candidate.has_delta ? selection.delta(candidate) : 0;
       if (candidate.open) {
         site.reason_code = "accepted";

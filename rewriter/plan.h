@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -92,6 +93,8 @@ struct Site {
   bool accepted = false;
   std::string reason_code;  ///< Stable: "accepted", "output_not_kept", ... (legality.h, plan.cpp).
   std::string reason;       ///< For people.
+  /// Of a chain that is run again: how long it ran in the observed forward, all executions.
+  int64_t extra_ns = 0;
   int64_t saved_bytes_delta = 0;  ///< Against the plan without this site; negative: freed.
   /// By these an OperatorCall is known to be this site's: one of the module's paths, and one of the
   /// pattern's nodes, the one that makes the output last. Empty: not known.
@@ -107,6 +110,7 @@ struct Plan {
   std::vector<Site> sites;  ///< In forward order of the graphs.
   int64_t saved_bytes_before = 0;
   int64_t saved_bytes_after = 0;   ///< The prediction.
+  std::optional<int64_t> budget;   ///< What was asked for; the plan may fall short of it.
   std::vector<std::string> notes;  ///< Sentences for the user.
   bool operator==(const Plan&) const = default;
 
@@ -121,6 +125,9 @@ struct PlanOptions {
   bool exact = false;             ///< Only what leaves every gradient as it is, bit for bit.
   /// Strategies to consider: "output", "closed", "recompute"; empty: all.
   std::vector<std::string> strategies = {};
+  /// Bytes that may be kept, given those that the original keeps: chains are run again only as far
+  /// as that needs. Null: as much is freed as can be.
+  std::function<int64_t(int64_t saved_bytes_before)> budget = nullptr;
   /// Decisions by Site::id: true for each site to accept; sites that are not named are left alone.
   /// Null: everything that frees bytes is accepted.
   std::optional<std::map<std::string, bool>> decisions = std::nullopt;

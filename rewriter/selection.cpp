@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
+#include <numeric>
 #include <unordered_set>
 
 #include "rewriter/legality.h"
@@ -17,6 +19,9 @@ constexpr int kRegion = 2;
 
 /// Of a chain's largest tensor: what it must free at least; choose() says why.
 constexpr int64_t kWorthRunningAgain = 8;
+
+/// Sites of which all combinations are tried.
+constexpr size_t kMaxTried = 10;
 
 /// Rounds of improving; each one frees bytes, and real models need two or three.
 constexpr int kMaxRounds = 16;
@@ -73,7 +78,106 @@ void Selection::choose() {
     settle();
     if (objective() >= best) restore(without);
   }
+  for (const auto& component : components()) {
+    if (component.size() <= kMaxTried) try_all(component);
+  }
   if (prediction_.saved_bytes() > report_.totals.saved_bytes) give_up();
+}
+
+/// Sites that share nodes or storages, directly or through others.
+std::vector<std::vector<size_t>> Selection::components() const {
+  std::vector<size_t> root(candidates_.size());
+  std::iota(root.begin(), root.end(), size_t{0});
+  const auto find = [&root](size_t i) {
+    while (root[i] != i) i = root[i] = root[root[i]];
+    return i;
+  };
+  std::unordered_map<int64_t, size_t> by_storage;
+  const auto join = [&](StorageId storage, size_t i) {
+    const auto [found, fresh] = by_storage.try_emplace(storage.value, i);
+    if (!fresh) root[find(i)] = find(found->second);
+  };
+  for (const size_t i : open_) {
+    for (const size_t rival : rivals(i)) root[find(i)] = find(rival);
+    for (const Execution& execution : candidates_[i].executions) {
+      for (const CallId call : execution.calls) {
+        for (const StorageId storage : prediction_.kept_by(call)) join(storage, i);
+      }
+      for (const StorageId storage : execution.inputs) join(storage, i);
+      if (execution.keeps) join(*execution.keeps, i);
+      if (execution.releases) join(*execution.releases, i);
+    }
+  }
+  std::map<size_t, std::vector<size_t>> members;
+  for (const size_t i : open_) members[find(i)].push_back(i);
+  std::vector<std::vector<size_t>> result;
+  for (auto& [first, component] : members) result.push_back(std::move(component));
+  return result;
+}
+
+/// Leaves the best combination taken; of equal ones, the one that was there.
+void Selection::try_all(const std::vector<size_t>& component) {
+  std::vector<size_t> best;
+  for (const size_t i : component) {
+    if (state_.taken[i]) best.push_back(i);
+  }
+  int64_t fewest = objective();
+  for (const size_t i : best) drop(i);
+  std::vector<size_t> chosen;
+  const auto visit = [&](const auto& self, size_t position) -> void {
+    if (position == component.size()) {
+      if (objective() < fewest) {
+        fewest = objective();
+        best = chosen;
+      }
+      return;
+    }
+    self(self, position + 1);
+    const size_t i = component[position];
+    if (has_taken_rival(i, -1)) return;
+    take(i);
+    chosen.push_back(i);
+    self(self, position + 1);
+    chosen.pop_back();
+    drop(i);
+  };
+  visit(visit, 0);
+  for (const size_t i : best) take(i);
+}
+
+void Selection::spare_time(int64_t budget) {
+  std::vector<std::pair<double, size_t>> by_cost;
+  for (const size_t i : open_) {
+    if (!state_.taken[i] || level(i) != kRegion) continue;
+    const int64_t freed = std::max<int64_t>(1, -delta(candidates_[i]));
+    by_cost.emplace_back(static_cast<double>(extra_ns(candidates_[i])) / static_cast<double>(freed),
+                         i);
+  }
+  std::sort(by_cost.rbegin(), by_cost.rend());
+  for (const auto& [cost, i] : by_cost) {
+    const State before = state_;
+    drop(i);
+    // What keeps its output instead takes no time to speak of.
+    for (const size_t other : rivals(i)) {
+      if (!has_taken_rival(other, -1)) try_taking(other);
+    }
+    if (prediction_.saved_bytes() > budget) {
+      restore(before);
+    } else {
+      state_.reasons[i] = {"within_budget", "is not needed to keep the budget"};
+    }
+  }
+}
+
+int64_t Selection::extra_ns(const Candidate& candidate) const {
+  int64_t ns = 0;
+  for (const Execution& execution : candidate.executions) {
+    for (const CallId call : execution.calls) ns += report_.call(call).forward_ns;
+  }
+  return ns;
+}
+
+void Selection::finish() {
   for (const size_t i : open_) {
     Candidate& candidate = candidates_[i];
     candidate.open = state_.taken[i];

@@ -18,15 +18,27 @@ class Selection {
   /// nothing replaced.
   Selection(const Report& report, Prediction& prediction, std::vector<Candidate>& candidates);
 
-  /// Leaves open what is taken, with `prediction` telling what the model then keeps; the others get
-  /// their reason, or `part_of_larger` where the nodes belong to one that is taken.
+  /// `prediction` tells what the model then keeps.
   ///
-  /// No site of the result could be dropped, and none left out taken in place of those that it
-  /// excludes, without more bytes. That is a local optimum, found from two starts, one with the
-  /// recompute regions and one without; of equal ones the one without is taken. To run a chain
+  /// Sites that share nodes or storages, directly or through others, are decided together. Up to
+  /// ten such sites all combinations are tried: nothing keeps fewer bytes. Of more, no site of the
+  /// result could be dropped, and none left out taken in place of those that it excludes, without
+  /// more bytes: a local optimum, found from two starts, one with the recompute regions and one
+  /// without; of equal ones the one without is taken. To run a chain
   /// again takes time: it must free an eighth of its largest tensor over what the strategies free
   /// that keep its result, which is more than the bits that those need.
   void choose();
+
+  /// Lets chains run once again, the dearest first for what they free, as long as no more than
+  /// `budget` bytes are kept.
+  void spare_time(int64_t budget);
+
+  /// Leaves open what is taken; the others get their reason, or `part_of_larger` where the nodes
+  /// belong to one that is taken.
+  void finish();
+
+  /// How long a chain's operators ran in the observed forward: what running them again takes.
+  int64_t extra_ns(const Candidate& candidate) const;
 
   /// What this site adds to the others that are taken, but for those of the same nodes: negative
   /// frees bytes. `candidate` is one of those given.
@@ -38,6 +50,8 @@ class Selection {
     std::vector<Rejection> reasons;
   };
 
+  std::vector<std::vector<size_t>> components() const;
+  void try_all(const std::vector<size_t>& component);
   std::vector<size_t> rivals(size_t candidate) const;
   int level(size_t candidate) const;
   bool has_taken_rival(size_t candidate, int above) const;

@@ -12,8 +12,9 @@
 namespace invact {
 
 /// `saved_bytes_before`: what the original keeps under these settings, if it is known already.
-/// `predicted_bytes`: what the rewritten one must keep, to the byte. `exact`: every gradient must
-/// be the same bit for bit. The original is loaded once more in float64 for the reference distance.
+/// `predicted_bytes`: what the rewritten one must keep, to the byte. `exact`: every output and
+/// gradient must be the same bit for bit. The original is loaded once more in float64 for the
+/// reference distance.
 /// @throws Error where one of the models does not run; a difference is no error but `passed ==
 /// false`.
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,

@@ -32,28 +32,39 @@ std::string render_rejected(const Plan& plan, const RenderOptions& options) {
   return text;
 }
 
+/// What running chains again costs.
+std::string extra_time(int64_t ns) {
+  return ns > 0 ? fmt::format(" for {:.1f} ms", static_cast<double>(ns) / 1e6) : "";
+}
+
 }  // namespace
 
 std::string render_sites(const Plan& plan, const RenderOptions& options) {
   std::string text = heading("SITES", options.style);
   if (plan.sites.empty()) return text + "  none: no operator that invact replaces\n";
-  std::map<std::string, std::pair<int64_t, int64_t>> accepted;
+  struct Sums {
+    int64_t count = 0;
+    int64_t bytes = 0;
+    int64_t extra_ns = 0;
+  };
+  std::map<std::string, Sums> accepted;
   for (const Site& site : plan.sites) {
     if (!site.accepted) continue;
-    auto& [count, bytes] = accepted[fmt::format("{} -> {}", site.op, site.replacement)];
-    ++count;
-    bytes += site.saved_bytes_delta;
+    Sums& sums = accepted[fmt::format("{} -> {}", site.op, site.replacement)];
+    ++sums.count;
+    sums.bytes += site.saved_bytes_delta;
+    sums.extra_ns += site.extra_ns;
   }
   for (const auto& [what, sums] : accepted) {
-    text += fmt::format("  {}accepted{}  {:>3} {}: {}\n", options.style.good, options.style.reset,
-                        sums.first, what, format_bytes(sums.second));
+    text += fmt::format("  {}accepted{}  {:>3} {}: {}{}\n", options.style.good, options.style.reset,
+                        sums.count, what, format_bytes(sums.bytes), extra_time(sums.extra_ns));
   }
   if (options.details) {
     for (const Site& site : plan.sites) {
       if (!site.accepted) continue;
-      text +=
-          fmt::format("            {:>10}  {}  {}{}{}\n", format_bytes(site.saved_bytes_delta),
-                      site.id, options.style.dim, short_source(site.source), options.style.reset);
+      text += fmt::format("            {:>10}{}  {}  {}{}{}\n",
+                          format_bytes(site.saved_bytes_delta), extra_time(site.extra_ns), site.id,
+                          options.style.dim, short_source(site.source), options.style.reset);
     }
   }
   text += render_rejected(plan, options);

@@ -85,7 +85,6 @@ ChainRole chain_role(const Node* node) {
     const bool is_idle = is_constant(node, 2, false) || is_constant(node, 1, 0.0);
     return is_idle ? ChainRole::kView : ChainRole::kNone;
   }
-  if (node->kind() == aten::batch_norm && !is_constant(node, 5, true)) return ChainRole::kNone;
   if (node->isNondeterministic()) return ChainRole::kNone;
   const auto* const alias = schema->returns().at(0).alias_info();
   if (!alias) return schema->is_mutable() ? ChainRole::kNone : ChainRole::kCompute;
@@ -99,6 +98,10 @@ bool draws_dropout(const Node* node) {
   if (!is_dropout(node) || !is_constant(node, 2, true)) return false;
   const auto p = torch::jit::toIValue(node->input(1));
   return p && p->isDouble() && p->toDouble() > 0 && p->toDouble() < 1;
+}
+
+bool reads_statistics(const Node* node) {
+  return node->kind() == aten::batch_norm && !is_constant(node, 5, true);
 }
 
 bool is_statistic(const Node* node, size_t position) {

@@ -18,12 +18,13 @@ enum class ChainRole {
   kList,     ///< Gathers tensors for one of the others.
 };
 
-/// A batch norm of which it is not certain that it trains would read statistics that later steps
-/// change, and is none.
 ChainRole chain_role(const torch::jit::Node* node);
 
 /// A dropout that draws: its bits are kept, so that backward draws nothing.
 bool draws_dropout(const torch::jit::Node* node);
+
+/// A batch norm that may read its running statistics, which later steps change: it keeps a copy.
+bool reads_statistics(const torch::jit::Node* node);
 
 /// Arguments that the node reads only to change them, as batch norm does its running statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);

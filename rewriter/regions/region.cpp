@@ -36,6 +36,12 @@ bool is_plain(const c10::TypePtr& type) {
   }
 }
 
+/// The code stands in a branch that inlining decided by more than a constant argument: the code
+/// editor would find it there still.
+bool lost_its_branch(const Node* node, const InlinedModel& inlined) {
+  return inlined.origin(*node)->in_open_branch && !node->owningBlock()->owningNode();
+}
+
 /// One chain while it grows from its result towards what feeds it.
 class Chain {
  public:
@@ -106,6 +112,7 @@ class Chain {
       return false;
     }
     if (role != ChainRole::kList && !observed_.call(maker)) return false;
+    if (lost_its_branch(maker, inlined_)) return false;
     return std::ranges::all_of(maker->output()->uses(), [this](const torch::jit::Use& use) {
       return members_.contains(use.user);
     });
@@ -163,7 +170,8 @@ bool can_be_output(const Node* node, const InlinedModel& inlined, const Observed
                    const ChainSources& sources) {
   const ChainRole role = chain_role(node);
   if (role != ChainRole::kCompute && role != ChainRole::kWrite) return false;
-  return inlined.origin(*node) && observed.call(node) && !sources.is_residual_sum(node);
+  return inlined.origin(*node) && observed.call(node) && !lost_its_branch(node, inlined) &&
+         !sources.is_residual_sum(node);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <torch/csrc/jit/ir/constants.h>
 
 #include <algorithm>
 #include <map>
@@ -198,6 +199,21 @@ class RegionCandidates {
     return call_counts_.at({code.instance, code.method}) == candidate.executions.size();
   }
 
+  /// What a batch norm keeps of its statistics: nothing while it trains.
+  int64_t statistics_bytes(const Node* node) const {
+    if (!reads_statistics(node)) return 0;
+    const auto training = torch::jit::toIValue(node->input(5));
+    if (training ? training->toBool() : report_.run.mode == "train") return 0;
+    int64_t bytes = 0;
+    for (size_t i = 0; i < node->inputs().size(); ++i) {
+      if (!is_statistic(node, i)) continue;
+      if (const auto storage = observed_.storage(node->input(i))) {
+        bytes += report_.storage(*storage).bytes;
+      }
+    }
+    return bytes;
+  }
+
   /// None where the step does not tell all that this run keeps, or it keeps nothing.
   std::optional<Execution> execution_of(const Region& region) const {
     Execution execution;
@@ -208,13 +224,17 @@ class RegionCandidates {
       execution.calls.push_back(call.id);
       saves |= prediction_.saves(call.id);
       if (draws_dropout(node)) execution.bytes += (call.output_tensor.element_count + 7) / 8;
+      execution.bytes += statistics_bytes(node);
     }
     const auto result = observed_.storage(region.output()->output());
     if (!result) return std::nullopt;
     for (const torch::jit::Value* const input : region.inputs) {
       const auto storage = observed_.storage(input);
       if (!storage || *storage == *result) return std::nullopt;
-      execution.inputs.push_back(*storage);
+      // Parameters are there whether they are kept or not.
+      if (report_.storage(*storage).role == StorageRole::kActivation) {
+        execution.inputs.push_back(*storage);
+      }
     }
     const bool needs_gradient =
         saves || std::ranges::any_of(region.readers, [&](const auto& reader) {

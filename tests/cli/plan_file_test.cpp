@@ -113,7 +113,8 @@ TEST(PlanFileTest, ExactTakesWhatLeavesGradientsAlone) {
                                      " -o " + temporary_path("exact.pt") + " --force");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json document = Json::parse(read_file(json));
-  EXPECT_EQ(document["plan"][0]["reason_code"], "not_exact");
+  EXPECT_EQ(document["plan"][0]["strategy"], "recompute");
+  EXPECT_EQ(document["plan"][0]["decision"], "accepted");
   EXPECT_EQ(document["plan"][1]["decision"], "accepted");
   EXPECT_EQ(document["verification"]["gradient_distance"], 0.0);
   EXPECT_EQ(document["verification"]["gradient_tolerance"], 0.0);

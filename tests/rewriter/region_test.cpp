@@ -236,9 +236,42 @@ TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
   EXPECT_TRUE(at::equal(statistics(result.model), statistics(result.rewritten)));
 }
 
-TEST(RegionTest, BatchNormThatMayNotTrainIsLetAlone) {
-  const Rewrite result = rewrite(batch_norm("self.training"), exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan), Each("relu"));
+TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
+  Rewrite result = rewrite(batch_norm("self.training"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, relu"));
+  expect_same_bits(result);
+  const auto gradient = [&result](Model& model) {
+    torch::jit::Module& module = model.module;
+    module.eval();
+    const at::Tensor output = module.forward(result.inputs.values).toTensor();
+    {
+      // Another step between, as micro-batches make it: the original's backward would refuse.
+      const at::NoGradGuard no_grad;
+      if (&model == &result.rewritten) module.attr("mean").toTensor().add_(1);
+    }
+    output.sum().backward();
+    return module.attr("k").toTensor().grad();
+  };
+  EXPECT_TRUE(at::equal(gradient(result.model), gradient(result.rewritten)));
+}
+
+TEST(RegionTest, AnArgumentThatIsAConstantDecidesABranch) {
+  Rewrite result =
+      rewrite(make_module("Branch", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
+def act(self, x, inplace: bool):
+    if inplace:
+        y = torch.relu_(x)
+    else:
+        y = torch.relu(x)
+    return y
+
+def forward(self, x):
+    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
+    return torch.linear(self.act(n, True), self.w) + self.act(torch.linear(x, self.w), False)
+)"),
+              exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  expect_same_bits(result);
 }
 
 /// Block: norm, linear, activation, each a module of its own; two blocks of one class.

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-# What the original may keep at most once rewritten, in MiB (issue "From the output, everywhere").
+# What a traced model may keep at most once rewritten, in MiB (issue "One tensor between two heavy operators").
 KEPT_MIB = {
+    "efficientnet_b0": 130,
+    "mobilenet_v3_large": 90,
     "convnext_tiny": 250,
-    "efficientnet_b0": 248,
-    "mobilenet_v3_large": 146.9,
+    "resnet18": 67,
     "vit_b_16": 148,
     "mixer_s16_224": 97,
+    "eva02_tiny_patch14_224": 142,
     "gpt2": 21.5,
     "gpt2_dropout": 35,
     "bert_dropout": 35,
-    "llama": 30,
-    "t5_encoder": 71,
+    "llama": 25.5,
+    "t5_encoder": 63,
 }
 
 # The same for scripted files, where it differs: the branches of torchvision's attention hide which linear reads the norm.
 KEPT_SCRIPTED_MIB = {"vit_b_16": 157}
+
+# `--exact` may keep this much more. Of mixer_s16_224 it keeps 105.7: half of its norms are read transposed, by linears
+# that make a copy of their own of what they read.
+EXACT_SHARE = 1.05
+EXACT_MIB = {"mixer_s16_224": 106}

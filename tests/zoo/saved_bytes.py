@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 import weakref
@@ -35,6 +36,10 @@ class Packed:
     def __init__(self, tensor: Tensor) -> None:
         # detach: a saved output that held its own node would be a cycle, and never die.
         self.tensor = tensor.detach()
+
+
+# A rewritten model does not give memory back where hooks might want to see it, unless it is told to.
+os.environ["INVACT_RELEASE_UNDER_HOOKS"] = "1"
 
 
 def use_eager_executor() -> None:
