@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/passes/lower_tuples.h>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "analyzer/call_sites.h"
@@ -245,8 +246,43 @@ class Inliner {
   std::vector<Node*> replaced_;  ///< Forks and waits without a user, each after its users.
 };
 
+namespace {
+
+/// The value of a flag of a module, which its code only reads. `training` is there to be changed.
+std::optional<bool> fixed_flag(const Value* value, const torch::jit::Module& top,
+                               const std::set<std::string>& written) {
+  const Node* const node = value->node();
+  if (node->kind() != prim::GetAttr || value->type()->kind() != c10::TypeKind::BoolType) {
+    return std::nullopt;
+  }
+  const std::string& name = node->s(attr::name);
+  const auto path = submodule_path(node->input());
+  const auto module = path ? find_submodule(top, *path) : std::nullopt;
+  if (!module || name == "training" || written.contains(name)) return std::nullopt;
+  return module->attr(name).toBool();
+}
+
+/// Lets conditions on such flags be constants.
+void decide_flags(Graph& graph, const torch::jit::Module& top) {
+  const std::vector<Node*> nodes = nodes_in_order(graph);
+  std::set<std::string> written;
+  for (const Node* const node : nodes) {
+    if (node->kind() == prim::SetAttr) written.insert(node->s(attr::name));
+  }
+  for (Node* const node : nodes) {
+    if (node->kind() != prim::If) continue;
+    const auto flag = fixed_flag(node->input(), top, written);
+    if (!flag) continue;
+    const torch::jit::WithInsertPoint guard(node);
+    node->replaceInput(0, graph.insertConstant(*flag));
+  }
+}
+
+}  // namespace
+
 InlinedModel::InlinedModel(const torch::jit::Module& top) {
   Inliner(*this, top).run();
+  decide_flags(*graph_, top);
   // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.
   torch::jit::ConstantPropagationImmutableTypes(graph_);

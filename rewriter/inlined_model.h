@@ -1,5 +1,5 @@
 // The whole forward of a model as one graph, on a copy: every call and every forked task inlined,
-// conditions that are constant decided. Remembers where each node came from. Patterns and alias
+// conditions that are constant, or flags that the code never changes, decided. Remembers where each node came from. Patterns and alias
 // analysis read it; nothing here is ever run.
 #pragma once
 
@@ -66,7 +66,6 @@ class InlinedModel {
   /// Whether both stand in one block of one call of the same method or function.
   bool same_code(const torch::jit::Node& a, const torch::jit::Node& b) const;
 
-  const std::vector<CodeCall>& calls() const { return calls_; }
   const CodeCall& call(int64_t number) const { return calls_.at(static_cast<size_t>(number)); }
 
   /// The innermost execution of a module's method around all of these nodes, which must have

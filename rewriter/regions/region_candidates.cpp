@@ -43,11 +43,7 @@ class RegionCandidates {
  public:
   RegionCandidates(const Report& report, const Prediction& prediction, const InlinedModel& inlined)
       : report_(report), prediction_(prediction), inlined_(inlined), observed_(inlined, report) {
-    for (const CodeCall& call : inlined.calls()) {
-      if (call.kind == CodeCall::Kind::kMethod) {
-        ++call_counts_[{call.code.instance, call.code.method}];
-      }
-    }
+    count_calls();
   }
 
   std::vector<Candidate> find() {
@@ -61,6 +57,21 @@ class RegionCandidates {
   }
 
  private:
+  /// Those that a branch never takes have no nodes left.
+  void count_calls() {
+    std::set<int64_t> running;
+    for (const Node* const node : inlined_.nodes()) {
+      const NodeOrigin* const origin = inlined_.origin(*node);
+      int64_t call = origin ? origin->call : -1;
+      while (call >= 0 && running.insert(call).second) call = inlined_.call(call).caller;
+    }
+    for (const int64_t number : running) {
+      const CodeCall& call = inlined_.call(number);
+      if (call.kind != CodeCall::Kind::kMethod) continue;
+      ++call_counts_[{call.code.instance, call.code.method}];
+    }
+  }
+
   void add(const Region& region) {
     const int64_t home = *inlined_.common_method_call(region.nodes);
     auto execution = execution_of(region);

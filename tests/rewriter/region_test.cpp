@@ -255,6 +255,29 @@ TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
   EXPECT_TRUE(at::equal(gradient(result.model), gradient(result.rewritten)));
 }
 
+TEST(RegionTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
+  torch::jit::Module inner =
+      make_module("Inner", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
+def forward(self, x):
+    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
+    return torch.linear(torch.relu(n), self.w)
+)");
+  torch::jit::Module outer("Outer");
+  outer.register_module("inner", inner);
+  outer.register_attribute("residual", c10::BoolType::get(), true);
+  outer.define(R"(
+def forward(self, x):
+    if self.residual:
+        y = self.inner.forward(x) + x
+    else:
+        y = self.inner.forward(x)
+    return y
+)");
+  Rewrite result = rewrite(outer, exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  expect_same_bits(result);
+}
+
 TEST(RegionTest, AnArgumentThatIsAConstantDecidesABranch) {
   Rewrite result =
       rewrite(make_module("Branch", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
