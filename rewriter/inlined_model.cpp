@@ -278,10 +278,35 @@ void decide_flags(Graph& graph, const torch::jit::Module& top) {
   }
 }
 
+/// Whether the code must run a condition to know whether `user` runs once `maker` has.
+bool is_in_open_branch_behind(const Node* user, const Node* maker) {
+  for (const Block* block = user->owningBlock(); block != maker->owningBlock();
+       block = block->owningNode()->owningBlock()) {
+    const Node* const around = block->owningNode();
+    if (!around) return false;
+    if (around->kind() == prim::If && around->input()->node()->kind() != prim::Constant)
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+void InlinedModel::note_readers_in_branches() {
+  for (const Node* const node : nodes_in_order(*graph_)) {
+    if (!node->hasAttribute(kOriginAttribute)) continue;
+    NodeOrigin& origin = origins_[static_cast<size_t>(node->i(kOriginAttribute))];
+    for (const Value* const output : node->outputs()) {
+      for (const auto& use : output->uses()) {
+        origin.read_in_open_branch |= is_in_open_branch_behind(use.user, node);
+      }
+    }
+  }
+}
 
 InlinedModel::InlinedModel(const torch::jit::Module& top) {
   Inliner(*this, top).run();
+  note_readers_in_branches();
   decide_flags(*graph_, top);
   // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.

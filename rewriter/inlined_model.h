@@ -1,6 +1,6 @@
 // The whole forward of a model as one graph, on a copy: every call and every forked task inlined,
-// conditions that are constant, or flags that the code never changes, decided. Remembers where each node came from. Patterns and alias
-// analysis read it; nothing here is ever run.
+// conditions that are constant, or flags that the code never changes, decided. Remembers where each
+// node came from. Patterns and alias analysis read it; nothing here is ever run.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -35,6 +35,7 @@ struct NodeOrigin {
   /// It stands in a branch whose condition the code, as it is called here, does not hold as a
   /// constant.
   bool in_open_branch = false;
+  bool read_in_open_branch = false;  ///< Somebody in such a branch reads what it makes.
 };
 
 /// One execution of a method's, a function's or a forked task's code in the inlined model.
@@ -77,6 +78,7 @@ class InlinedModel {
 
  private:
   friend class Inliner;
+  void note_readers_in_branches();
 
   std::shared_ptr<torch::jit::Graph> graph_;
   std::vector<torch::jit::Node*> nodes_;

@@ -57,9 +57,9 @@ class Chain {
   /// None where this is no chain that can be run again by itself.
   std::optional<Region> region() const {
     Region region;
-    for (Node* const node : output_->owningBlock()->nodes()) {
-      if (members_.contains(node)) region.nodes.push_back(node);
-    }
+    region.nodes.assign(members_.begin(), members_.end());
+    std::sort(region.nodes.begin(), region.nodes.end(),
+              [](const Node* a, const Node* b) { return a->isBefore(b); });
     for (Node* const node : region.nodes) {
       if (chain_role(node) == ChainRole::kWrite && !is_made_within(node)) return std::nullopt;
       for (size_t i = 0; i < node->inputs().size(); ++i) {
@@ -81,21 +81,21 @@ class Chain {
 
  private:
   void grow() {
-    std::vector<const Node*> waiting = {output_};
+    std::vector<Node*> waiting = {output_};
     while (!waiting.empty()) {
-      const Node* const node = waiting.back();
+      Node* const node = waiting.back();
       waiting.pop_back();
-      for (const Value* const input : node->inputs()) {
-        const Node* const maker = input->node();
+      for (Value* const input : node->inputs()) {
+        Node* const maker = input->node();
         if (members_.contains(maker) || !can_join(maker)) continue;
         members_.insert(maker);
         waiting.push_back(maker);
       }
       // What one member alone could not bring in, two may.
       if (waiting.empty()) {
-        for (const Node* const member : members_) {
-          for (const Value* const input : member->inputs()) {
-            const Node* const maker = input->node();
+        for (Node* const member : members_) {
+          for (Value* const input : member->inputs()) {
+            Node* const maker = input->node();
             if (members_.contains(maker) || !can_join(maker)) continue;
             waiting.push_back(maker);
           }
@@ -105,7 +105,7 @@ class Chain {
     }
   }
 
-  bool can_join(const Node* maker) const {
+  bool can_join(Node* maker) const {
     const ChainRole role = chain_role(maker);
     if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
     if (taken_.contains(maker) || sources_.is_residual_sum(maker) || !inlined_.origin(*maker)) {
@@ -113,6 +113,8 @@ class Chain {
     }
     if (role != ChainRole::kList && !observed_.call(maker)) return false;
     if (lost_its_branch(maker, inlined_)) return false;
+    // Whoever the inlined model has lost reads it in the code still.
+    if (inlined_.origin(*maker)->read_in_open_branch) return false;
     return std::ranges::all_of(maker->output()->uses(), [this](const torch::jit::Use& use) {
       return members_.contains(use.user);
     });
@@ -120,12 +122,12 @@ class Chain {
 
   /// A view of what feeds the chain feeds it as well.
   bool trim() {
-    for (const Node* const node : members_) {
+    for (Node* const node : members_) {
       const bool is_view = chain_role(node) == ChainRole::kView ||
                            (chain_role(node) == ChainRole::kWrite && !is_made_within(node));
       if (node == output_ || !is_view) continue;
       const bool reads_member = std::ranges::any_of(
-          node->inputs(), [this](const Value* input) { return members_.contains(input->node()); });
+          node->inputs(), [this](Value* input) { return members_.contains(input->node()); });
       if (reads_member) continue;
       members_.erase(node);
       return true;
@@ -133,8 +135,8 @@ class Chain {
     return false;
   }
 
-  bool is_made_within(const Node* writer) const {
-    const Node* const maker = writer->input(0)->node();
+  bool is_made_within(Node* writer) const {
+    Node* const maker = writer->input(0)->node();
     return members_.contains(maker) && chain_role(maker) != ChainRole::kView &&
            chain_role(maker) != ChainRole::kList;
   }
@@ -142,6 +144,7 @@ class Chain {
   /// The chain runs where its last node stood. A dropout in it must not change places with anything
   /// that may draw random numbers.
   bool moves_random_numbers(const Region& region) const {
+    if (std::ranges::none_of(region.nodes, &draws_dropout)) return false;
     bool behind_dropout = false;
     for (Node* node = region.nodes.front(); node != region.output(); node = node->next()) {
       if (members_.contains(node)) {
@@ -163,7 +166,7 @@ class Chain {
   const ObservedGraph& observed_;
   const ChainSources& sources_;
   const std::unordered_set<const Node*>& taken_;
-  std::unordered_set<const Node*> members_;
+  std::unordered_set<Node*> members_;
 };
 
 bool can_be_output(const Node* node, const InlinedModel& inlined, const ObservedGraph& observed,

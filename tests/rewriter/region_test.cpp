@@ -278,6 +278,23 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
+TEST(RegionTest, WhatABranchNotTakenReadsStaysInTheCode) {
+  torch::jit::Module module =
+      make_module("Reader", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
+  module.register_attribute("more", c10::BoolType::get(), false);
+  module.define(R"(
+def forward(self, x):
+    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
+    y = torch.linear(torch.silu(n), self.w)
+    if self.more:
+        y = y + n
+    return y
+)");
+  Rewrite result = rewrite(module, exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm", "silu"));
+  expect_same_bits(result);
+}
+
 TEST(RegionTest, AnArgumentThatIsAConstantDecidesABranch) {
   Rewrite result =
       rewrite(make_module("Branch", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
