@@ -78,24 +78,29 @@ struct CodeEditor::Level {
     return level->nodes.at(static_cast<size_t>(path.back()));
   }
 
-  /// The node at whose place the operator will stand that replaces `node` and others; null: none
-  /// does.
-  Node* end_of_pattern(const Node* node) const {
-    const auto holds = [node](const std::vector<Node*>& members) {
-      return std::ranges::count(members, node) > 0;
-    };
+  /// Whose code holds `node`, and at which index; null: nobody's.
+  std::pair<Level*, int64_t> find(const Node* node) {
+    const auto found = std::ranges::find(nodes, node);
+    if (found != nodes.end()) return {this, found - nodes.begin()};
+    for (auto& [index, inner] : inlined) {
+      if (const auto place = inner.find(node); place.first) return place;
+    }
+    return {nullptr, 0};
+  }
+
+  /// Adds the nodes that one operator takes the place of, each with the one at whose place it will
+  /// stand.
+  void add_ends(std::unordered_map<const Node*, Node*>& ends) const {
     for (const auto& chain : edits->chains) {
       const std::vector<Node*> members = nodes_at(chain);
-      if (holds(members)) return members.back();
+      for (const Node* const member : members) ends.emplace(member, members.back());
     }
     for (const auto& [index, replacement] : edits->replacements) {
-      std::vector<Node*> members;
       for (const int64_t member : replacement.pattern_nodes) {
-        members.push_back(nodes.at(static_cast<size_t>(member)));
+        ends.emplace(nodes.at(static_cast<size_t>(member)), nodes.at(static_cast<size_t>(index)));
       }
-      if (holds(members)) return nodes.at(static_cast<size_t>(index));
     }
-    return nullptr;
+    for (const auto& [index, inner] : inlined) inner.add_ends(ends);
   }
 
   std::vector<Node*> nodes_at(const std::vector<NodePath>& paths) const {
@@ -119,8 +124,32 @@ void CodeEditor::edit(const std::string& module_path, const std::string& method)
   edit_level(*graph, expand(std::move(level), {}));
 }
 
+/// Modules that hand on what they are given, as Identity does, may stand between a chain's nodes:
+/// no node of theirs is in it.
+void CodeEditor::inline_handovers(Level& top, const Level& level) {
+  for (const auto& chain : level.edits->chains) {
+    const std::vector<Node*> members = level.nodes_at(chain);
+    for (const Node* const member : members) {
+      if (member == members.back()) continue;
+      for (const auto& use : member->output()->uses()) {
+        if (use.user->kind() != prim::CallMethod && use.user->kind() != prim::CallFunction)
+          continue;
+        const auto [caller, index] = top.find(use.user);
+        TORCH_INTERNAL_ASSERT(caller);
+        caller->inlined.emplace(index, expand(inlined(*caller, index), {}));
+        caller->nodes[static_cast<size_t>(index)] = nullptr;
+        return inline_handovers(top, top);
+      }
+    }
+  }
+  for (const auto& [index, inner] : level.inlined) inline_handovers(top, inner);
+}
+
 void CodeEditor::edit_level(Graph& graph, Level level) {
-  insert_releases(level);
+  inline_handovers(level, level);
+  Ends ends;
+  level.add_ends(ends);
+  insert_releases(level, ends);
   replace_operators(graph, level);
   make_chains(level);
   graph.lint();
@@ -183,12 +212,13 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
 }
 
 /// Behind each reader, or behind what takes the place of a pattern that it belongs to.
-void CodeEditor::insert_releases(const Level& level) {
+void CodeEditor::insert_releases(const Level& level, const Ends& ends) {
   for (const Release& release : level.edits->releases) {
     Node* const reader = level.nodes.at(static_cast<size_t>(release.node_index));
     Value* const tensor = level.nodes.at(static_cast<size_t>(release.tensor_node))
                               ->input(static_cast<size_t>(release.tensor_position));
-    Node* const end = level.end_of_pattern(reader);
+    const auto found = ends.find(reader);
+    Node* const end = found == ends.end() ? nullptr : found->second;
     std::vector<Value*> users;
     if (release.saves && !end) {
       std::ranges::copy_if(reader->outputs(), std::back_inserter(users), &is_tensor);
@@ -201,7 +231,7 @@ void CodeEditor::insert_releases(const Level& level) {
         c10::Symbol::fromQualString(kRelease), {tensor, list->output(), last}, /*num_outputs=*/0));
     made->copyMetadata(reader);
   }
-  for (const auto& [index, inner] : level.inlined) insert_releases(inner);
+  for (const auto& [index, inner] : level.inlined) insert_releases(inner, ends);
 }
 
 void CodeEditor::replace_operators(Graph& graph, Level& level) {
@@ -235,7 +265,15 @@ void CodeEditor::make_chains(Level& level) {
       arguments.push_back(graph.insertNode(graph.createTuple(method.others))->output());
     }
     insert_operator(output, kRecompute, arguments);
-    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) destroy_with_constants(*node);
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      // The plan saw to it: nobody outside reads what lies between.
+      if ((*node)->hasUses()) {
+        throw_internal_error(fmt::format("'{}' is read outside the chain that makes it, in '{}'.",
+                                         (*node)->kind().toQualString(),
+                                         level.owner.type()->name()->qualifiedName()));
+      }
+      destroy_with_constants(*node);
+    }
   }
   for (auto& [index, inner] : level.inlined) make_chains(inner);
 }

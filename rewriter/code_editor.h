@@ -30,11 +30,13 @@ class CodeEditor {
 
  private:
   struct Level;
+  using Ends = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>;
   using CodeKey = std::pair<const torch::jit::Function*, std::string>;
 
   Level expand(Level level, const std::vector<NodePath>& needed);
   Level inlined(const Level& caller, int64_t index);
-  void insert_releases(const Level& level);
+  void inline_handovers(Level& top, const Level& level);
+  void insert_releases(const Level& level, const Ends& ends);
   void replace_operators(torch::jit::Graph& graph, Level& level);
   void make_chains(Level& level);
   void edit_level(torch::jit::Graph& graph, Level level);

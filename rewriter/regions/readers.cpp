@@ -103,10 +103,18 @@ class Readers {
 }  // namespace
 
 std::vector<RegionReader> find_readers(Value* value, StorageId storage, const InlinedModel& inlined,
-                                       const ObservedGraph& observed) {
+                                       const ObservedGraph& observed, const ChainEnds& ends) {
   Readers readers(value->node(), storage, inlined, observed);
   if (!readers.add(value)) return {};
-  return std::move(readers).sorted();
+  std::vector<RegionReader> found = std::move(readers).sorted();
+  const auto end_of = [&ends](const RegionReader& reader) {
+    const auto end = ends.find(reader.node);
+    return end == ends.end() ? reader.node : end->second;
+  };
+  const bool last_is_certain = std::ranges::all_of(found, [&](const RegionReader& reader) {
+    return end_of(reader) == end_of(found.back()) || end_of(reader)->isBefore(found.back().node);
+  });
+  return last_is_certain ? found : std::vector<RegionReader>();
 }
 
 }  // namespace invact

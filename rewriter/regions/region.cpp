@@ -46,7 +46,7 @@ bool lost_its_branch(const Node* node, const InlinedModel& inlined) {
 class Chain {
  public:
   Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
-        const ChainSources& sources, const std::unordered_set<const Node*>& taken)
+        const ChainSources& sources, const ChainEnds& taken)
       : output_(output), inlined_(inlined), observed_(observed), sources_(sources), taken_(taken) {
     members_.insert(output);
     grow();
@@ -165,7 +165,7 @@ class Chain {
   const InlinedModel& inlined_;
   const ObservedGraph& observed_;
   const ChainSources& sources_;
-  const std::unordered_set<const Node*>& taken_;
+  const ChainEnds& taken_;
   std::unordered_set<Node*> members_;
 };
 
@@ -181,16 +181,16 @@ bool can_be_output(const Node* node, const InlinedModel& inlined, const Observed
 
 std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed) {
   const ChainSources sources(inlined.nodes());
-  std::unordered_set<const Node*> taken;
+  ChainEnds taken;
   std::vector<Region> regions;
   const auto& nodes = inlined.nodes();
   for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
     if (taken.contains(*node) || !can_be_output(*node, inlined, observed, sources)) continue;
     auto region = Chain(*node, inlined, observed, sources, taken).region();
     if (!region) continue;
-    taken.insert(region->nodes.begin(), region->nodes.end());
+    for (const Node* const member : region->nodes) taken.emplace(member, *node);
     if (const auto storage = observed.storage((*node)->output())) {
-      region->readers = find_readers((*node)->output(), *storage, inlined, observed);
+      region->readers = find_readers((*node)->output(), *storage, inlined, observed, taken);
     }
     regions.push_back(std::move(*region));
   }

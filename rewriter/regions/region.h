@@ -6,6 +6,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "rewriter/inlined_model.h"
@@ -37,9 +38,13 @@ struct Region {
 /// The largest chains of the model, by the order of their results; no node is in two of them.
 std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed);
 
-/// Who reads `value`, which lies under `storage`; see Region::readers. The nodes of `region` itself
-/// do not count.
+/// The result of the chain that a node is part of: where it reads once the chain is one operator.
+using ChainEnds = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>;
+
+/// Who reads `value`, which lies under `storage`; see Region::readers. None as well where who reads
+/// last depends on whether chains behind it, `ends`, are run as one.
 std::vector<RegionReader> find_readers(torch::jit::Value* value, StorageId storage,
-                                       const InlinedModel& inlined, const ObservedGraph& observed);
+                                       const InlinedModel& inlined, const ObservedGraph& observed,
+                                       const ChainEnds& ends);
 
 }  // namespace invact

@@ -12,6 +12,8 @@
 namespace invact {
 namespace {
 
+using test::exact;
+using test::expect_same_bits;
 using test::expect_verified;
 using test::graph_text;
 using test::kColumns;
@@ -19,7 +21,7 @@ using test::kRows;
 using test::make_module;
 using test::ops;
 using test::parameter;
-using test::restored;
+using test::regions;
 using test::Rewrite;
 using test::rewrite;
 using test::with_body;
@@ -32,31 +34,6 @@ using torch::jit::testing::FileCheck;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
 constexpr int64_t kBits = kRows * kColumns / 8;
-
-PlanOptions exact() {
-  PlanOptions options;
-  options.exact = true;
-  return options;
-}
-
-/// The same bits, bytes as predicted.
-void expect_same_bits(Rewrite& result) {
-  const Verification verification =
-      verify_rewrite(result.model, result.rewritten, result.inputs, {}, std::nullopt,
-                     result.plan.saved_bytes_after, /*exact=*/true);
-  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
-  EXPECT_EQ(verification.gradient_distance, 0);
-  for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);
-}
-
-/// The accepted regions by what they compute.
-std::vector<std::string> regions(const Plan& plan) {
-  std::vector<std::string> names;
-  for (const Site& site : plan.sites) {
-    if (site.accepted && site.strategy == "recompute") names.push_back(site.op);
-  }
-  return names;
-}
 
 int64_t freed(const Plan& plan) {
   return plan.saved_bytes_before - plan.saved_bytes_after;
@@ -253,131 +230,6 @@ TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
     return module.attr("k").toTensor().grad();
   };
   EXPECT_TRUE(at::equal(gradient(result.model), gradient(result.rewritten)));
-}
-
-TEST(RegionTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
-  torch::jit::Module inner =
-      make_module("Inner", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
-def forward(self, x):
-    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
-    return torch.linear(torch.relu(n), self.w)
-)");
-  torch::jit::Module outer("Outer");
-  outer.register_module("inner", inner);
-  outer.register_attribute("residual", c10::BoolType::get(), true);
-  outer.define(R"(
-def forward(self, x):
-    if self.residual:
-        y = self.inner.forward(x) + x
-    else:
-        y = self.inner.forward(x)
-    return y
-)");
-  Rewrite result = rewrite(outer, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
-  expect_same_bits(result);
-}
-
-TEST(RegionTest, WhatABranchNotTakenReadsStaysInTheCode) {
-  torch::jit::Module module =
-      make_module("Reader", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
-  module.register_attribute("more", c10::BoolType::get(), false);
-  module.define(R"(
-def forward(self, x):
-    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
-    y = torch.linear(torch.silu(n), self.w)
-    if self.more:
-        y = y + n
-    return y
-)");
-  Rewrite result = rewrite(module, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm", "silu"));
-  expect_same_bits(result);
-}
-
-TEST(RegionTest, AnArgumentThatIsAConstantDecidesABranch) {
-  Rewrite result =
-      rewrite(make_module("Branch", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
-def act(self, x, inplace: bool):
-    if inplace:
-        y = torch.relu_(x)
-    else:
-        y = torch.relu(x)
-    return y
-
-def forward(self, x):
-    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)
-    return torch.linear(self.act(n, True), self.w) + self.act(torch.linear(x, self.w), False)
-)"),
-              exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
-  expect_same_bits(result);
-}
-
-/// Block: norm, linear, activation, each a module of its own; two blocks of one class.
-torch::jit::Module two_blocks() {
-  const auto leaf = [](const std::string& name, const std::string& source) {
-    return make_module(name, {{"w", parameter({16, 16})}, {"g", parameter({16}).abs()}}, source);
-  };
-  const torch::jit::Module norm = leaf("Norm", R"(
-def forward(self, x):
-    return torch.layer_norm(x, [16], self.g)
-)");
-  const torch::jit::Module act = leaf("Act", R"(
-def forward(self, x):
-    return torch.silu(x)
-)");
-  const torch::jit::Module linear = leaf("Linear", R"(
-def forward(self, x):
-    return torch.linear(x, self.w)
-)");
-  torch::jit::Module block("Block");
-  block.register_module("norm", norm);
-  block.register_module("act", act);
-  block.register_module("linear", linear);
-  block.define(R"(
-def forward(self, x):
-    return self.linear.forward(self.act.forward(self.norm.forward(x)))
-)");
-  torch::jit::Module top("Top");
-  top.register_module("first", block);
-  top.register_module("second", block.deepcopy());
-  top.register_parameter("w", parameter({16, 16}), false);
-  top.define(R"(
-def forward(self, x):
-    return self.second.forward(self.first.forward(torch.linear(x, self.w)))
-)");
-  return top;
-}
-
-TEST(RegionTest, ASpanOfModulesIsInlinedAndNoMore) {
-  Rewrite result = rewrite(two_blocks(), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu", "layer_norm, silu"));
-  EXPECT_EQ(result.plan.sites[0].location.module_path, "first");
-  expect_same_bits(result);
-  const auto block = result.rewritten.module.attr("first").toModule();
-  FileCheck()
-      .check_not("name=\"norm\"](%self)\n  %2 : Tensor = prim::CallMethod")
-      ->check("invact::recompute")
-      ->check("prim::CallMethod[name=\"forward\"]")
-      ->run(block.get_method("forward").graph()->toString(false));
-  FileCheck().check("prim::CallMethod")->check_not("invact")->run(graph_text(result.rewritten));
-}
-
-TEST(RegionTest, RestoringGivesTheOriginalCode) {
-  for (const auto& module : {two_blocks(), with_lines("    y = torch.gelu(h)\n")}) {
-    Rewrite result = rewrite(module, exact());
-    const Model original = restored(result.rewritten);
-    EXPECT_EQ(graph_text(original), graph_text(result.model));
-    EXPECT_EQ(original.module.get_methods().size(), result.model.module.get_methods().size());
-  }
-}
-
-TEST(RegionTest, ASecondRewriteFindsNothing) {
-  const Rewrite first = rewrite(two_blocks(), exact());
-  const Rewrite second = rewrite(first.rewritten.module, exact());
-  EXPECT_EQ(second.plan.accepted_count(), 0);
-  EXPECT_EQ(second.plan.saved_bytes_before, first.plan.saved_bytes_after);
 }
 
 TEST(RegionTest, AnOutputThatDoesGoesBeforeRunningAgain) {

@@ -90,4 +90,27 @@ torch::jit::Module with_lines(const std::string& between) {
                    "    return torch.linear(y, self.w)\n");
 }
 
+PlanOptions exact() {
+  PlanOptions options;
+  options.exact = true;
+  return options;
+}
+
+void expect_same_bits(Rewrite& result) {
+  const Verification verification =
+      verify_rewrite(result.model, result.rewritten, result.inputs, {}, std::nullopt,
+                     result.plan.saved_bytes_after, /*exact=*/true);
+  EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
+  EXPECT_EQ(verification.gradient_distance, 0);
+  for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);
+}
+
+std::vector<std::string> regions(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Site& site : plan.sites) {
+    if (site.accepted && site.strategy == "recompute") names.push_back(site.op);
+  }
+  return names;
+}
+
 }  // namespace invact::test

@@ -39,6 +39,15 @@ Model restored(const Model& rewritten);
 /// Expects the rewritten model to pass verification.
 void expect_verified(Rewrite& result);
 
+/// Only what leaves every bit as it is.
+PlanOptions exact();
+
+/// Expects the same outputs and gradients, bit for bit, and the bytes that were predicted.
+void expect_same_bits(Rewrite& result);
+
+/// What each accepted recompute region computes.
+std::vector<std::string> regions(const Plan& plan);
+
 /// Of forward.
 std::string graph_text(const Model& model);
 
