@@ -78,10 +78,11 @@ def bfloat16_ratio(name: str, work: pathlib.Path) -> float | None:
 def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
     original = ROOT / "build" / "zoo" / f"{name}.traced.pt"
     models.make_file(name, "traced", original)
-    rewritten = work / f"{name}.pt"
+    rewritten, exact = work / f"{name}.pt", work / f"{name}.exact.pt"
     seed_and_threads: list[str | int] = ["--seed", SEED, "--threads", options.threads]
     result = run(["rewrite", original, "-o", rewritten, "--force", *seed_and_threads])
     times = run(["bench", original, rewritten, "--pairs", options.pairs, *seed_and_threads])
+    exactly = run(["rewrite", original, "--exact", "-o", exact, "--force", *seed_and_threads])
     predicted, verified = result["prediction"], result["verification"]
     accepted = sum(site["decision"] == "accepted" for site in result["plan"])
     after = predicted["saved_bytes_after"] / MIB
@@ -91,20 +92,24 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         f"{predicted['saved_bytes_before'] / MIB:.1f}",
         f"{after:.1f}" if after <= (limit or math.inf) else f"**{after:.1f}**",
         f"{limit:g}" if limit else "",
+        f"{exactly['prediction']['saved_bytes_after'] / MIB:.1f}",
         f"{accepted} of {len(result['plan'])}",
     ]
     if verified is None:
-        return [*cells, "equal copy", "", "", "", ""]
+        return [*cells, "equal copy", "", "", "", "", ""]
     largest = max(output["max_rel_error"] for output in verified["outputs"])
     own = verified["reference_distance"]
     ratio = bfloat16_ratio(name, work)
     time = times["ratio"]
+    freed = predicted["saved_bytes_before"] - predicted["saved_bytes_after"]
+    peak_fall = times["original"]["peak_bytes"] - times["rewritten"]["peak_bytes"]
     return [
         *cells,
         "bit for bit" if largest == 0 else f"{largest:.0e}",
         f"{verified['gradient_distance']:.1e}",
         f"{own:.1e}" if own is not None else "none",
         f"{ratio:.2f}" if ratio is not None else "none",
+        f"{peak_fall / MIB:.1f} ({peak_fall / freed:.2f})",
         f"{time['median']:.3f} ({time['lower_quartile']:.3f} to {time['upper_quartile']:.3f})",
     ]
 
@@ -114,14 +119,15 @@ HEADER = """# What real models keep, before and after
 Made by `.venv/bin/python bench/model_table.py --pairs {pairs} --threads {threads}` on {date}, LibTorch {torch},
 {machine}, commit {commit}. Traced in train mode, random weights (`tests/zoo/models.py` names every configuration), float32, CPU.
 
-Kept: saved bytes in MiB, which the prediction met to the byte; limit: what was aimed at; sites: accepted of all. Outputs: the largest
+Kept: saved bytes in MiB, which the prediction met to the byte; limit: what was aimed at; exact: after `rewrite --exact`, whose gradients are the original's
+bit for bit; sites: accepted of all. Outputs: the largest
 difference over the output's largest magnitude. Gradient distance and the original's own from float64: `invact rewrite`'s verification.
 bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16 (none: with dropout, whose
-masks differ between dtypes). Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
+masks differ between dtypes). Peak: by how many MiB the step's peak fell, and how much of what is saved less that is. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
 
 """
 
-COLUMNS = ["model", "kept", "after", "limit", "sites", "outputs", "gradient distance", "own", "bfloat16", "time"]
+COLUMNS = "model|kept|after|limit|exact|sites|outputs|gradient distance|own|bfloat16|peak|time".split("|")
 
 
 def main() -> None:
