@@ -106,12 +106,12 @@ TORCH_LIBRARY(invact, m) {
 #undef INVACT_DEFINE
   m.def(kDroppedBitsSchema);
   m.def(kDroppedBackwardSchema);
-  for (const char* schema : {kRecomputeSchema, kRecomputeExtraSchema, kReleaseSchema}) {
+  for (const char* schema :
+       {kRecomputeSchema, kRecomputeExtraSchema, kReleaseSchema, kBatchNormForwardSchema}) {
     // Side effects: neither dropped, nor merged, nor moved by the passes of LibTorch.
     m.def(torch::schema(schema, c10::AliasAnalysisKind::CONSERVATIVE));
   }
   m.def(kBatchNormAgainSchema);
-  m.def(kBatchNormStatisticsSchema);
   m.def(kDropoutAgainSchema);
 }
 

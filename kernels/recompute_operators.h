@@ -24,27 +24,35 @@ constexpr const char* kRecomputeExtraSchema =
 // against it. Of a tensor that is no region's it does nothing.
 constexpr const char* kReleaseSchema = "release(Tensor self, Tensor[] users, bool last) -> ()";
 
-// Batch norm that leaves the running statistics alone: in training without them, else with those
-// that _batch_norm_statistics kept of the forward, since later steps may change them.
+// aten::batch_norm, and what the same once more needs of it: in training on the CPU the mean and
+// invstd that ATen saves; elsewhere in training two empty tensors, since there it is computed
+// again; else copies of the running statistics, which later steps may change.
+constexpr const char* kBatchNormForwardSchema =
+    "_batch_norm_forward(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
+    "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> (Tensor output, "
+    "Tensor first, Tensor second)";
+// The same output and gradients; no running statistics are updated.
 constexpr const char* kBatchNormAgainSchema =
-    "_batch_norm_again(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
-    "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
-constexpr const char* kBatchNormStatisticsSchema =
-    "_batch_norm_statistics(Tensor? running_mean, Tensor? running_var, bool training) -> (Tensor, "
-    "Tensor)";
+    "_batch_norm_again(Tensor input, Tensor? weight, Tensor? bias, Tensor first, Tensor second, "
+    "bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
 // The dropout that drew `kept` (dropout_operators.h), once more: the same bits of output.
 constexpr const char* kDropoutAgainSchema =
     "_dropout_again(Tensor input, Tensor kept, float p, bool in_place) -> Tensor";
 
-at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Tensor>& weight,
-                            const std::optional<at::Tensor>& bias,
-                            const std::optional<at::Tensor>& running_mean,
-                            const std::optional<at::Tensor>& running_var, bool training,
-                            double momentum, double eps, bool cudnn_enabled);
+std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm_forward(
+    const at::Tensor& input, const std::optional<at::Tensor>& weight,
+    const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& running_mean,
+    const std::optional<at::Tensor>& running_var, bool training, double momentum, double eps,
+    bool cudnn_enabled);
 
-/// Copies of both; empty in training, and where there are none.
-std::tuple<at::Tensor, at::Tensor> batch_norm_statistics(
-    const std::optional<at::Tensor>& running_mean, const std::optional<at::Tensor>& running_var,
-    bool training);
+at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Tensor>& weight,
+                            const std::optional<at::Tensor>& bias, const at::Tensor& first,
+                            const at::Tensor& second, bool training, double momentum, double eps,
+                            bool cudnn_enabled);
+
+/// cpu::known_batch_norm() with its gradient.
+at::Tensor known_batch_norm(const at::Tensor& input, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& mean,
+                            const at::Tensor& invstd, double eps);
 
 }  // namespace invact::kernels
