@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/runtime/operator.h>
 
 #include <algorithm>
 #include <map>
@@ -97,22 +98,16 @@ class ChainGraph {
   bool add(const std::vector<Node*>& nodes) {
     bool differs = false;
     for (Node* const node : nodes) {
-      const bool draws = draws_dropout(node);
-      differs |= draws || node->kind() == aten::batch_norm;
-      if (draws) {
+      const bool is_batch_norm = node->kind() == aten::batch_norm;
+      if (draws_dropout(node)) {
         add_dropout(node);
-      } else if (node->kind() == aten::batch_norm && run_ == Run::kAgain) {
-        add_batch_norm_again(node);
+      } else if (is_batch_norm) {
+        add_batch_norm(node);
       } else {
-        Node* const copy = graph_->createClone(node, [this](Value* value) { return of(value); });
-        graph_->insertNode(copy);
-        for (size_t i = 0; i < node->inputs().size(); ++i) {
-          if (Value* const input = of(node, i); input != copy->input(i))
-            copy->replaceInput(i, input);
-        }
-        values_[node->output()] = copy->output();
-        if (reads_statistics(node)) keep_statistics(node);
+        differs |= can_spare_writing(node);
+        run_ == Run::kAgain&& can_spare_writing(node) ? add_without_writing(node) : add_copy(node);
       }
+      differs |= is_batch_norm || draws_dropout(node);
     }
     finish(of(nodes.back()->output()));
     return differs;
@@ -137,21 +132,51 @@ class ChainGraph {
     return own == of_use_.end() ? of(reader->input(position)) : own->second;
   }
 
-  /// Where it did not train, from the statistics as they were.
-  void add_batch_norm_again(Node* node) {
-    std::vector<Value*> inputs;
+  void add_copy(Node* node) {
+    Node* const copy = graph_->createClone(node, [this](Value* value) { return of(value); });
+    graph_->insertNode(copy);
     for (size_t i = 0; i < node->inputs().size(); ++i) {
-      inputs.push_back(is_statistic(node, i) && reads_statistics(node) ? add_kept() : of(node, i));
+      if (Value* const input = of(node, i); input != copy->input(i)) copy->replaceInput(i, input);
     }
-    Node* const made = insert("invact::_batch_norm_again", inputs, 1);
+    values_[node->output()] = copy->output();
+  }
+
+  /// Autograd copies what an activation in place is about to write; in backward, where the graph is
+  /// recorded, writing elsewhere is one pass less. The values are the same.
+  static bool can_spare_writing(const Node* node) {
+    if (chain_role(node) != ChainRole::kWrite || node->inputs().size() != 1) return false;
+    if (node->input(0)->uses().size() != 1) return false;
+    return torch::jit::getOperatorForLiteral(
+               (without_underscore(node) + "(Tensor self) -> Tensor").c_str()) != nullptr;
+  }
+
+  static std::string without_underscore(const Node* node) {
+    std::string name = node->kind().toQualString();
+    name.pop_back();
+    return name;
+  }
+
+  void add_without_writing(Node* node) {
+    Node* const made = insert(without_underscore(node).c_str(), {of(node, 0)}, 1);
     made->copyMetadata(node);
     values_[node->output()] = made->output();
   }
 
-  void keep_statistics(Node* node) {
-    Node* const copies =
-        insert("invact::_batch_norm_statistics", {of(node, 3), of(node, 4), of(node, 5)}, 2);
-    for (Value* const copy : copies->outputs()) kept_.push_back(copy);
+  /// Forward keeps the statistics that it used; with them backward need not collect them again, nor
+  /// read running ones that later steps have changed.
+  void add_batch_norm(Node* node) {
+    std::vector<Value*> inputs;
+    for (size_t i = 0; i < node->inputs().size(); ++i) {
+      inputs.push_back(run_ == Run::kAgain && is_statistic(node, i) ? add_kept() : of(node, i));
+    }
+    const bool again = run_ == Run::kAgain;
+    Node* const made = insert(again ? "invact::_batch_norm_again" : "invact::_batch_norm_forward",
+                              inputs, again ? 1 : 3);
+    made->copyMetadata(node);
+    values_[node->output()] = made->output(0);
+    if (again) return;
+    kept_.push_back(made->output(1));
+    kept_.push_back(made->output(2));
   }
 
   /// What forward kept next.

@@ -100,10 +100,6 @@ bool draws_dropout(const Node* node) {
   return p && p->isDouble() && p->toDouble() > 0 && p->toDouble() < 1;
 }
 
-bool reads_statistics(const Node* node) {
-  return node->kind() == aten::batch_norm && !is_constant(node, 5, true);
-}
-
 bool is_statistic(const Node* node, size_t position) {
   return node->kind() == aten::batch_norm && (position == 3 || position == 4);
 }

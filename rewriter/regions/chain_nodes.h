@@ -23,9 +23,6 @@ ChainRole chain_role(const torch::jit::Node* node);
 /// A dropout that draws: its bits are kept, so that backward draws nothing.
 bool draws_dropout(const torch::jit::Node* node);
 
-/// A batch norm that may read its running statistics, which later steps change: it keeps a copy.
-bool reads_statistics(const torch::jit::Node* node);
-
 /// Arguments that the node reads only to change them, as batch norm does its running statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);
 

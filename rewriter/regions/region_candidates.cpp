@@ -210,12 +210,20 @@ class RegionCandidates {
     return call_counts_.at({code.instance, code.method}) == candidate.executions.size();
   }
 
-  /// What a batch norm keeps of its statistics: nothing while it trains.
-  int64_t statistics_bytes(const Node* node) const {
-    if (!reads_statistics(node)) return 0;
+  /// What a batch norm keeps of statistics: those of its batch, as it does today on the CPU, or
+  /// where it did not train a copy of the running ones.
+  int64_t statistics_bytes(const Node* node, const OperatorCall& call) const {
+    if (node->kind() != torch::jit::aten::batch_norm) return 0;
     const auto training = torch::jit::toIValue(node->input(5));
-    if (training ? training->toBool() : report_.run.mode == "train") return 0;
+    const bool trains = training ? training->toBool() : report_.run.mode == "train";
     int64_t bytes = 0;
+    if (trains) {
+      if (report_.run.device != "cpu") return 0;
+      for (const StorageId storage : prediction_.kept_by(call.id)) {
+        if (std::ranges::count(call.inputs, storage) == 0) bytes += report_.storage(storage).bytes;
+      }
+      return bytes;
+    }
     for (size_t i = 0; i < node->inputs().size(); ++i) {
       if (!is_statistic(node, i)) continue;
       if (const auto storage = observed_.storage(node->input(i))) {
@@ -235,7 +243,7 @@ class RegionCandidates {
       execution.calls.push_back(call.id);
       saves |= prediction_.saves(call.id);
       if (draws_dropout(node)) execution.bytes += (call.output_tensor.element_count + 7) / 8;
-      execution.bytes += statistics_bytes(node);
+      execution.bytes += statistics_bytes(node, call);
     }
     const auto result = observed_.storage(region.output()->output());
     if (!result) return std::nullopt;

@@ -120,6 +120,35 @@ TEST(PlanFileTest, ExactTakesWhatLeavesGradientsAlone) {
   EXPECT_EQ(document["verification"]["gradient_tolerance"], 0.0);
 }
 
+TEST(PlanFileTest, ABudgetThatCannotBeReachedFailsAndWritesNothing) {
+  const std::string output = temporary_path("budget.pt");
+  fs::remove(output);
+  const std::string rewrite = "rewrite " + model() + kInput + " -o " + output + " --budget ";
+  const Outcome missed = run_invact(rewrite + "1KiB");
+  EXPECT_EQ(missed.exit_code, 1);
+  EXPECT_THAT(missed.err, HasSubstr("--budget 1KiB: at least "));
+  EXPECT_FALSE(fs::exists(output));
+  EXPECT_EQ(run_invact(rewrite + "90%").exit_code, 0);
+  EXPECT_TRUE(fs::exists(output));
+  EXPECT_EQ(run_invact(rewrite + "much --force").exit_code, 2);
+}
+
+TEST(PlanFileTest, OneStrategyAlone) {
+  const std::string json = temporary_path("strategy.json");
+  const std::string rewrite = "rewrite " + model() + kInput + " --json " + json + " -o " +
+                              temporary_path("strategy.pt") + " --force --strategy ";
+  ASSERT_EQ(run_invact(rewrite + "recompute").exit_code, 0);
+  int accepted = 0;
+  const Json document = Json::parse(read_file(json));
+  for (const Json& site : document["plan"]) {
+    if (site["decision"] != "accepted") continue;
+    EXPECT_EQ(site["strategy"], "recompute");
+    ++accepted;
+  }
+  EXPECT_GT(accepted, 0);
+  EXPECT_EQ(run_invact(rewrite + "inverse").exit_code, 2);
+}
+
 TEST(PlanFileTest, FlagsThatDecideTwiceAreRefused) {
   for (const char* flags : {"--only gelu", "--skip gelu", "--restore", "--write-plan other.json"}) {
     EXPECT_EQ(rewrite_by("plan.json", flags).exit_code, 2) << flags;

@@ -55,5 +55,40 @@ TEST(PlanOptionsTest, OnlyAndSkip) {
   EXPECT_THROW(plan_of(module, {{"relu"}, {}, false, {"output", "closed"}}), Error);
 }
 
+/// Three gates, each of which frees two tensors of 8 x 16 floats by running again.
+torch::jit::Module gates() {
+  std::string body = "    y = x\n";
+  for (int i = 0; i < 3; ++i) {
+    body +=
+        "    y = torch.linear(torch.silu(torch.linear(y, self.w)) * torch.linear(y, self.w), "
+        "self.w)\n";
+  }
+  return with_body(body + "    return y\n");
+}
+
+TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
+  constexpr int64_t kGate = 2 * 4 * test::kRows * test::kColumns;
+  PlanOptions options;
+  options.strategies = {"recompute"};
+  const Plan all = plan_of(gates(), options);
+  ASSERT_EQ(all.saved_bytes_before - all.saved_bytes_after, 3 * kGate);
+  EXPECT_EQ(all.budget, std::nullopt);
+  for (const int64_t gate_count : {0, 1, 2, 3}) {
+    options.budget = [&](int64_t before) { return before - gate_count * kGate; };
+    const Plan plan = plan_of(gates(), options);
+    EXPECT_EQ(plan.saved_bytes_after, all.saved_bytes_before - gate_count * kGate);
+    EXPECT_EQ(plan.budget, plan.saved_bytes_after);
+  }
+  options.budget = [](int64_t) { return 100; };
+  EXPECT_EQ(plan_of(gates(), options).saved_bytes_after, all.saved_bytes_after);
+}
+
+TEST(PlanOptionsTest, RunningAgainHasItsTime) {
+  for (const Site& site : plan_of(gates(), {}).sites) {
+    if (!site.accepted) continue;
+    EXPECT_GT(site.extra_ns, 0) << site.op;
+  }
+}
+
 }  // namespace
 }  // namespace invact
