@@ -50,7 +50,8 @@ class Inputs {
       const bool is_read_outside = std::ranges::any_of(source->uses(), [&](const auto& use) {
         return !members_.contains(use.user) && use.user != view;
       });
-      if (is_read_outside) return true;
+      // Who else reads a method's argument stands in the code that calls it.
+      if (is_read_outside || source->node()->kind() == prim::Param) return true;
       if (chain_role(source->node()) != ChainRole::kView) return false;
       view = source->node();
     }

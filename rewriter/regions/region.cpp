@@ -144,21 +144,19 @@ class Chain {
   /// The chain runs where its last node stood. A dropout in it must not change places with anything
   /// that may draw random numbers.
   bool moves_random_numbers(const Region& region) const {
-    if (std::ranges::none_of(region.nodes, &draws_dropout)) return false;
-    bool behind_dropout = false;
-    for (Node* node = region.nodes.front(); node != region.output(); node = node->next()) {
-      if (members_.contains(node)) {
-        behind_dropout |= draws_dropout(node);
-      } else if (behind_dropout && node->kind().is_aten() && chain_role(node) == ChainRole::kNone &&
-                 (kernels::is_heavy(node->kind().toQualString()) || node->isNondeterministic())) {
-        return true;
-      } else if (behind_dropout && !node->kind().is_aten() && !node->kind().is_prim()) {
-        return true;
-      } else if (behind_dropout && draws_dropout(node)) {
-        return true;
-      }
+    const auto first = std::ranges::find_if(region.nodes, &draws_dropout);
+    if (first == region.nodes.end()) return false;
+    for (Node* node = *first; node != region.output(); node = node->next()) {
+      if (!members_.contains(node) && may_draw(node)) return true;
     }
     return false;
+  }
+
+  static bool may_draw(const Node* node) {
+    if (draws_dropout(node)) return true;
+    if (!node->kind().is_aten()) return !node->kind().is_prim();
+    return chain_role(node) == ChainRole::kNone &&
+           (kernels::is_heavy(node->kind().toQualString()) || node->isNondeterministic());
   }
 
   Node* output_;

@@ -188,7 +188,8 @@ class RegionCandidates {
   /// A place where one result is read last and another one is not, or which reads one twice, cannot
   /// tell when to give the memory back.
   void keep_agreeing_readers() {
-    for (const auto& [place, users] : readers_) {
+    for (const auto& entry : readers_) {
+      const auto& users = entry.second;
       const bool agree = std::ranges::all_of(
           users, [&users](const auto& user) { return user.second == users.front().second; });
       if (agree) continue;

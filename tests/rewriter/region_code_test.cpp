@@ -131,6 +131,23 @@ TEST(RegionCodeTest, ASpanOfModulesIsInlinedAndNoMore) {
   FileCheck().check("prim::CallMethod")->check_not("invact")->run(graph_text(result.rewritten));
 }
 
+TEST(RegionCodeTest, GradientsOfAnArgumentAreAddedInTheSameOrder) {
+  // Only the caller's code shows that somebody else reads it.
+  torch::jit::Module top = make_module("Top", {{"w", parameter({16, 16})}}, "");
+  top.register_module("mixer", make_module("Mixer", {{"g", parameter({16})}}, R"(
+def forward(self, z):
+    return z * torch.rsqrt(torch.mean(z * z, [-1], True) + 1e-5) * self.g
+)"));
+  top.define(R"(
+def forward(self, x):
+    z = torch.linear(x, self.w)
+    return torch.linear(z + torch.linear(self.mixer.forward(z), self.w), self.w)
+)");
+  Rewrite result = rewrite(top, exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("mul, mean, add, rsqrt"));
+  expect_same_bits(result);
+}
+
 TEST(RegionCodeTest, AModuleThatHandsOnItsInputMayStandWithin) {
   torch::jit::Module top =
       make_module("Top", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
