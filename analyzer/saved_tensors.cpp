@@ -110,13 +110,11 @@ class SavedTensorRecorder::State {
     const bool inner = depth > 0;
     if (inner && (running.inner_call.value < 0 || running.inner_depth != depth)) return;
     CallId& ended = inner ? running.inner_call : running.call;
-    const auto now = std::chrono::steady_clock::now();
     if (ended.value >= 0) {
+      const auto ran =
+          inner ? std::chrono::nanoseconds(0) : std::chrono::steady_clock::now() - running.began;
       const std::lock_guard lock(mutex_);
-      if (!inner) {
-        calls_[ended.value].forward_ns =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(now - running.began).count();
-      }
+      calls_[ended.value].forward_ns = std::chrono::nanoseconds(ran).count();
       add_outputs(last(function.outputs(), function.num_outputs()), calls_[ended.value]);
     }
     ended = {};

@@ -7,6 +7,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include "kernels/autograd/refusals.h"
 #include "kernels/cpu/batch_norm.h"
 
 namespace invact::kernels {
@@ -20,10 +21,6 @@ at::Tensor value_of(const OptionalTensor& tensor) {
 
 at::Tensor copy_of(const OptionalTensor& statistic) {
   return statistic && statistic->defined() ? statistic->clone() : at::empty({0});
-}
-
-bool has_tangent(const at::Tensor& tensor) {
-  return tensor.defined() && tensor._fw_grad(/*level=*/0).defined();
 }
 
 }  // namespace

@@ -18,22 +18,6 @@ std::string site_id(const GraphSite& site) {
   return id + fmt::format("#{}", site.location.node_index);
 }
 
-Candidate make_candidate(GraphSite graph_site) {
-  Candidate candidate;
-  Site& site = candidate.site;
-  site.location = graph_site.location;
-  const Match& match = graph_site.match();
-  site.op = match.op;
-  site.id = site_id(graph_site);
-  site.module_paths.assign(graph_site.module_paths.begin(), graph_site.module_paths.end());
-  site.nodes = graph_site.nodes;
-  site.replacement = match.replacement;
-  site.strategy = match.strategy;
-  candidate.graph_site = std::move(graph_site);
-  candidate.open = true;
-  return candidate;
-}
-
 /// A call whose code the walk over the model did not reach.
 Candidate unreached_candidate(const OperatorCall& call, size_t number) {
   Candidate candidate;
@@ -121,6 +105,22 @@ void find_executions(const Report& report, const Prediction& prediction,
 }
 
 }  // namespace
+
+Candidate make_candidate(GraphSite graph_site) {
+  Candidate candidate;
+  Site& site = candidate.site;
+  site.location = graph_site.location;
+  const Match& match = graph_site.match();
+  site.op = match.op;
+  site.id = site_id(graph_site);
+  site.module_paths.assign(graph_site.module_paths.begin(), graph_site.module_paths.end());
+  site.nodes = graph_site.nodes;
+  site.replacement = match.replacement;
+  site.strategy = match.strategy;
+  candidate.graph_site = std::move(graph_site);
+  candidate.open = true;
+  return candidate;
+}
 
 std::vector<Candidate> find_candidates(const Report& report, const Prediction& prediction,
                                        const InlinedModel& inlined, const MatchContext& context) {

@@ -29,6 +29,9 @@ struct Candidate {
   }
 };
 
+/// A site that may be taken, described by its first match; its executions are not known yet.
+Candidate make_candidate(GraphSite graph_site);
+
 /// Every site of the model that `context` names, open, with its executions; behind them the calls
 /// that no walk over its code reaches, rejected.
 std::vector<Candidate> find_candidates(const Report& report, const Prediction& prediction,

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "rewriter/inlined_model.h"
 #include "rewriter/regions/chain_nodes.h"
 
 namespace invact {
@@ -61,8 +62,7 @@ class Inputs {
   void add(Node* node, size_t position) {
     Value* const value = node->input(position);
     if (members_.contains(value->node()) || value->node()->kind() == prim::Constant) return;
-    const bool is_kept =
-        value->type()->isSubtypeOf(*c10::TensorType::get()) && !is_statistic(node, position);
+    const bool is_kept = is_tensor(value) && !is_statistic(node, position);
     if (!is_kept) {
       if (std::ranges::count(others_, value) == 0) others_.push_back(value);
       return;
@@ -89,9 +89,8 @@ class ChainGraph {
       if (inputs.needs_one_per_use(Inputs::value(use))) of_use_[{use.user, use.offset}] = input;
     }
     for (const Value* const value : inputs.others()) {
-      const bool is_tensor = value->type()->isSubtypeOf(*c10::TensorType::get());
-      values_[value] =
-          add_input(is_tensor ? c10::TypePtr(c10::TensorType::get()) : value->type(), "argument");
+      values_[value] = add_input(
+          is_tensor(value) ? c10::TypePtr(c10::TensorType::get()) : value->type(), "argument");
     }
   }
 

@@ -52,10 +52,6 @@ std::optional<std::string> replaced_operator(const std::string& op) {
   return find(kernels::dropouts());
 }
 
-bool is_tensor(const Value* value) {
-  return value->type()->isSubtypeOf(*c10::TensorType::get());
-}
-
 const CodeEdits kNoEdits;
 constexpr const char* kRecompute = "invact::recompute";
 constexpr const char* kRelease = "invact::release";
@@ -195,17 +191,10 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
              edits != caller.edits->calls.end()) {
     level.edits = &edits->second;
   }
-  Graph& graph = *call->owningGraph();
-  Node* const before = call->prev();
-  {
-    const torch::jit::WithInsertPoint guard(call);
-    const auto inputs = is_method ? call->inputs().vec() : call->inputs().slice(1).vec();
-    const auto outputs = torch::jit::insertGraph(graph, original, inputs);
-    call->output()->replaceAllUsesWith(outputs.at(0));
-  }
-  for (Node* node = before->next(); node != call; node = node->next()) {
-    append_nodes_in_order(node, level.nodes);
-  }
+  const auto inputs = is_method ? call->inputs() : call->inputs().slice(1);
+  InsertedCode code_here = insert_code_before(call, original, inputs.vec());
+  call->output()->replaceAllUsesWith(code_here.outputs.at(0));
+  level.nodes = std::move(code_here.nodes);
   call->destroy();
   splice_decided_branches(level.nodes);
   return level;

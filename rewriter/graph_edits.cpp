@@ -123,15 +123,14 @@ void splice_decided_branches(std::vector<Node*>& nodes) {
     if (!branch || branch->kind() != prim::If) continue;
     const auto condition = torch::jit::toIValue(branch->input());
     if (!condition) continue;
-    torch::jit::Block* const taken = branch->blocks()[condition->toBool() ? 0 : 1];
-    std::vector<Node*> dropped;
-    append_nodes_in_order(branch, dropped);
-    std::vector<Node*> kept;
-    for (Node* const node : taken->nodes()) append_nodes_in_order(node, kept);
+    const bool takes_first = condition->toBool();
+    torch::jit::Block* const taken = branch->blocks()[takes_first ? 0 : 1];
+    std::vector<Node*> gone = {branch};
+    for (Node* const node : branch->blocks()[takes_first ? 1 : 0]->nodes()) {
+      append_nodes_in_order(node, gone);
+    }
     for (Node*& node : nodes) {
-      const bool goes =
-          std::ranges::count(dropped, node) > 0 && std::ranges::count(kept, node) == 0;
-      if (goes) node = nullptr;
+      if (std::ranges::count(gone, node) > 0) node = nullptr;
     }
     for (auto it = taken->nodes().begin(); it != taken->nodes().end();) {
       Node* const node = *it++;

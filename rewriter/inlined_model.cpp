@@ -43,6 +43,21 @@ std::vector<Node*> nodes_in_order(Graph& graph) {
   return nodes;
 }
 
+InsertedCode insert_code_before(Node* place, Graph& code, at::ArrayRef<Value*> inputs) {
+  Node* const before = place->prev();
+  const torch::jit::WithInsertPoint guard(place);
+  InsertedCode inserted;
+  inserted.outputs = torch::jit::insertGraph(*place->owningGraph(), code, inputs);
+  for (Node* node = before->next(); node != place; node = node->next()) {
+    append_nodes_in_order(node, inserted.nodes);
+  }
+  return inserted;
+}
+
+bool is_tensor(const Value* value) {
+  return value->type()->isSubtypeOf(*c10::TensorType::get());
+}
+
 std::string graph_fingerprint(Graph& graph) {
   // FNV-1a, 64 bit: a guard against mistakes, not against forgery.
   uint64_t digest = 14695981039346656037ULL;
@@ -189,7 +204,7 @@ class Inliner {
 
   void expand_call(const Entry& call, Graph& callee, const std::vector<Value*>& inputs,
                    const Scope& scope) {
-    const auto [outputs, copies] = insert_before(call.copy, callee, inputs);
+    const auto [outputs, copies] = insert_code_before(call.copy, callee, inputs);
     call.copy->output()->replaceAllUsesWith(outputs.at(0));
     call.copy->destroy();
     expand(entries(copies, nodes_in_order(callee), 0), scope);
@@ -202,7 +217,7 @@ class Inliner {
     Scope scope = caller;
     scope.frames.insert(scope.frames.begin(), code_range(fork.original->sourceRange()));
     const auto task = fork.original->g(attr::Subgraph);
-    const auto [outputs, copies] = insert_before(fork.copy, *task, fork.copy->inputs().vec());
+    const auto [outputs, copies] = insert_code_before(fork.copy, *task, fork.copy->inputs().vec());
     const auto uses = fork.copy->output()->uses();
     const bool only_waited_for =
         outputs.size() == 1 &&
@@ -220,18 +235,6 @@ class Inliner {
     }
     begin_call(scope, CodeCall::Kind::kTask, caller.call, fork.index, *task);
     expand(entries(copies, nodes_in_order(*task), fork.index + 1), scope);
-  }
-
-  std::pair<std::vector<Value*>, std::vector<Node*>> insert_before(
-      Node* place, Graph& code, const std::vector<Value*>& inputs) {
-    Node* const before = place->prev();
-    const torch::jit::WithInsertPoint guard(place);
-    auto outputs = torch::jit::insertGraph(*model_.graph_, code, inputs);
-    std::vector<Node*> copies;
-    for (Node* node = before->next(); node != place; node = node->next()) {
-      append_nodes_in_order(node, copies);
-    }
-    return {std::move(outputs), std::move(copies)};
   }
 
   const std::string& fingerprint(Graph& graph) {

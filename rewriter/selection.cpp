@@ -155,14 +155,15 @@ void Selection::spare_time(int64_t budget) {
   }
   std::sort(by_cost.rbegin(), by_cost.rend());
   for (const auto& [cost, i] : by_cost) {
-    const State before = state_;
     drop(i);
     // What keeps its output instead takes no time to speak of.
+    std::vector<size_t> instead;
     for (const size_t other : rivals(i)) {
-      if (!has_taken_rival(other, -1)) try_taking(other);
+      if (!has_taken_rival(other, -1) && try_taking(other)) instead.push_back(other);
     }
     if (prediction_.saved_bytes() > budget) {
-      restore(before);
+      for (const size_t other : instead) drop(other);
+      take(i);
     } else {
       state_.reasons[i] = {"within_budget", "is not needed to keep the budget"};
     }

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/autograd/refusals.h"
 #include "kernels/autograd/region.h"
 #include "kernels/chain.h"
 #include "kernels/recompute_operators.h"
@@ -57,14 +58,10 @@ Pointer make_node(std::shared_ptr<Region> region, at::ArrayRef<at::Tensor> input
   }
 }
 
-bool carries_tangent(const at::Tensor& input) {
-  return input._fw_grad(/*level=*/0).defined();
-}
-
 /// functorch's tensors have no storage to speak of, and a tangent must go through the chain.
 bool must_run_plainly(at::ArrayRef<at::Tensor> inputs) {
   return std::any_of(inputs.begin(), inputs.end(), [](const at::Tensor& input) {
-    return !input.has_storage() || carries_tangent(input);
+    return !input.has_storage() || has_tangent(input);
   });
 }
 

@@ -12,11 +12,16 @@
 
 namespace invact::kernels {
 
+/// Whether forward-mode AD goes through it; not through an undefined one.
+inline bool has_tangent(const at::Tensor& tensor) {
+  return tensor.defined() && tensor._fw_grad(/*level=*/0).defined();
+}
+
 /// Undefined tensors are passed over. @throws NotImplementedError where one carries a tangent.
 inline void refuse_forward_mode(const char* op, std::initializer_list<at::Tensor> inputs) {
   for (const at::Tensor& input : inputs) {
     TORCH_CHECK_NOT_IMPLEMENTED(
-        !input.defined() || !input._fw_grad(/*level=*/0).defined(), "invact::", op,
+        !has_tangent(input), "invact::", op,
         ": forward-mode AD (jvp) is not supported. Use ATen's operator there.");
   }
 }

@@ -40,8 +40,7 @@ bool is_elementwise(const Node* node) {
       "aten::softplus",   "aten::square", "aten::sqrt",  "aten::sub",         "aten::tanh"};
   const auto* const schema = node->maybeSchema();
   return schema && !schema->is_mutable() && node->outputs().size() == 1 &&
-         node->output()->type()->isSubtypeOf(*c10::TensorType::get()) &&
-         operators.contains(node->kind().toQualString());
+         is_tensor(node->output()) && operators.contains(node->kind().toQualString());
 }
 
 /// A number, or a tensor without dimensions: neither changes shape nor dtype of a result.
@@ -49,10 +48,6 @@ std::optional<c10::IValue> plain_constant(const Value* value) {
   auto constant = torch::jit::toIValue(value);
   if (constant && constant->isTensor() && constant->toTensor().dim() > 0) return std::nullopt;
   return constant;
-}
-
-bool is_tensor(const Value* value) {
-  return value->type()->isSubtypeOf(*c10::TensorType::get());
 }
 
 /// Every input is a constant or a tensor.

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kernels/catalog.h"
+#include "rewriter/inlined_model.h"
 
 namespace invact {
 namespace {
@@ -19,10 +20,6 @@ using torch::jit::Value;
 
 /// More sources than this are as good as one of their own.
 constexpr size_t kMaxSources = 4;
-
-bool is_tensor(const Value* value) {
-  return value->type()->isSubtypeOf(*c10::TensorType::get());
-}
 
 /// Whether an argument that is a constant has this value.
 template <class Value_>
@@ -69,10 +66,8 @@ bool is_sum(const Node* node) {
 
 ChainRole chain_role(const Node* node) {
   if (node->kind() == prim::ListConstruct) {
-    return is_tensor(node->output()) ||
-                   !node->output()->type()->isSubtypeOf(*c10::ListType::ofTensors())
-               ? ChainRole::kNone
-               : ChainRole::kList;
+    return node->output()->type()->isSubtypeOf(*c10::ListType::ofTensors()) ? ChainRole::kList
+                                                                            : ChainRole::kNone;
   }
   if (kernels::is_heavy(node->kind().toQualString()) || is_excluded(node)) return ChainRole::kNone;
   const auto* const schema = node->maybeSchema();
@@ -106,7 +101,7 @@ bool is_statistic(const Node* node, size_t position) {
 
 ChainSources::ChainSources(const std::vector<Node*>& nodes) {
   for (const Node* const node : nodes) {
-    if (is_sum(node) && joins_sources(node)) sums_.emplace(node, true);
+    if (is_sum(node) && joins_sources(node)) sums_.insert(node);
   }
 }
 

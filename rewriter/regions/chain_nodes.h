@@ -5,6 +5,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace invact {
@@ -41,7 +42,7 @@ class ChainSources {
   bool joins_sources(const torch::jit::Node* node);
 
   std::unordered_map<const torch::jit::Value*, Sources> sources_;
-  std::unordered_map<const torch::jit::Node*, bool> sums_;
+  std::unordered_set<const torch::jit::Node*> sums_;
 };
 
 }  // namespace invact

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "rewriter/plan.h"
+
 namespace invact {
 namespace {
 
@@ -14,16 +16,9 @@ using torch::jit::Value;
 
 /// One node of the model's own code, in one module, with its inlined copies and their calls.
 struct CodeNode {
-  std::string op;
-  std::vector<CodeRange> frames;
+  SiteNode node;
   std::vector<const Node*> copies;
   std::vector<CallId> calls;
-
-  /// A node's frames end at its method; a call's go on to the model's forward.
-  bool is_called_by(const OperatorCall& call) const {
-    return op == call.op && frames.size() <= call.frames.size() &&
-           std::equal(frames.begin(), frames.end(), call.frames.begin());
-  }
 };
 using CodeNodes = std::map<std::pair<std::string, CodeRange>, std::vector<CodeNode>>;
 
@@ -33,12 +28,10 @@ CodeNodes code_nodes(const InlinedModel& inlined) {
     const NodeOrigin* const origin = inlined.origin(*node);
     if (!origin || origin->frames.empty()) continue;
     auto& entries = nodes[{origin->module_path, origin->frames.front()}];
-    const std::string op = node->kind().toQualString();
-    const auto entry = std::find_if(entries.begin(), entries.end(), [&](const CodeNode& known) {
-      return known.op == op && known.frames == origin->frames;
-    });
+    const SiteNode place = {node->kind().toQualString(), origin->frames};
+    const auto entry = std::ranges::find(entries, place, &CodeNode::node);
     if (entry == entries.end()) {
-      entries.push_back({op, origin->frames, {node}, {}});
+      entries.push_back({place, {node}, {}});
     } else {
       entry->copies.push_back(node);
     }
@@ -48,7 +41,7 @@ CodeNodes code_nodes(const InlinedModel& inlined) {
 
 /// How many tensors an operator's input stands for; none where only the run tells.
 std::optional<size_t> tensor_count(const Value* value) {
-  if (value->type()->isSubtypeOf(*c10::TensorType::get())) return 1;
+  if (is_tensor(value)) return 1;
   if (const auto constant = torch::jit::toIValue(value)) {
     if (constant->isTensorList()) return constant->toTensorVector().size();
     return constant->isTensor() ? 1 : 0;
@@ -65,17 +58,16 @@ std::optional<size_t> tensor_count(const Value* value) {
 
 }  // namespace
 
-ObservedGraph::ObservedGraph(const InlinedModel& inlined, const Report& report) : report_(report) {
-  for (const SavedTensor& saved : report.saved) {
-    kept_by_[saved.call.value].push_back(saved.storage);
-  }
+ObservedGraph::ObservedGraph(const InlinedModel& inlined, const Report& report,
+                             const Prediction& prediction)
+    : report_(report), prediction_(prediction) {
   CodeNodes nodes = code_nodes(inlined);
   for (const OperatorCall& call : report.calls) {
     if (call.frames.empty()) continue;
     const auto found = nodes.find({call.module_path, call.frames.front()});
     if (found == nodes.end()) continue;
     for (CodeNode& node : found->second) {
-      if (node.is_called_by(call)) node.calls.push_back(call.id);
+      if (node.node.is_called_by(call)) node.calls.push_back(call.id);
     }
   }
   for (const auto& [place, entries] : nodes) {
@@ -100,8 +92,8 @@ std::optional<StorageId> ObservedGraph::storage(const Value* value) const {
 }
 
 bool ObservedGraph::saves(const OperatorCall& call, StorageId storage) const {
-  const auto kept = kept_by_.find(call.id.value);
-  return kept != kept_by_.end() && std::ranges::count(kept->second, storage) > 0;
+  const std::vector<StorageId> kept = prediction_.kept_by(call.id);
+  return std::ranges::count(kept, storage) > 0;
 }
 
 std::optional<StorageId> ObservedGraph::made_by(const Value* value) const {
@@ -109,10 +101,7 @@ std::optional<StorageId> ObservedGraph::made_by(const Value* value) const {
   const Node* const maker = is_element ? value->node()->input()->node() : value->node();
   const OperatorCall* const made = call(maker);
   if (!made) return std::nullopt;
-  const bool makes_tensors =
-      is_element || std::ranges::all_of(maker->outputs(), [](const Value* output) {
-        return output->type()->isSubtypeOf(*c10::TensorType::get());
-      });
+  const bool makes_tensors = is_element || std::ranges::all_of(maker->outputs(), &is_tensor);
   if (!makes_tensors || value->offset() >= made->outputs.size()) return std::nullopt;
   return made->outputs[value->offset()];
 }

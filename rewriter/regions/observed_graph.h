@@ -6,17 +6,17 @@
 
 #include <optional>
 #include <unordered_map>
-#include <vector>
 
 #include "analyzer/report.h"
 #include "rewriter/inlined_model.h"
+#include "rewriter/prediction.h"
 
 namespace invact {
 
 class ObservedGraph {
  public:
-  /// Both must outlive the result.
-  ObservedGraph(const InlinedModel& inlined, const Report& report);
+  /// All must outlive the result.
+  ObservedGraph(const InlinedModel& inlined, const Report& report, const Prediction& prediction);
 
   /// The one call that this node was; null where it did not run, ran several times (a loop) or
   /// cannot be told from another.
@@ -34,8 +34,8 @@ class ObservedGraph {
   std::optional<StorageId> read_by(const torch::jit::Use& use) const;
 
   const Report& report_;
+  const Prediction& prediction_;
   std::unordered_map<const torch::jit::Node*, CallId> calls_;
-  std::unordered_map<int64_t, std::vector<StorageId>> kept_by_;
 };
 
 }  // namespace invact

@@ -14,10 +14,6 @@ namespace prim = torch::jit::prim;
 using torch::jit::Node;
 using torch::jit::Value;
 
-bool is_tensor(const Value* value) {
-  return value->type()->isSubtypeOf(*c10::TensorType::get());
-}
-
 /// Asks a tensor for something that it tells without its memory.
 bool reads_no_memory(const Node* node) {
   switch (node->kind()) {

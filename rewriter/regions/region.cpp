@@ -15,10 +15,6 @@ namespace prim = torch::jit::prim;
 using torch::jit::Node;
 using torch::jit::Value;
 
-bool is_tensor(const Value* value) {
-  return value->type()->isSubtypeOf(*c10::TensorType::get());
-}
-
 /// Whether a chain can be handed this value, which is no tensor, as it is.
 bool is_plain(const c10::TypePtr& type) {
   if (const auto optional = type->cast<c10::OptionalType>()) {

@@ -42,7 +42,10 @@ std::string operators_of(const Region& region) {
 class RegionCandidates {
  public:
   RegionCandidates(const Report& report, const Prediction& prediction, const InlinedModel& inlined)
-      : report_(report), prediction_(prediction), inlined_(inlined), observed_(inlined, report) {
+      : report_(report),
+        prediction_(prediction),
+        inlined_(inlined),
+        observed_(inlined, report, prediction) {
     count_calls();
   }
 
@@ -76,44 +79,39 @@ class RegionCandidates {
     const int64_t home = *inlined_.common_method_call(region.nodes);
     auto execution = execution_of(region);
     const NodeOrigin& code = inlined_.call(home).code;
-    SiteLocation location = location_of(region, home);
+    const SiteLocation location = location_of(region, home);
     const auto [found, fresh] =
         index_of_.try_emplace({code.instance, code.method, location.chain}, candidates_.size());
-    if (fresh) candidates_.push_back(make_candidate(region, std::move(location)));
+    if (fresh) candidates_.push_back(candidate_of(region, location));
     Candidate& candidate = candidates_[found->second];
     if (!execution) {
       candidate.open = false;
       return;
     }
     candidate.site.module_paths.push_back(code.module_path);
-    candidate.graph_site.module_paths.insert(code.module_path);
     if (!fresh) {
       candidate.graph_site.copies.push_back(match_of(region));
-      if (readers_of(region) != candidate.site.location.readers) disagreeing_.insert(found->second);
+      if (location.readers != candidate.site.location.readers) disagreeing_.insert(found->second);
     }
     note_readers(region, found->second);
     candidate.executions.push_back(std::move(*execution));
   }
 
-  Candidate make_candidate(const Region& region, SiteLocation location) const {
-    Candidate candidate;
-    Site& site = candidate.site;
-    site.location = std::move(location);
-    site.op = operators_of(region);
-    site.id = fmt::format("{}/{}#{}~recompute", site.location.module_path, site.location.method,
-                          fmt::join(site.location.chain.back(), "."));
-    site.replacement = "invact::recompute";
-    site.strategy = "recompute";
-    site.source = observed_.call(region.output())->source;
+  Candidate candidate_of(const Region& region, SiteLocation location) const {
+    GraphSite graph_site;
+    graph_site.location = std::move(location);
     for (const Node* const node : region.nodes) {
       const NodeOrigin& origin = *inlined_.origin(*node);
-      site.nodes.push_back(
+      graph_site.nodes.push_back(
           {node->kind().toQualString(), origin.frames, origin.module_path, origin.method});
     }
-    candidate.graph_site.location = site.location;
-    candidate.graph_site.nodes = site.nodes;
-    candidate.graph_site.copies = {match_of(region)};
-    candidate.open = candidate.executed = candidate.has_delta = true;
+    graph_site.copies = {match_of(region)};
+    Candidate candidate = make_candidate(std::move(graph_site));
+    Site& site = candidate.site;
+    site.id = fmt::format("{}/{}#{}~recompute", site.location.module_path, site.location.method,
+                          fmt::join(site.location.chain.back(), "."));
+    site.source = observed_.call(region.output())->source;
+    candidate.executed = candidate.has_delta = true;
     return candidate;
   }
 
@@ -198,7 +196,6 @@ class RegionCandidates {
     for (const size_t index : disagreeing_) {
       Candidate& candidate = candidates_[index];
       candidate.site.location.readers.clear();
-      candidate.graph_site.location.readers.clear();
       for (Execution& execution : candidate.executions) execution.releases.reset();
     }
   }
