@@ -109,7 +109,9 @@ class ChainGraph {
       }
       differs |= is_batch_norm || draws_dropout(node);
     }
-    finish(of(nodes.back()->output()));
+    Value* const result = of(nodes.back()->output());
+    const bool is_view = chain_role(nodes.back()) == ChainRole::kView;
+    finish(is_view ? insert_contiguous(result) : result);
     return differs;
   }
 
@@ -184,6 +186,12 @@ class ChainGraph {
     kept_.push_back(
         graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get()));
     return kept_.back();
+  }
+
+  Value* insert_contiguous(Value* value) {
+    Value* const format =
+        graph_->insertConstant(static_cast<int64_t>(c10::MemoryFormat::Contiguous));
+    return insert("aten::contiguous", {value, format}, 1)->output();
   }
 
   Node* insert(const char* name, const std::vector<Value*>& inputs, size_t outputs) {

@@ -146,6 +146,7 @@ void CodeEditor::edit_level(Graph& graph, Level level) {
   Ends ends;
   level.add_ends(ends);
   insert_releases(level, ends);
+  split_linears(level);
   replace_operators(graph, level);
   make_chains(level);
   graph.lint();
@@ -221,6 +222,15 @@ void CodeEditor::insert_releases(const Level& level, const Ends& ends) {
     made->copyMetadata(reader);
   }
   for (const auto& [index, inner] : level.inlined) insert_releases(inner, ends);
+}
+
+void CodeEditor::split_linears(Level& level) {
+  for (const Release& release : level.edits->releases) {
+    if (!release.copies) continue;
+    split_linear(level.nodes.at(static_cast<size_t>(release.node_index)));
+    level.nodes.at(static_cast<size_t>(release.node_index)) = nullptr;
+  }
+  for (auto& [index, inner] : level.inlined) split_linears(inner);
 }
 
 void CodeEditor::replace_operators(Graph& graph, Level& level) {

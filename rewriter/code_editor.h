@@ -37,6 +37,7 @@ class CodeEditor {
   Level inlined(const Level& caller, int64_t index);
   void inline_handovers(Level& top, const Level& level);
   void insert_releases(const Level& level, const Ends& ends);
+  void split_linears(Level& level);
   void replace_operators(torch::jit::Graph& graph, Level& level);
   void make_chains(Level& level);
   void edit_level(torch::jit::Graph& graph, Level level);

@@ -104,7 +104,7 @@ void add_release(const Module& top, const SiteReader& reader, const Site& site,
   CodeEdits* code = &edits[owner._ivalue().get()][reader.method];
   for (const int64_t call : reader.function_calls) code = &code->calls[call];
   const Release release = {reader.node_index, reader.tensor_node, reader.tensor_position,
-                           reader.saves, reader.last};
+                           reader.saves,      reader.last,        reader.copies};
   // A region that runs several times names its readers once per module instance.
   if (std::ranges::count(code->releases, release) == 0) code->releases.push_back(release);
 }
@@ -131,8 +131,8 @@ std::string CodeEdits::signature() const {
     text += ",";
   }
   for (const Release& release : releases) {
-    text += fmt::format("release {} {} {} {} {},", release.node_index, release.tensor_node,
-                        release.tensor_position, release.saves, release.last);
+    text += fmt::format("release {} {} {} {} {} {},", release.node_index, release.tensor_node,
+                        release.tensor_position, release.saves, release.last, release.copies);
   }
   return text;
 }
@@ -140,7 +140,8 @@ std::string CodeEdits::signature() const {
 bool CodeEdits::replaces_patterns() const {
   const auto is_pattern = [](const auto& entry) { return !entry.second.pattern_nodes.empty(); };
   const auto has_pattern = [](const auto& entry) { return entry.second.replaces_patterns(); };
-  return !chains.empty() || std::any_of(replacements.begin(), replacements.end(), is_pattern) ||
+  return !chains.empty() || std::ranges::any_of(releases, &Release::copies) ||
+         std::any_of(replacements.begin(), replacements.end(), is_pattern) ||
          std::any_of(calls.begin(), calls.end(), has_pattern);
 }
 

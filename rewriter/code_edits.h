@@ -30,6 +30,7 @@ struct Release {
   int64_t tensor_position = 0;
   bool saves = false;
   bool last = false;
+  bool copies = false;
   bool operator==(const Release&) const = default;
 };
 

@@ -12,6 +12,7 @@
 namespace invact {
 namespace {
 
+namespace aten = torch::jit::aten;
 namespace prim = torch::jit::prim;
 namespace attr = torch::jit::attr;
 using torch::jit::Graph;
@@ -97,6 +98,25 @@ void replace_pattern(Graph& graph, const std::vector<Node*>& nodes, Node* output
        ++index) {
     destroy_with_constants(nodes.at(static_cast<size_t>(*index)));
   }
+}
+
+void split_linear(Node* linear) {
+  Graph& graph = *linear->owningGraph();
+  const torch::jit::WithInsertPoint guard(linear);
+  const auto insert = [&](c10::Symbol op, at::ArrayRef<torch::jit::Value*> inputs) {
+    Node* const made = graph.insertNode(graph.create(op, inputs, /*num_outputs=*/1));
+    made->copyMetadata(linear);
+    return made->output();
+  };
+  torch::jit::Value* const weight = insert(aten::t, {linear->input(1)});
+  torch::jit::Value* result = insert(aten::matmul, {linear->input(0), weight});
+  if (!linear->input(2)->mustBeNone()) {
+    torch::jit::Value* const alpha = graph.insertConstant(1);
+    result = insert(aten::add_, {result, linear->input(2), alpha});
+  }
+  result->copyMetadata(linear->output());
+  linear->output()->replaceAllUsesWith(result);
+  destroy_with_constants(linear);
 }
 
 void retarget_call(Node* call, torch::jit::Function* function) {

@@ -29,6 +29,10 @@ void destroy_with_constants(torch::jit::Node* node);
 /// Destroys an invact::release and the list that it alone reads.
 void destroy_release(torch::jit::Node* release);
 
+/// Writes a linear as LibTorch computes it for an input that is not contiguous, a product and a sum
+/// in place: of a contiguous one with the same values they make the same bits.
+void split_linear(torch::jit::Node* linear);
+
 /// Lets a prim::CallFunction node call `function`.
 void retarget_call(torch::jit::Node* call, torch::jit::Function* function);
 

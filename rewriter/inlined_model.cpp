@@ -135,19 +135,27 @@ class Inliner {
     }
   }
 
-  /// Looks at the branches of the code that `entry` is of, and not at those around its call.
-  static bool in_open_branch(const Entry& entry) {
+  /// The innermost open branch in the code that `entry` is of, not looking at those around its
+  /// call; null where there is none.
+  static const Block* open_block(const Entry& entry) {
     const Block* copy = entry.copy->owningBlock();
     for (const Block* block = entry.original->owningBlock(); block->owningNode();
          block = block->owningNode()->owningBlock()) {
       const Node* const around = copy->owningNode();
-      if (!around) return false;  // The body of a task, whose copies stand where the fork did.
+      if (!around) return nullptr;  // The body of a task, whose copies stand where the fork did.
       const bool is_decided =
           around->kind() == prim::If && around->input()->node()->kind() == prim::Constant;
-      if (!is_decided) return true;
+      if (!is_decided) return block;
       copy = around->owningBlock();
     }
-    return false;
+    return nullptr;
+  }
+
+  int64_t open_branch(const Entry& entry, const Scope& scope) {
+    const Block* const block = open_block(entry);
+    if (!block) return scope.open_branch;
+    const auto number = static_cast<int64_t>(branches_.size());
+    return branches_.try_emplace({scope.call, block}, number).first->second;
   }
 
   void note_origin(const Entry& entry, const Scope& scope) {
@@ -156,7 +164,7 @@ class Inliner {
     NodeOrigin origin = scope;
     origin.node_index = entry.index;
     origin.frames.insert(origin.frames.begin(), code_range(entry.original->sourceRange()));
-    origin.in_open_branch = in_open_branch(entry);
+    origin.open_branch = open_branch(entry, scope);
     entry.copy->i_(kOriginAttribute, static_cast<int64_t>(model_.origins_.size()));
     model_.origins_.push_back(std::move(origin));
   }
@@ -186,6 +194,7 @@ class Inliner {
     } else {
       return;  // An interface that only the run resolves: alias analysis assumes the worst of it.
     }
+    scope.open_branch = open_branch(call, caller);
     begin_call(scope, CodeCall::Kind::kMethod, caller.call, call.index, *graph);
     expand_call(call, *graph, call.copy->inputs().vec(), scope);
   }
@@ -198,6 +207,7 @@ class Inliner {
     scope.function = call.copy->input(0)->type()->expect<c10::FunctionType>()->function()->name();
     scope.frames.insert(scope.frames.begin(), code_range(call.original->sourceRange()));
     if (scope.instance) scope.fingerprint += fingerprint(*graph);
+    scope.open_branch = open_branch(call, caller);
     begin_call(scope, CodeCall::Kind::kFunction, caller.call, call.index, *graph);
     expand_call(call, *graph, call.copy->inputs().slice(1).vec(), scope);
   }
@@ -216,6 +226,7 @@ class Inliner {
   void expand_fork(const Entry& fork, const Scope& caller) {
     Scope scope = caller;
     scope.frames.insert(scope.frames.begin(), code_range(fork.original->sourceRange()));
+    scope.open_branch = open_branch(fork, caller);
     const auto task = fork.original->g(attr::Subgraph);
     const auto [outputs, copies] = insert_code_before(fork.copy, *task, fork.copy->inputs().vec());
     const auto uses = fork.copy->output()->uses();
@@ -246,6 +257,8 @@ class Inliner {
   InlinedModel& model_;
   torch::jit::Module top_;
   std::unordered_map<const Graph*, std::string> fingerprints_;
+  /// The numbers of open branches, by the call whose code they stand in.
+  std::map<std::pair<int64_t, const Block*>, int64_t> branches_;
   std::vector<Node*> replaced_;  ///< Forks and waits without a user, each after its users.
 };
 

@@ -32,10 +32,11 @@ struct NodeOrigin {
   std::string function;     ///< Name of the innermost free function; empty: the method itself.
   std::string fingerprint;  ///< Of the code on the way from the method to the node.
   int64_t call = 0;         ///< The execution of that code, for InlinedModel::call().
-  /// It stands in a branch whose condition the code, as it is called here, does not hold as a
-  /// constant.
-  bool in_open_branch = false;
-  bool read_in_open_branch = false;  ///< Somebody in such a branch reads what it makes.
+  /// The innermost branch around it, here or in the calling code, whose condition that code, as it
+  /// is called here, does not hold as a constant: a number by which nodes of one branch are known;
+  /// -1: none. In the inlined graph a flag may have decided it.
+  int64_t open_branch = -1;
+  bool read_in_open_branch = false;  ///< Somebody in such a branch behind it reads what it makes.
 };
 
 /// One execution of a method's, a function's or a forked task's code in the inlined model.

@@ -43,6 +43,9 @@ struct SiteReader {
   int64_t tensor_position = 0;
   bool saves = false;  ///< It keeps the tensor for backward.
   bool last = false;   ///< Nobody reads it afterwards.
+  /// A linear that makes a copy of what it reads, and keeps that: it becomes a product and a sum,
+  /// as LibTorch computes it, which read the copy that the region makes.
+  bool copies = false;
   std::string graph_fingerprint;
   bool operator==(const SiteReader&) const = default;
 };

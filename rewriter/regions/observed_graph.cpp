@@ -96,6 +96,19 @@ bool ObservedGraph::saves(const OperatorCall& call, StorageId storage) const {
   return std::ranges::count(kept, storage) > 0;
 }
 
+std::optional<StorageId> ObservedGraph::own_copy(const OperatorCall& call, int64_t bytes) const {
+  if (!report_.run.autocast.empty()) return std::nullopt;
+  for (const StorageId kept : prediction_.kept_by(call.id)) {
+    const Storage& storage = report_.storage(kept);
+    const bool is_given =
+        std::ranges::count(call.inputs, kept) > 0 || std::ranges::count(call.outputs, kept) > 0;
+    if (!is_given && storage.bytes == bytes && storage.role == StorageRole::kActivation) {
+      return kept;
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<StorageId> ObservedGraph::made_by(const Value* value) const {
   const bool is_element = value->node()->kind() == prim::ListUnpack;
   const Node* const maker = is_element ? value->node()->input()->node() : value->node();

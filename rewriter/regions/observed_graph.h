@@ -29,6 +29,10 @@ class ObservedGraph {
   /// Whether the operator keeps `storage` for backward.
   bool saves(const OperatorCall& call, StorageId storage) const;
 
+  /// The storage of this size that the operator made for itself and keeps, as a linear does of an
+  /// input that is not contiguous; none under autocast, whose casts make others.
+  std::optional<StorageId> own_copy(const OperatorCall& call, int64_t bytes) const;
+
  private:
   std::optional<StorageId> made_by(const torch::jit::Value* value) const;
   std::optional<StorageId> read_by(const torch::jit::Use& use) const;

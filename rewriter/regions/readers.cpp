@@ -9,25 +9,9 @@
 namespace invact {
 namespace {
 
-namespace aten = torch::jit::aten;
 namespace prim = torch::jit::prim;
 using torch::jit::Node;
 using torch::jit::Value;
-
-/// Asks a tensor for something that it tells without its memory.
-bool reads_no_memory(const Node* node) {
-  switch (node->kind()) {
-    case aten::size:
-    case aten::dim:
-    case prim::dtype:
-    case prim::device:
-    case prim::requires_grad:
-    case prim::layout:
-      return true;
-    default:
-      return false;
-  }
-}
 
 class Readers {
  public:

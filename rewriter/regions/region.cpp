@@ -7,6 +7,7 @@
 
 #include "kernels/catalog.h"
 #include "rewriter/regions/chain_nodes.h"
+#include "rewriter/regions/copying_linear.h"
 
 namespace invact {
 namespace {
@@ -30,12 +31,6 @@ bool is_plain(const c10::TypePtr& type) {
     default:
       return false;
   }
-}
-
-/// The code stands in a branch that inlining decided by more than a constant argument: the code
-/// editor would find it there still.
-bool lost_its_branch(const Node* node, const InlinedModel& inlined) {
-  return inlined.origin(*node)->in_open_branch && !node->owningBlock()->owningNode();
 }
 
 /// One chain while it grows from its result towards what feeds it.
@@ -108,7 +103,9 @@ class Chain {
       return false;
     }
     if (role != ChainRole::kList && !observed_.call(maker)) return false;
-    if (lost_its_branch(maker, inlined_)) return false;
+    // The code editor finds a branch that a flag decides in the code still.
+    if (inlined_.origin(*maker)->open_branch != inlined_.origin(*output_)->open_branch)
+      return false;
     // Whoever the inlined model has lost reads it in the code still.
     if (inlined_.origin(*maker)->read_in_open_branch) return false;
     return std::ranges::all_of(maker->output()->uses(), [this](const torch::jit::Use& use) {
@@ -165,10 +162,25 @@ class Chain {
 
 bool can_be_output(const Node* node, const InlinedModel& inlined, const ObservedGraph& observed,
                    const ChainSources& sources) {
+  if (!inlined.origin(*node) || !observed.call(node)) return false;
+  if (copying_linear(node, inlined, observed)) return true;
   const ChainRole role = chain_role(node);
   if (role != ChainRole::kCompute && role != ChainRole::kWrite) return false;
-  return inlined.origin(*node) && observed.call(node) && !lost_its_branch(node, inlined) &&
-         !sources.is_residual_sum(node);
+  return !sources.is_residual_sum(node);
+}
+
+/// Who reads the result, and where it lies.
+void add_readers(Region& region, const InlinedModel& inlined, const ObservedGraph& observed,
+                 const ChainEnds& taken) {
+  if (const auto linear = copying_linear(region.output(), inlined, observed)) {
+    region.result = linear->copy;
+    region.readers = {{linear->node, linear->tensor, /*saves=*/true, /*copies=*/true}};
+    return;
+  }
+  region.result = observed.storage(region.output()->output());
+  if (!region.result) return;
+  region.readers =
+      find_readers(region.output()->output(), *region.result, inlined, observed, taken);
 }
 
 }  // namespace
@@ -183,9 +195,7 @@ std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGrap
     auto region = Chain(*node, inlined, observed, sources, taken).region();
     if (!region) continue;
     for (const Node* const member : region->nodes) taken.emplace(member, *node);
-    if (const auto storage = observed.storage((*node)->output())) {
-      region->readers = find_readers((*node)->output(), *storage, inlined, observed, taken);
-    }
+    add_readers(*region, inlined, observed, taken);
     regions.push_back(std::move(*region));
   }
   std::reverse(regions.begin(), regions.end());

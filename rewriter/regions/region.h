@@ -20,17 +20,21 @@ struct RegionReader {
   torch::jit::Node* node = nullptr;
   NodeInput tensor;    ///< The result or a view of it, as the reader's own code names it.
   bool saves = false;  ///< It keeps the result for backward.
+  /// A linear that would make a copy of its own of the view that it reads; see Region::nodes.
+  bool copies = false;
 };
 
 struct Region {
   /// In the order of running, all in one block; the last makes the result, and nobody else reads
-  /// what the others make.
+  /// what the others make. Where the last makes a view, the chain hands over the contiguous copy
+  /// that its reader would make otherwise.
   std::vector<torch::jit::Node*> nodes;
   /// The tensors that feed it, parameters too, each once. Running statistics are not among them.
   std::vector<torch::jit::Value*> inputs;
   /// Everyone who reads the result, the last in the order of running last. Empty where somebody
   /// cannot be named, so that the result's memory cannot be given back.
   std::vector<RegionReader> readers;
+  std::optional<StorageId> result;  ///< Where the result lay in the observed step.
 
   torch::jit::Node* output() const { return nodes.back(); }
 };

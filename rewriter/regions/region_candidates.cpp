@@ -22,9 +22,16 @@ using torch::jit::Node;
 using RegionKey =
     std::tuple<const c10::ivalue::Object*, std::string, std::vector<std::vector<int64_t>>>;
 
-/// A place that reads a result; which one is the last there must be the same in every run of it.
+/// A place that reads a result; whether it is the last one must be the same in every run of it.
 using ReaderKey = std::tuple<const c10::ivalue::Object*, std::string, std::vector<int64_t>, int64_t,
                              int64_t, int64_t>;
+
+/// A result that is read at some place.
+struct ReadResult {
+  size_t candidate;
+  bool last;
+  bool copies;
+};
 
 /// "batch_norm, silu": what the chain computes, without views.
 std::string operators_of(const Region& region) {
@@ -36,6 +43,7 @@ std::string operators_of(const Region& region) {
     while (name.ends_with('_')) name.pop_back();
     if (std::ranges::count(names, name) == 0) names.push_back(name);
   }
+  if (chain_role(region.output()) == ChainRole::kView) names.emplace_back("contiguous");
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -63,8 +71,10 @@ class RegionCandidates {
   /// Those that a branch never takes have no nodes left.
   void count_calls() {
     std::set<int64_t> running;
-    for (const Node* const node : inlined_.nodes()) {
+    for (Node* const node : inlined_.nodes()) {
       const NodeOrigin* const origin = inlined_.origin(*node);
+      if (origin && node->kind() == torch::jit::aten::linear)
+        ++linear_runs_[key_of({node, {node, 0}})];
       int64_t call = origin ? origin->call : -1;
       while (call >= 0 && running.insert(call).second) call = inlined_.call(call).caller;
     }
@@ -162,6 +172,7 @@ class RegionCandidates {
       place.tensor_node = inlined_.origin(*reader.tensor.node)->node_index;
       place.tensor_position = static_cast<int64_t>(reader.tensor.position);
       place.saves = reader.saves;
+      place.copies = reader.copies;
       place.last = &reader == &region.readers.back();
       place.graph_fingerprint = origin.fingerprint;
       readers.push_back(std::move(place));
@@ -169,33 +180,40 @@ class RegionCandidates {
     return readers;
   }
 
+  ReaderKey key_of(const RegionReader& reader) const {
+    const NodeOrigin& origin = *inlined_.origin(*reader.node);
+    return {origin.instance,
+            origin.method,
+            origin.function_calls,
+            origin.node_index,
+            inlined_.origin(*reader.tensor.node)->node_index,
+            static_cast<int64_t>(reader.tensor.position)};
+  }
+
   void note_readers(const Region& region, size_t candidate) {
     for (const RegionReader& reader : region.readers) {
-      const NodeOrigin& origin = *inlined_.origin(*reader.node);
       const bool last = &reader == &region.readers.back();
-      const ReaderKey key = {origin.instance,
-                             origin.method,
-                             origin.function_calls,
-                             origin.node_index,
-                             inlined_.origin(*reader.tensor.node)->node_index,
-                             static_cast<int64_t>(reader.tensor.position)};
-      readers_[key].emplace_back(candidate, last);
+      readers_[key_of(reader)].push_back({candidate, last, reader.copies});
     }
   }
 
   /// A place where one result is read last and another one is not, or which reads one twice, cannot
-  /// tell when to give the memory back.
+  /// tell when to give the memory back; a linear that copies in some of its runs only cannot be
+  /// rewritten.
   void keep_agreeing_readers() {
-    for (const auto& entry : readers_) {
-      const auto& users = entry.second;
-      const bool agree = std::ranges::all_of(
-          users, [&users](const auto& user) { return user.second == users.front().second; });
-      if (agree) continue;
-      for (const auto& [candidate, last] : users) disagreeing_.insert(candidate);
+    for (const auto& [key, users] : readers_) {
+      const ReadResult& first = users.front();
+      const bool agree = std::ranges::all_of(users, [&first](const ReadResult& user) {
+        return user.last == first.last && user.copies == first.copies;
+      });
+      if (agree && (!first.copies || linear_runs_.at(key) == users.size())) continue;
+      for (const ReadResult& user : users) disagreeing_.insert(user.candidate);
     }
     for (const size_t index : disagreeing_) {
       Candidate& candidate = candidates_[index];
-      candidate.site.location.readers.clear();
+      auto& readers = candidate.site.location.readers;
+      if (std::ranges::any_of(readers, &SiteReader::copies)) candidate.open = false;
+      readers.clear();
       for (Execution& execution : candidate.executions) execution.releases.reset();
     }
   }
@@ -243,7 +261,7 @@ class RegionCandidates {
       if (draws_dropout(node)) execution.bytes += (call.output_tensor.element_count + 7) / 8;
       execution.bytes += statistics_bytes(node, call);
     }
-    const auto result = observed_.storage(region.output()->output());
+    const auto& result = region.result;
     if (!result) return std::nullopt;
     for (const torch::jit::Value* const input : region.inputs) {
       const auto storage = observed_.storage(input);
@@ -256,7 +274,8 @@ class RegionCandidates {
     const bool needs_gradient =
         saves || std::ranges::any_of(region.readers, [&](const auto& reader) {
           const OperatorCall& call = *observed_.call(reader.node);
-          return call.input_requires_grad && !call.inputs.empty() && call.inputs.front() == *result;
+          const bool reads_first = !call.inputs.empty() && call.inputs.front() == *result;
+          return call.input_requires_grad && (reads_first || reader.copies);
         });
     if (!needs_gradient) return std::nullopt;
     if (!region.readers.empty()) execution.releases = result;
@@ -272,7 +291,8 @@ class RegionCandidates {
   std::map<std::pair<const c10::ivalue::Object*, std::string>, size_t> call_counts_;
   std::vector<Candidate> candidates_;
   std::map<RegionKey, size_t> index_of_;
-  std::map<ReaderKey, std::vector<std::pair<size_t, bool>>> readers_;
+  std::map<ReaderKey, std::vector<ReadResult>> readers_;
+  std::map<ReaderKey, size_t> linear_runs_;
   std::set<size_t> disagreeing_;
 };
 

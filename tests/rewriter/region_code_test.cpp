@@ -45,6 +45,55 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
+constexpr const char* kGate = R"(
+def forward(self, x):
+    a, b = torch.chunk(torch.linear(x, self.w), 2, -1)
+    n = torch.layer_norm(a, [8], self.g)
+    if self.swaps:
+        y = torch.silu(torch.sigmoid(b)) * n
+    else:
+        y = torch.silu(torch.sigmoid(n)) * b
+    return torch.linear(y, self.v)
+)";
+
+torch::jit::Module gate(bool swaps) {
+  torch::jit::Module module = make_module(
+      "Gate", {{"w", parameter({16, 16})}, {"v", parameter({16, 8})}, {"g", parameter({8})}}, "");
+  module.register_attribute("swaps", c10::BoolType::get(), swaps);
+  module.define(kGate);
+  return module;
+}
+
+TEST(RegionCodeTest, AChainMayStandInABranchThatAFlagDecides) {
+  for (const bool swaps : {false, true}) {
+    Rewrite result = rewrite(gate(swaps), exact());
+    // What both branches read is made before them, by a chain of its own.
+    EXPECT_THAT(regions(result.plan), ::testing::Contains("sigmoid, silu, mul"));
+    expect_same_bits(result);
+    EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
+  }
+}
+
+TEST(RegionCodeTest, AndReachIntoWhatTheBranchCalls) {
+  torch::jit::Module inner = make_module(
+      "Inner", {{"g", parameter({16})}},
+      "def forward(self, x):\n    return torch.sigmoid(torch.layer_norm(x, [16], self.g))\n");
+  torch::jit::Module outer = make_module("Outer", {{"w", parameter({16, 16})}}, "");
+  outer.register_module("inner", inner);
+  outer.register_attribute("gated", c10::BoolType::get(), true);
+  outer.define(R"(
+def forward(self, x):
+    h = torch.linear(x, self.w)
+    y = h
+    if self.gated:
+        y = torch.relu(self.inner.forward(h))
+    return torch.linear(y, self.w)
+)");
+  Rewrite result = rewrite(outer, exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, sigmoid, relu"));
+  expect_same_bits(result);
+}
+
 TEST(RegionCodeTest, WhatABranchNotTakenReadsStaysInTheCode) {
   torch::jit::Module module =
       make_module("Reader", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
