@@ -64,7 +64,8 @@ Json site_times_json(const std::vector<SiteTime>& times) {
 
 Json prediction_json(const Plan& plan) {
   return {{"saved_bytes_before", plan.saved_bytes_before},
-          {"saved_bytes_after", plan.saved_bytes_after}};
+          {"saved_bytes_after", plan.saved_bytes_after},
+          {"fewest_saved_bytes", plan.fewest_saved_bytes}};
 }
 
 Json summary_json(const Verification& verification) {

@@ -63,10 +63,13 @@ class Planner {
     selection.choose();
     std::optional<int64_t> budget;
     if (options_.budget) budget = options_.budget(report_.totals.saved_bytes);
+    if (budget && prediction_.saved_bytes() > *budget) selection.choose_by_bytes_alone();
     if (budget) selection.spare_time(*budget);
+    const int64_t fewest = selection.fewest_bytes();
     selection.finish();
     Plan plan = finish(selection);
     plan.budget = budget;
+    plan.fewest_saved_bytes = fewest;
     check_decisions(plan);
     return plan;
   }

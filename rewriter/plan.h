@@ -113,6 +113,7 @@ struct Plan {
   std::vector<Site> sites;  ///< In forward order of the graphs.
   int64_t saved_bytes_before = 0;
   int64_t saved_bytes_after = 0;   ///< The prediction.
+  int64_t fewest_saved_bytes = 0;  ///< No choice among the sites that may be accepted keeps fewer.
   std::optional<int64_t> budget;   ///< What was asked for; the plan may fall short of it.
   std::vector<std::string> notes;  ///< Sentences for the user.
   bool operator==(const Plan&) const = default;

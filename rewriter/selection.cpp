@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "rewriter/legality.h"
+#include "rewriter/selection_bound.h"
 
 namespace invact {
 namespace {
@@ -19,9 +20,6 @@ constexpr int kRegion = 2;
 
 /// Of a chain's largest tensor: what it must free at least; choose() says why.
 constexpr int64_t kWorthRunningAgain = 8;
-
-/// Sites of which all combinations are tried.
-constexpr size_t kMaxTried = 10;
 
 /// Rounds of improving; each one frees bytes, and real models need two or three.
 constexpr int kMaxRounds = 16;
@@ -79,12 +77,38 @@ void Selection::choose() {
     if (objective() >= best) restore(without);
   }
   for (const auto& component : components()) {
-    if (component.size() <= kMaxTried) try_all(component);
+    const std::span<const size_t> sites(component);
+    for (size_t first = 0;; first += kMaxTried / 2) {
+      try_all(sites.subspan(first, std::min(kMaxTried, sites.size() - first)));
+      if (first + kMaxTried >= sites.size()) break;
+    }
   }
   if (prediction_.saved_bytes() > report_.totals.saved_bytes) give_up();
 }
 
-/// Sites that share nodes or storages, directly or through others.
+void Selection::choose_by_bytes_alone() {
+  penalty_ = 0;
+  penalties_.assign(candidates_.size(), 0);
+  choose();
+}
+
+int64_t Selection::fewest_bytes() const {
+  std::vector<AlternativeGroup> groups;
+  for (const auto& component : components()) {
+    AlternativeGroup& group = groups.emplace_back();
+    for (const size_t i : component) {
+      std::vector<size_t> excluded;
+      for (const size_t rival : rivals(i)) {
+        const auto found = std::ranges::lower_bound(component, rival);
+        excluded.push_back(static_cast<size_t>(found - component.begin()));
+      }
+      group.push_back({candidates_[i].executions, std::move(excluded)});
+    }
+  }
+  return invact::fewest_bytes(report_, prediction_, groups);
+}
+
+/// Sites that share nodes or storages, directly or through others, each in the order of running.
 std::vector<std::vector<size_t>> Selection::components() const {
   std::vector<size_t> root(candidates_.size());
   std::iota(root.begin(), root.end(), size_t{0});
@@ -116,16 +140,16 @@ std::vector<std::vector<size_t>> Selection::components() const {
 }
 
 /// Leaves the best combination taken; of equal ones, the one that was there.
-void Selection::try_all(const std::vector<size_t>& component) {
+void Selection::try_all(std::span<const size_t> sites) {
   std::vector<size_t> best;
-  for (const size_t i : component) {
+  for (const size_t i : sites) {
     if (state_.taken[i]) best.push_back(i);
   }
   int64_t fewest = objective();
   for (const size_t i : best) drop(i);
   std::vector<size_t> chosen;
   const auto visit = [&](const auto& self, size_t position) -> void {
-    if (position == component.size()) {
+    if (position == sites.size()) {
       if (objective() < fewest) {
         fewest = objective();
         best = chosen;
@@ -133,7 +157,7 @@ void Selection::try_all(const std::vector<size_t>& component) {
       return;
     }
     self(self, position + 1);
-    const size_t i = component[position];
+    const size_t i = sites[position];
     if (has_taken_rival(i, -1)) return;
     take(i);
     chosen.push_back(i);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -27,7 +28,15 @@ class Selection {
   /// without; of equal ones the one without is taken. To run a chain
   /// again takes time: it must free an eighth of its largest tensor over what the strategies free
   /// that keep its result, which is more than the bits that those need.
+  ///
+  /// A larger group is searched once more, ten neighbors at a time.
   void choose();
+
+  /// The same where bytes alone count, whatever running again takes.
+  void choose_by_bytes_alone();
+
+  /// What the best choice of all keeps, as far as it can be told: never more than that.
+  int64_t fewest_bytes() const;
 
   /// Lets chains run once again, the dearest first for what they free, as long as no more than
   /// `budget` bytes are kept.
@@ -51,7 +60,7 @@ class Selection {
   };
 
   std::vector<std::vector<size_t>> components() const;
-  void try_all(const std::vector<size_t>& component);
+  void try_all(std::span<const size_t> sites);
   std::vector<size_t> rivals(size_t candidate) const;
   int level(size_t candidate) const;
   bool has_taken_rival(size_t candidate, int above) const;

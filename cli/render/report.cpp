@@ -47,8 +47,12 @@ std::string render_totals(const Report& report, const Plan& plan, const RenderOp
   text += line("kept twice", totals.duplicate_bytes,
                fmt::format("{} storages whose content another saved storage carries",
                            report.duplicates.size()));
-  text += line("a rewrite frees", freed,
-               fmt::format("leaves {}", format_bytes(plan.saved_bytes_after)));
+  std::string leaves = fmt::format("leaves {}", format_bytes(plan.saved_bytes_after));
+  if (plan.fewest_saved_bytes < plan.saved_bytes_after) {
+    leaves +=
+        fmt::format("; whatever is chosen, at least {}", format_bytes(plan.fewest_saved_bytes));
+  }
+  text += line("a rewrite frees", freed, leaves);
   text +=
       line("floor", totals.floor_bytes, "what matmul, convolution, attention and the like keep");
   if (totals.unattributed_bytes > 0) {

@@ -42,8 +42,9 @@ class Walk {
   /// Nobody's hooks wait in the graph, which a walk would pass by.
   bool is_plain() const { return is_plain_; }
 
-  std::vector<at::Tensor> run(const Edge& root, const at::Tensor& grad_output) {
-    variable_list grads = {grad_output};
+  std::vector<at::Tensor> run(const Edge& root, at::Tensor&& grad_output) {
+    variable_list grads;
+    grads.push_back(std::move(grad_output));
     torch::autograd::validate_outputs({root}, grads, [](const std::string& error) {
       return "invact::recompute: gradient of a chain's output: " + error;
     });
@@ -155,14 +156,17 @@ std::vector<at::Tensor> engine_gradients(const at::Tensor& output, const at::Ten
 
 }  // namespace
 
-std::vector<at::Tensor> chain_gradients(const at::Tensor& output, const at::Tensor& grad_output,
+std::vector<at::Tensor> chain_gradients(at::Tensor output, at::Tensor grad_output,
                                         const std::vector<at::Tensor>& leaves) {
   if (!output.requires_grad()) return std::vector<at::Tensor>(leaves.size());
   if (!at::GradMode::is_enabled() && !torch::autograd::AnomalyMode::is_enabled() &&
       wants_everything()) {
     const Edge root = torch::autograd::impl::gradient_edge(output);
     Walk walk(root, leaves);
-    if (walk.is_plain()) return walk.run(root, grad_output);
+    if (walk.is_plain()) {
+      output.reset();
+      return walk.run(root, std::move(grad_output));
+    }
   }
   return engine_gradients(output, grad_output, leaves);
 }

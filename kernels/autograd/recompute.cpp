@@ -38,7 +38,7 @@ class RecomputeBackward : public torch::autograd::Node {
     if (!grads[0].defined()) return variable_list(num_outputs());
     std::vector<bool> is_wanted(num_outputs());
     for (size_t i = 0; i < is_wanted.size(); ++i) is_wanted[i] = task_should_compute_output(i);
-    return region_->gradients(grads[0], is_wanted);
+    return region_->gradients(std::move(grads[0]), is_wanted);
   }
 
  private:

@@ -172,9 +172,17 @@ Region::Rerun Region::run_again() const {
   return rerun;
 }
 
-std::vector<at::Tensor> Region::gradients(const at::Tensor& grad_output,
+/// Everyone who was to read the second run's output has read it.
+void Region::end_filling() {
+  const std::lock_guard lock(mutex_);
+  if (is_filled_ && !must_stay_filled_) vacate_storage();
+}
+
+std::vector<at::Tensor> Region::gradients(at::Tensor grad_output,
                                           const std::vector<bool>& is_wanted) {
-  if (at::GradMode::is_enabled()) return differentiable_gradients(grad_output, is_wanted);
+  if (at::GradMode::is_enabled()) {
+    return differentiable_gradients(std::move(grad_output), is_wanted);
+  }
   Rerun rerun;
   {
     const std::lock_guard lock(mutex_);
@@ -186,17 +194,20 @@ std::vector<at::Tensor> Region::gradients(const at::Tensor& grad_output,
   }
   const auto now = current_stream(rerun.output.device());
   run_after(rerun.stream, now);
-  std::vector<at::Tensor> found = chain_gradients(rerun.output, grad_output, rerun.leaves);
-  {
-    const std::lock_guard lock(mutex_);
-    if (is_filled_ && !must_stay_filled_) vacate_storage();
+  if (rerun.stream == now) {
+    // What the chain's own operators keep is all that stays, and goes with them one by one.
+    end_filling();
+    return chain_gradients(std::move(rerun.output), std::move(grad_output), rerun.leaves);
   }
+  std::vector<at::Tensor> found =
+      chain_gradients(rerun.output, std::move(grad_output), rerun.leaves);
+  end_filling();
   run_after(now, rerun.stream);  // which may be given the memory now
   return found;
 }
 
 // Through a view of each input: a gradient by an input itself would count other ways to it as well.
-std::vector<at::Tensor> Region::differentiable_gradients(const at::Tensor& grad_output,
+std::vector<at::Tensor> Region::differentiable_gradients(at::Tensor grad_output,
                                                          const std::vector<bool>& is_wanted) {
   std::vector<at::Tensor> inputs;
   {
@@ -210,7 +221,7 @@ std::vector<at::Tensor> Region::differentiable_gradients(const at::Tensor& grad_
     if (is_wanted[i]) rerun.leaves[i] = inputs[i] = inputs[i].view_as(inputs[i]);
   }
   rerun.output = run_chain(inputs);
-  return chain_gradients(rerun.output, grad_output, rerun.leaves);
+  return chain_gradients(std::move(rerun.output), std::move(grad_output), rerun.leaves);
 }
 
 void Region::drop() {

@@ -41,8 +41,7 @@ class Region {
 
   /// By input; undefined where not `is_wanted`. Vacates a released storage again. In grad mode the
   /// gradients have a graph, which may read the output: it stays filled then.
-  std::vector<at::Tensor> gradients(const at::Tensor& grad_output,
-                                    const std::vector<bool>& is_wanted);
+  std::vector<at::Tensor> gradients(at::Tensor grad_output, const std::vector<bool>& is_wanted);
   /// Backward is over: lets go of everything.
   void drop();
 
@@ -62,7 +61,8 @@ class Region {
   Rerun run_again() const;
   void check_layout(const at::Tensor& again) const;
   void vacate_storage();
-  std::vector<at::Tensor> differentiable_gradients(const at::Tensor& grad_output,
+  void end_filling();
+  std::vector<at::Tensor> differentiable_gradients(at::Tensor grad_output,
                                                    const std::vector<bool>& is_wanted);
 
   // Recursive: a backward within backward may come back to the region that it started from.

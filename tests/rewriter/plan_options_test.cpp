@@ -1,4 +1,5 @@
 // What the options of a plan decide: operators by name, sites by hand, exactness.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "analyzer/error.h"
@@ -81,6 +82,20 @@ TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
   }
   options.budget = [](int64_t) { return 100; };
   EXPECT_EQ(plan_of(gates(), options).saved_bytes_after, all.saved_bytes_after);
+}
+
+TEST(PlanOptionsTest, ABudgetMayNeedAChainThatTimeAloneWouldNot) {
+  const auto module = test::with_lines("    y = torch.gelu(h)\n");
+  const Plan by_time = plan_of(module, {});
+  ASSERT_THAT(test::regions(by_time), ::testing::IsEmpty());
+  // The chain needs none of the bits.
+  ASSERT_LT(by_time.fewest_saved_bytes, by_time.saved_bytes_after);
+  PlanOptions options;
+  options.budget = [&](int64_t) { return by_time.fewest_saved_bytes; };
+  const Plan plan = plan_of(module, options);
+  EXPECT_EQ(plan.saved_bytes_after, by_time.fewest_saved_bytes);
+  EXPECT_EQ(plan.fewest_saved_bytes, by_time.fewest_saved_bytes);
+  EXPECT_THAT(test::regions(plan), ::testing::ElementsAre("gelu"));
 }
 
 TEST(PlanOptionsTest, RunningAgainHasItsTime) {
