@@ -89,6 +89,7 @@ constexpr Norm kNorms[] = {
     {"aten::layer_norm", "invact::layer_norm", true},
     {"aten::rms_norm", "invact::rms_norm", false},
     {"", "invact::rms_norm_cast", false},
+    {"aten::batch_norm", "invact::batch_norm", true, /*is_per_channel=*/true},
 };
 
 constexpr Dropout kDropouts[] = {

@@ -69,13 +69,15 @@ int64_t branch_bytes(const Activation& activation, int64_t element_count);
 
 /// One norm. Its replacement keeps the output, whose storage the next layer keeps anyway; one
 /// number per row, float32 (float64 for a float64 output), except that the CPU's layer_norm keeps
-/// it in the dtype of its parameters (of its input, without any); weight and bias.
+/// it in the dtype of its parameters (of its input, without any); weight and bias. Batch norm: one
+/// number per channel, in the dtype of ATen's own.
 struct Norm {
   /// Empty for the norm that models write out (ops.h says which of its arguments stand for which
   /// spelling).
   std::string_view aten_op;
   std::string_view invact_op;
   bool has_bias;
+  bool is_per_channel = false;  ///< Batch norm.
 };
 
 std::span<const Norm> norms();

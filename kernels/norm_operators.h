@@ -31,6 +31,12 @@ struct NormParameters {
   at::Tensor bias;    ///< Undefined: zeros.
 };
 
+/// Of inputs and parameters that the norms know.
+inline bool is_norm_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 ||
+         dtype == at::kHalf;
+}
+
 using NormGradients = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
 
 NormGradients norm_backward(const at::Tensor& grad_output, const at::Tensor& output,

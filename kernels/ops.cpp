@@ -3,6 +3,7 @@
 #include "kernels/ops.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/batch_norm.h>
 #include <torch/library.h>
 
 #include <string>
@@ -63,6 +64,10 @@ constexpr const char* kRmsNormCastSchema =
     "*, float weight_offset=0., ScalarType? normalized_dtype=None, ScalarType? output_dtype=None) "
     "-> Tensor";
 
+constexpr const char* kBatchNormSchema =  // ATen's
+    "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
+    "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
+
 at::Tensor plain_layer_norm_transposed(const at::Tensor& input,
                                        c10::SymIntArrayRef normalized_shape,
                                        const OptionalTensor& weight, const OptionalTensor& bias,
@@ -92,6 +97,7 @@ TORCH_LIBRARY(invact, m) {
   m.def(kLayerNormTransposedSchema);
   m.def(kRmsNormSchema);
   m.def(kRmsNormCastSchema);
+  m.def(kBatchNormSchema);
   m.def(kNormBackwardSchema);
   m.def(kNormRecoverableSchema);
   m.def("dropout(Tensor input, float p, bool train) -> Tensor");
@@ -123,6 +129,7 @@ TORCH_LIBRARY_IMPL(invact, CompositeExplicitAutograd, m) {
   m.impl("layer_norm_transposed", &plain_layer_norm_transposed);
   m.impl("rms_norm", &aten_rms_norm);
   m.impl("rms_norm_cast", &plain_rms_norm_cast);
+  m.impl("batch_norm", &at::batch_norm);
 }
 
 }  // namespace kernels
@@ -257,6 +264,18 @@ Tensor layer_norm_transposed(const Tensor& input, c10::SymIntArrayRef normalized
               Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
                      const std::optional<Tensor>&, double, bool, int64_t, int64_t),
               input, normalized_shape, weight, bias, eps, cudnn_enable, dim0, dim1);
+}
+
+Tensor batch_norm(const Tensor& input, const std::optional<Tensor>& weight,
+                  const std::optional<Tensor>& bias, const std::optional<Tensor>& running_mean,
+                  const std::optional<Tensor>& running_var, bool training, double momentum,
+                  double eps, bool cudnn_enabled) {
+  INVACT_CALL(batch_norm,
+              Tensor(const Tensor&, const std::optional<Tensor>&, const std::optional<Tensor>&,
+                     const std::optional<Tensor>&, const std::optional<Tensor>&, bool, double,
+                     double, bool),
+              input, weight, bias, running_mean, running_var, training, momentum, eps,
+              cudnn_enabled);
 }
 
 Tensor rms_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,

@@ -134,6 +134,18 @@ INVACT_EXPORT at::Tensor rms_norm_cast(const at::Tensor& input,
                                        std::optional<at::ScalarType> normalized_dtype = {},
                                        std::optional<at::ScalarType> output_dtype = {});
 
+/// at::batch_norm, bit for bit, running statistics included. In training the node keeps the
+/// result's storage instead of `input`, invstd (one number per channel), weight and bias, under the
+/// norms' conditions above, for the CPU and CUDA; otherwise, and where not `training`, it is
+/// at::batch_norm.
+INVACT_EXPORT at::Tensor batch_norm(const at::Tensor& input,
+                                    const std::optional<at::Tensor>& weight,
+                                    const std::optional<at::Tensor>& bias,
+                                    const std::optional<at::Tensor>& running_mean,
+                                    const std::optional<at::Tensor>& running_var, bool training,
+                                    double momentum = 0.1, double eps = 1e-5,
+                                    bool cudnn_enabled = true);
+
 /// at::dropout: with the same generator the result and the gradient are ATen's bit for bit, and as
 /// many random numbers are drawn. Under autograd the node keeps one bit per element, ceil(n / 8)
 /// bytes, and nothing else. With p = 0, or not in training, it returns `input` itself and keeps

@@ -11,6 +11,7 @@
 #include "kernels/catalog.h"
 #include "rewriter/patterns/activation.h"
 #include "rewriter/patterns/activation_dropout.h"
+#include "rewriter/patterns/batch_norm.h"
 #include "rewriter/patterns/dropout.h"
 #include "rewriter/patterns/norm.h"
 #include "rewriter/patterns/rms_norm.h"
@@ -32,6 +33,7 @@ CodeKey key_of(const NodeOrigin& origin) {
 std::optional<Match> match_node(Node* node, const MatchContext& context) {
   if (auto match = match_activation(node)) return match;
   if (auto match = match_norm(node, context)) return match;
+  if (auto match = match_batch_norm(node, context)) return match;
   return match_dropout(node);
 }
 

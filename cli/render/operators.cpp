@@ -26,7 +26,8 @@ std::string norm_and_dropout_rows() {
   std::string text = keeping_row("operator", "replaced by", "keeps");
   for (const auto& row : kernels::norms()) {
     text += keeping_row(row.aten_op.empty() ? "RMSNorm written out" : row.aten_op, row.invact_op,
-                        "output, a number per row");
+                        row.is_per_channel ? "output, a number per channel"
+                                           : "output, a number per row");
   }
   for (const auto& row : kernels::dropouts()) {
     text += keeping_row(row.aten_op, row.invact_op, "a bit per element");

@@ -4,7 +4,6 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <c10/util/Exception.h>
 #include <c10/util/FunctionRef.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "kernels/autograd/refusals.h"
+#include "kernels/autograd/refused_gradient.h"
 #include "kernels/norm_forward.h"
 #include "kernels/norm_operators.h"
 #include "kernels/ops.h"
@@ -49,8 +49,8 @@ at::Tensor value_of(const OptionalTensor& tensor) {
 }
 
 /// Of input, weight and bias; undefined where the mask says so.
-std::array<at::Tensor, 3> gradients(const at::Tensor& grad_output, const SavedNorm& saved,
-                                    const NormSettings& settings, std::array<bool, 3> mask) {
+Gradients<3> gradients(const at::Tensor& grad_output, const SavedNorm& saved,
+                       const NormSettings& settings, std::array<bool, 3> mask) {
   NormParameters parameters = saved.parameters;
   if (parameters.weight.defined()) {
     parameters.weight = effective_weight(parameters.weight, settings.weight_offset);
@@ -61,30 +61,6 @@ std::array<at::Tensor, 3> gradients(const at::Tensor& grad_output, const SavedNo
   if (mask[1]) grad_weight = grad_weight.to(saved.parameters.weight.scalar_type());
   return {std::move(grad_input), std::move(grad_weight), std::move(grad_bias)};
 }
-
-/// The gradients as a node of their own, whose differentiation is refused by name: dropping it
-/// silently would give a wrong number.
-struct NormGradient : Function<NormGradient> {
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& grad_output,
-                               const at::Tensor& output, const at::Tensor& rstd,
-                               const OptionalTensor& weight, const OptionalTensor& bias,
-                               const NormSettings& settings, std::array<bool, 3> mask) {
-    at::AutoDispatchBelowADInplaceOrView guard;
-    ctx->saved_data[kOperator] = settings.op;
-    variable_list wanted;
-    for (at::Tensor& gradient : gradients(
-             grad_output, {output, rstd, {value_of(weight), value_of(bias)}}, settings, mask)) {
-      if (gradient.defined()) wanted.push_back(std::move(gradient));
-    }
-    return wanted;
-  }
-
-  static variable_list backward(AutogradContext* ctx, const variable_list&) {
-    TORCH_CHECK_NOT_IMPLEMENTED(false, "invact::", ctx->saved_data[kOperator].toStringRef(),
-                                ": double backward is not supported. Use ATen's operator where the "
-                                "gradient itself is differentiated.");
-  }
-};
 
 /// The forward with its arguments bound.
 using Forward = c10::function_ref<NormForward()>;
@@ -119,23 +95,11 @@ struct Norm : Function<Norm> {
     mask[0] = ctx->needs_input_grad(edge++);
     if (saved.parameters.weight.defined()) mask[1] = ctx->needs_input_grad(edge++);
     if (saved.parameters.bias.defined()) mask[2] = ctx->needs_input_grad(edge++);
-    if (!torch::autograd::GradMode::is_enabled()) {
-      std::array<at::Tensor, 3> found = gradients(grads[0], saved, settings, mask);
-      std::move(found.begin(), found.end(), result.begin());
-      return result;
-    }
-    variable_list found =
-        NormGradient::apply(grads[0], saved.output, saved.rstd, given(saved.parameters.weight),
-                            given(saved.parameters.bias), settings, mask);
-    for (size_t argument = 0, next = 0; argument < mask.size(); ++argument) {
-      if (mask[argument]) result[argument] = std::move(found[next++]);
-    }
+    const auto compute = [&] { return gradients(grads[0], saved, settings, mask); };
+    Gradients<3> found = once_differentiable<3>(grads[0], saved.output, saved.parameters.weight,
+                                                settings.op, mask, compute);
+    std::move(found.begin(), found.end(), result.begin());
     return result;
-  }
-
- private:
-  static OptionalTensor given(const at::Tensor& tensor) {
-    return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
   }
 };
 
@@ -143,10 +107,7 @@ struct Norm : Function<Norm> {
 bool has_kernels(const at::Tensor& input, const NormParameters& parameters) {
   for (const at::Tensor& tensor : {input, parameters.weight, parameters.bias}) {
     if (!tensor.defined()) continue;
-    const at::ScalarType dtype = tensor.scalar_type();
-    const bool has_dtype =
-        dtype == at::kDouble || dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf;
-    if (!has_dtype || tensor.device() != input.device()) return false;
+    if (!is_norm_dtype(tensor.scalar_type()) || tensor.device() != input.device()) return false;
   }
   if (parameters.weight.defined() && parameters.bias.defined() &&
       parameters.weight.sym_numel() != parameters.bias.sym_numel()) {

@@ -1,5 +1,6 @@
 // Norms, written out or not, and dropout: what is matched and what is let alone, their bytes by
 // hand, and that the rewritten model keeps its promises.
+#include <ATen/Functions.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/testing/file_check.h>
@@ -79,6 +80,52 @@ TEST(NormTest, ATransposeThatCostsNoCopyIsLetAlone) {
     ASSERT_EQ(result.plan.sites.size(), 1u) << reader;
     EXPECT_EQ(result.plan.sites[0].replacement, "invact::layer_norm") << reader;
   }
+}
+
+constexpr const char* kBottleneck = R"(
+def forward(self, x):
+    h = torch.conv2d(x, self.k)
+    n = torch.batch_norm(h, self.g, self.b, self.mean, self.var, self.training, 0.1, 1e-5, False)
+    return torch.conv2d(%s, self.k)
+)";
+
+Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
+                           const PlanOptions& options = {}) {
+  torch::jit::Module module = test::make_module(
+      "Bottleneck",
+      {{"k", test::parameter({4, 4, 3, 3})}, {"g", weight}, {"b", test::parameter({4})}}, "");
+  module.register_buffer("mean", at::zeros({4}));
+  module.register_buffer("var", at::ones({4}));
+  std::string source = kBottleneck;
+  module.define(source.replace(source.find("%s"), 2, read));
+  return rewrite(module, options, {2, 4, 12, 12});
+}
+
+constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
+
+TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
+  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5));
+  ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
+  EXPECT_EQ(result.plan.sites[0].replacement, "invact::batch_norm");
+  // The input and one of two numbers per channel.
+  EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, -kImage - 4 * 4);
+  expect_verified(result);
+  EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
+}
+
+TEST(NormTest, WhereItsWeightHidesTheInputAChainTakesIt) {
+  Rewrite result = rewrite_bottleneck("n", at::zeros({4}));
+  EXPECT_THAT(test::regions(result.plan), ElementsAre("batch_norm"));
+  EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
+  test::expect_same_bits(result);
+  const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), test::from_outputs());
+  EXPECT_EQ(output.plan.sites[0].reason_code, "weights_hide_input");
+}
+
+TEST(NormTest, BatchNormBeforeAnActivationLeavesItsOutputToNobody) {
+  const Rewrite result =
+      rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), test::from_outputs());
+  EXPECT_EQ(result.plan.sites[0].reason_code, "output_not_kept");
 }
 
 TEST(NormTest, WithoutWeightsTheOutputTellsAll) {

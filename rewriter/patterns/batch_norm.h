@@ -1,0 +1,19 @@
+// Pattern: ATen's batch norm, in training.
+//
+//   before   %y = aten::batch_norm(%x, ...)      keeps %x and two numbers per channel
+//   after    %y = invact::batch_norm(%x, ...)    keeps %y and one number per channel
+//
+// Where an activation reads %y nobody else keeps it, as a rule: what is left are linear
+// bottlenecks, and the like. Only where the weights in the file let the output tell the normalized
+// input (kernels/math/norm_recovery.h). Reads only.
+#pragma once
+
+#include <optional>
+
+#include "rewriter/patterns/match.h"
+
+namespace invact {
+
+std::optional<Match> match_batch_norm(torch::jit::Node* node, const MatchContext& context);
+
+}  // namespace invact
