@@ -110,7 +110,12 @@ class Walk {
     const NodePointer node = std::move(ready_.back());
     ready_.pop_back();
     node->will_release_variables();
-    variable_list grads = (*node)(std::move(pending_.at(node.get()).buffer));
+    variable_list grads;
+    {
+      // Nodes read what they are given where it lies: it goes with this scope.
+      variable_list buffer = std::move(pending_.at(node.get()).buffer);
+      grads = (*node)(std::move(buffer));
+    }
     node->release_variables();
     const torch::autograd::edge_list& edges = node->next_edges();
     torch::autograd::validate_outputs(edges, grads, [&](const std::string& error) {
