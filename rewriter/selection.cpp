@@ -57,9 +57,11 @@ int64_t Selection::size_of(const Execution& execution) const {
 void Selection::find_penalties() {
   penalties_.resize(candidates_.size());
   for (const size_t i : open_) {
-    if (level(i) < kRegion) continue;
+    const bool may_lapse = candidates_[i].graph_site.match().may_lapse;
+    if (level(i) < kRegion && !may_lapse) continue;
     for (const Execution& execution : candidates_[i].executions) {
-      penalties_[i] += size_of(execution) / kWorthRunningAgain;
+      const int64_t share = size_of(execution) / kWorthRunningAgain;
+      penalties_[i] += may_lapse ? 2 * share : share;
     }
   }
 }

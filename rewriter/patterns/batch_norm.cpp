@@ -46,6 +46,7 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
   match.nodes = {node};
   match.replacement = "invact::batch_norm";
   match.strategy = "output";
+  match.may_lapse = true;  // One channel of many whose weight goes to zero is enough.
   match.gain =
       "keeps its output, which is kept anyway, and a number per channel instead of its input";
   const auto weight = known_tensor(node->input(1), context.top);

@@ -58,6 +58,9 @@ struct Match {
   bool is_refinement = false;
   bool in_place = false;  ///< Writes its input.
   bool is_exact = false;  ///< Every gradient stays the same bit for bit.
+  /// Training may well move its weights to where it keeps its input again: a chain does not depend
+  /// on them, and is preferred.
+  bool may_lapse = false;
   /// How results round otherwise than today's, as a sentence; empty: they are the same bits.
   std::string rounding;
   /// Why this call cannot be replaced, whatever its surroundings.

@@ -18,10 +18,9 @@ using torch::jit::Value;
 
 const kernels::Norm* find_norm(const std::string& op) {
   const auto rows = kernels::norms();
-  const auto row = std::find_if(rows.begin(), rows.end(),
-                                [&op](const kernels::Norm& norm) {
-                                  return norm.aten_op == op && !norm.is_per_channel;
-                                });
+  const auto row = std::find_if(rows.begin(), rows.end(), [&op](const kernels::Norm& norm) {
+    return norm.aten_op == op && !norm.is_per_channel;
+  });
   return row == rows.end() ? nullptr : &*row;
 }
 

@@ -90,7 +90,7 @@ def forward(self, x):
 )";
 
 Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
-                           const PlanOptions& options = {}) {
+                           const PlanOptions& options) {
   torch::jit::Module module = test::make_module(
       "Bottleneck",
       {{"k", test::parameter({4, 4, 3, 3})}, {"g", weight}, {"b", test::parameter({4})}}, "");
@@ -104,7 +104,7 @@ Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
 constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
 
 TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
-  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5));
+  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), test::from_outputs());
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
   EXPECT_EQ(result.plan.sites[0].replacement, "invact::batch_norm");
   // The input and one of two numbers per channel.
@@ -113,13 +113,23 @@ TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
 }
 
-TEST(NormTest, WhereItsWeightHidesTheInputAChainTakesIt) {
-  Rewrite result = rewrite_bottleneck("n", at::zeros({4}));
-  EXPECT_THAT(test::regions(result.plan), ElementsAre("batch_norm"));
-  EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
-  test::expect_same_bits(result);
+TEST(NormTest, AChainThatDoesNotDependOnBatchNormsWeightGoesFirst) {
+  for (const double weight : {0.0, 0.5}) {
+    Rewrite result = rewrite_bottleneck("n", at::full({4}, weight), {});
+    EXPECT_THAT(test::regions(result.plan), ElementsAre("batch_norm"));
+    EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
+    test::expect_same_bits(result);
+  }
   const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), test::from_outputs());
   EXPECT_EQ(output.plan.sites[0].reason_code, "weights_hide_input");
+}
+
+TEST(NormTest, ABudgetSparesBatchNormsChain) {
+  PlanOptions options;
+  options.budget = [](int64_t before) { return before - kImage; };
+  const Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), options);
+  EXPECT_THAT(test::regions(result.plan), ::testing::IsEmpty());
+  EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage + 4 * 4);
 }
 
 TEST(NormTest, BatchNormBeforeAnActivationLeavesItsOutputToNobody) {
