@@ -1,7 +1,7 @@
 // Definitions of loops.h for one instruction set: INVACT_LOOPS names its namespace and the build
 // gives the flags. Everything but the explicit instantiations at the end has internal linkage or is
-// always inlined, so that no code built for AVX2 can stand in for a baseline function of the same
-// name.
+// always inlined, so that no code built for AVX2 or AVX-512 can stand in for a baseline function of
+// the same name.
 #include "kernels/cpu/loops.h"
 
 #include <cstdint>
@@ -21,15 +21,15 @@ template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class F>
-INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const float*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, LaneMask left, const float*) {
   return f.from_float32(y, left);
 }
 template <class F>
-INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const BFloat16Bits*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, LaneMask left, const BFloat16Bits*) {
   return f.from_bfloat16(y, left);
 }
 template <class F>
-INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, Ints left, const HalfBits*) {
+INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, LaneMask left, const HalfBits*) {
   return f.from_float16(y, left);
 }
 
@@ -107,20 +107,79 @@ INVACT_HOST_DEVICE void refine(const F& f, const float* grad_output, const float
   for_each_refined(below(y, F::kFirstUnrefined), free, apply_code);
 }
 
-/// One word; `bits` is not read for a function without a branch bit.
+/// Words that a float32 loop takes through one step before it takes the next: what lies between
+/// stays in the first-level cache.
+constexpr int kBatchWords = 16;
+constexpr int kBatch = kBatchWords * kWord;
+
+/// The bits of a batch's words. The bit of an output above zero may be a piece of somebody's
+/// refinement code: such places are free.
+struct BranchWords {
+  uint64_t packed[kBatchWords];
+  uint64_t free[kBatchWords];
+
+  INVACT_HOST_DEVICE uint64_t left(int word) const { return packed[word] & ~free[word]; }
+  INVACT_HOST_DEVICE LaneMask left_lanes(int element) const {
+    return mask_of(left(element / kWord) >> element % kWord);
+  }
+};
+
+/// A batch's gradients by the forms of its elements' branches, without refinement.
+template <class F>
+INVACT_HOST_DEVICE void differentiate_batch(const F& f, const float* grad_output, const float* y,
+                                            const BranchWords& branch, int count,
+                                            float* grad_input) {
+#if defined(__AVX512F__)
+  // A tenth to a quarter of the elements lie on the left branch, whose form is the dearer one: they
+  // are put side by side for it.
+  float left_slopes[kBatch + kLanes];
+  int left_count = 0;
+  for (int i = 0; i < count; i += kLanes) {
+    left_count += store_chosen(branch.left_lanes(i), load_lanes(y + i), left_slopes + left_count);
+  }
+  for (int i = 0; i < left_count; i += kLanes) {
+    store_lanes(f.float32_left(load_lanes(left_slopes + i)), left_slopes + i);
+  }
+  const float* left_slope = left_slopes;
+  for (int i = 0; i < count; i += kLanes) {
+    const LaneMask left = branch.left_lanes(i);
+    const Floats slope = with_chosen(left, f.float32_right(load_lanes(y + i)), left_slope);
+    left_slope += __builtin_popcount(left.low) + __builtin_popcount(left.high);
+    store_lanes(load_lanes(grad_output + i) * slope, grad_input + i);
+  }
+#else
+  for (int i = 0; i < count; i += kWord) {
+    differentiate(f, grad_output + i, y + i, branch.left(i / kWord), grad_input + i);
+  }
+#endif
+}
+
+/// A batch of float32, or less of it, of a function with refinement codes.
+template <class F>
+INVACT_HOST_DEVICE void backward_batch(const F& f, const float* grad_output, const float* y,
+                                       const uint8_t* bits, int words, float* grad_input) {
+  BranchWords branch;
+  memcpy(branch.packed, bits, static_cast<size_t>(words) * sizeof(uint64_t));
+  for (int w = 0; w < words; ++w) branch.free[w] = above(y + w * kWord, 0.0f);
+  differentiate_batch(f, grad_output, y, branch, words * kWord, grad_input);
+  // Apart from the loop above, whose instructions a wrong guess here would throw away.
+  for (int w = 0; w < words; ++w) {
+    refine(f, grad_output + w * kWord, y + w * kWord, branch.packed[w], branch.free[w],
+           grad_input + w * kWord);
+  }
+}
+
+/// Whole words, at most a batch; `bits` is not read for a function without a branch bit.
 template <class F, class T>
-INVACT_HOST_DEVICE void backward_word(const F& f, const T* grad_output, const T* y,
-                                      const uint8_t* bits, T* grad_input) {
-  if constexpr (F::kBranchBits == 0) {
-    differentiate(f, grad_output, y, 0, grad_input);
-  } else if constexpr (std::is_same_v<T, float> && F::kRefines) {
-    const uint64_t packed = load_word(bits);
-    // The bit of an output above zero may be a piece of somebody's refinement code.
-    const uint64_t free = above(y, 0.0f);
-    differentiate(f, grad_output, y, packed & ~free, grad_input);
-    refine(f, grad_output, y, packed, free, grad_input);
+INVACT_HOST_DEVICE void backward_words(const F& f, const T* grad_output, const T* y,
+                                       const uint8_t* bits, int words, T* grad_input) {
+  if constexpr (std::is_same_v<T, float> && F::kRefines) {
+    backward_batch(f, grad_output, y, bits, words, grad_input);
   } else {
-    differentiate(f, grad_output, y, load_word(bits), grad_input);
+    for (int i = 0; i < words * kWord; i += kWord) {
+      const uint64_t left = F::kBranchBits == 0 ? 0 : load_word(bits + i / 8);
+      differentiate(f, grad_output + i, y + i, left, grad_input + i);
+    }
   }
 }
 
@@ -133,8 +192,12 @@ void backward_all(const F& f, const BackwardArrays& arrays) {
     return F::kBranchBits == 0 ? nullptr : arrays.bits + first / 8;
   };
   int64_t first = 0;
-  for (; first + kWord <= arrays.count; first += kWord) {
-    backward_word(f, grad_output + first, output + first, bits_of_word(first), grad_input + first);
+  while (arrays.count - first >= kWord) {
+    const int64_t whole = arrays.count - first < kBatch ? arrays.count - first : kBatch;
+    const int words = static_cast<int>(whole / kWord);
+    backward_words(f, grad_output + first, output + first, bits_of_word(first), words,
+                   grad_input + first);
+    first += words * kWord;
   }
   const size_t rest = static_cast<size_t>(arrays.count - first);
   if (rest == 0) return;
@@ -145,7 +208,7 @@ void backward_all(const F& f, const BackwardArrays& arrays) {
   memcpy(last_grad, grad_output + first, rest * sizeof(T));
   memcpy(last_output, output + first, rest * sizeof(T));
   if (F::kBranchBits != 0) memcpy(last_bits, bits_of_word(first), (rest + 7) / 8);
-  backward_word(f, last_grad, last_output, last_bits, last_result);
+  backward_words(f, last_grad, last_output, last_bits, 1, last_result);
   memcpy(grad_input + first, last_result, rest * sizeof(T));
 }
 
