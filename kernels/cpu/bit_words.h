@@ -21,8 +21,10 @@ constexpr int kWord = kBlock;
 static_assert(kWord == 8 * sizeof(uint64_t));
 
 /// Bit i: the mask's lane i.
-INVACT_HOST_DEVICE uint64_t bits_of(Ints mask) {
-#if defined(__AVX2__)
+INVACT_HOST_DEVICE uint64_t bits_of(LaneMask mask) {
+#if defined(__AVX512F__)
+  return _mm512_kunpackw(mask.high, mask.low);
+#elif defined(__AVX2__)
   return static_cast<uint32_t>(_mm256_movemask_ps(math::as_real(mask)));
 #elif defined(__SSE2__)
   return static_cast<uint32_t>(_mm_movemask_ps(math::as_real(mask)));
@@ -34,13 +36,17 @@ INVACT_HOST_DEVICE uint64_t bits_of(Ints mask) {
 }
 
 /// Lane i holds where bit i is set.
-INVACT_HOST_DEVICE Ints mask_of(uint64_t bits) {
+INVACT_HOST_DEVICE LaneMask mask_of(uint64_t bits) {
+#if defined(__AVX512F__)
+  return {static_cast<__mmask16>(bits), static_cast<__mmask16>(bits >> 16)};
+#else
 #if defined(__AVX2__)
   constexpr Ints kLaneBits = {1, 2, 4, 8, 16, 32, 64, 128};
 #else
   constexpr Ints kLaneBits = {1, 2, 4, 8};
 #endif
   return (kLaneBits & static_cast<int32_t>(bits & 0xff)) != 0;
+#endif
 }
 
 /// Bit i: v[i] < bound.

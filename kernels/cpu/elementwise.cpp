@@ -37,7 +37,10 @@ using cpu::next_block;
 /// Elements of one call of ATen's kernel: input and output stay in the second-level cache until the
 /// bits are packed.
 constexpr int64_t kChunk = 32768;
-static_assert(kChunk % cpu::kBlock == 0);
+/// The same where ATen runs oneDNN (erf GELU), a call of which costs about as much as 13,000
+/// elements: they stay in the third-level cache.
+constexpr int64_t kOneDnnChunk = int64_t{1} << 18;
+static_assert(kChunk % cpu::kBlock == 0 && kOneDnnChunk % kChunk == 0);
 
 void pack(const ActivationFunction& function, const at::Tensor& input, const at::Tensor& output,
           uint8_t* bits, int64_t first, int64_t count) {
@@ -47,7 +50,7 @@ void pack(const ActivationFunction& function, const at::Tensor& input, const at:
   std::visit(
       [&]<class F>(const F& f) {
         if constexpr (F::kBranchBits > 0) {
-          (cpu::has_avx2() ? &cpu::avx2::pack<F> : &cpu::baseline::pack<F>)(f, storage, arrays);
+          cpu::pack_loop<F>()(f, storage, arrays);
         }
       },
       function);
@@ -105,6 +108,7 @@ struct CpuKernels {
     };
     std::mutex mutex;
     std::vector<int64_t> split_blocks;  // first elements of blocks that two threads share
+    const int64_t chunk = std::holds_alternative<math::Gelu>(function) ? kOneDnnChunk : kChunk;
     // ATen's own ranges: its kernels compute the last elements of a range one by one, which can
     // differ by an ulp from what their vectors give.
     for_each_range(output, [&](int64_t begin, int64_t end) {
@@ -113,11 +117,16 @@ struct CpuKernels {
         const std::lock_guard lock(mutex);
         split_blocks.push_back(packed - cpu::kBlock);
       }
-      for (int64_t first = begin; first < end; first += kChunk) {
-        const int64_t count = std::min(kChunk, end - first);
-        const at::Tensor chunk_input = flat_range(self, first, count);
-        at::Tensor chunk_output = flat_range(output, first, count);
-        std::visit(ForwardKernel{chunk_input, chunk_output}, function);
+      for (int64_t first = begin; first < end; first += chunk) {
+        const int64_t count = std::min(chunk, end - first);
+        if (count == total && self.is_contiguous() && output.is_contiguous()) {
+          // Tensors of their own for the chunk would be a tenth of a small call's time.
+          std::visit(ForwardKernel{self, output}, function);
+        } else {
+          const at::Tensor chunk_input = flat_range(self, first, count);
+          at::Tensor chunk_output = flat_range(output, first, count);
+          std::visit(ForwardKernel{chunk_input, chunk_output}, function);
+        }
         const int64_t computed = first + count;
         const int64_t whole =
             computed == total ? total : std::max(packed, computed / cpu::kBlock * cpu::kBlock);
@@ -157,8 +166,7 @@ struct CpuKernels {
         tensors.branch.defined() ? tensors.branch.const_data_ptr<uint8_t>() : nullptr;
     std::visit(
         [&]<class F>(const F& f) {
-          const cpu::BackwardLoop<F> loop =
-              cpu::has_avx2() ? &cpu::avx2::backward<F> : &cpu::baseline::backward<F>;
+          const cpu::BackwardLoop<F> loop = cpu::backward_loop<F>();
           for_each_block_range(tensors.grad_input, [&](int64_t first, int64_t end) {
             loop(f, storage,
                  {at_element(tensors.grad_output, first), at_element(tensors.output, first),

@@ -1,6 +1,6 @@
 // The CPU loops over flat memory: packing branch bits, and the gradient from output and bits. No
-// torch: the unit behind this header is compiled twice, for the baseline and for AVX2 + FMA + F16C
-// + BMI2, and torch's inline functions must not be.
+// torch: the unit behind this header is compiled three times, for the baseline, for AVX2 + FMA +
+// F16C + BMI2 and for AVX-512 besides, and torch's inline functions must not be.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +51,13 @@ template <class Function>
 void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 }  // namespace avx2
 
+namespace avx512 {
+template <class Function>
+void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
+template <class Function>
+void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
+}  // namespace avx512
+
 /// Whether this processor runs the loops in `avx2`. F16C, whose name not every compiler knows here,
 /// is older than AVX2 in every line of processors.
 inline bool has_avx2() {
@@ -60,6 +67,28 @@ inline bool has_avx2() {
 #else
   return false;
 #endif
+}
+
+/// Whether this processor runs the loops in `avx512`.
+inline bool has_avx512() {
+#if defined(__x86_64__)
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
+/// The fastest loops that this processor runs.
+template <class Function>
+PackLoop<Function> pack_loop() {
+  if (has_avx512()) return &avx512::pack<Function>;
+  return has_avx2() ? &avx2::pack<Function> : &baseline::pack<Function>;
+}
+template <class Function>
+BackwardLoop<Function> backward_loop() {
+  if (has_avx512()) return &avx512::backward<Function>;
+  return has_avx2() ? &avx2::backward<Function> : &baseline::backward<Function>;
 }
 
 }  // namespace invact::kernels::cpu

@@ -1,6 +1,6 @@
 // Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to a storage
-// dtype. Included only by loops.cpp, inside that unit's own namespace: compiled for two instruction
-// sets, so nothing here may have external linkage.
+// dtype. Included only by loops.cpp, inside that unit's own namespace: compiled for several
+// instruction sets, so nothing here may have external linkage.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ namespace {
 using math::Floats;
 using math::Ints;
 using math::kLanes;
+using math::LaneMask;
 
 /// Bits of a bfloat16 and of a half: distinct types, so that overloads tell them apart.
 struct BFloat16Bits {
@@ -66,6 +67,32 @@ INVACT_HOST_DEVICE HalfBits to_half(float v) {
   return {static_cast<uint16_t>(half | sign)};
 }
 
+#if defined(__AVX512F__)
+// A copy of both registers at once would go through the stack.
+INVACT_HOST_DEVICE Floats load_lanes(const float* from) {
+  return {_mm512_loadu_ps(from), _mm512_loadu_ps(from + kLanes / 2)};
+}
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, float* to) {
+  _mm512_storeu_ps(to, lanes.low);
+  _mm512_storeu_ps(to + kLanes / 2, lanes.high);
+}
+
+/// Writes the lanes of the mask side by side, up to kLanes numbers. @return how many.
+INVACT_HOST_DEVICE int store_chosen(LaneMask mask, Floats lanes, float* to) {
+  const int low_count = __builtin_popcount(mask.low);
+  _mm512_storeu_ps(to, _mm512_maskz_compress_ps(mask.low, lanes.low));
+  _mm512_storeu_ps(to + low_count, _mm512_maskz_compress_ps(mask.high, lanes.high));
+  return low_count + __builtin_popcount(mask.high);
+}
+
+/// The way back: `lanes` with those of the mask from `from`, of which up to kLanes numbers are
+/// read.
+INVACT_HOST_DEVICE Floats with_chosen(LaneMask mask, Floats lanes, const float* from) {
+  const float* const high_from = from + __builtin_popcount(mask.low);
+  return {_mm512_mask_expand_ps(lanes.low, mask.low, _mm512_loadu_ps(from)),
+          _mm512_mask_expand_ps(lanes.high, mask.high, _mm512_loadu_ps(high_from))};
+}
+#else
 INVACT_HOST_DEVICE Floats load_lanes(const float* from) {
   Floats lanes;
   memcpy(&lanes, from, sizeof(lanes));
@@ -74,19 +101,64 @@ INVACT_HOST_DEVICE Floats load_lanes(const float* from) {
 INVACT_HOST_DEVICE void store_lanes(Floats lanes, float* to) {
   memcpy(to, &lanes, sizeof(lanes));
 }
+#endif
 
-#if defined(__AVX2__)
+// As to_bfloat16(), without its care for NaN: what is stored are products of bfloat16 numbers and
+// forms of them, whose NaNs have nothing in the low half that rounding could carry.
+INVACT_HOST_DEVICE Ints bfloat16_in_high_half(Floats lanes) {
+  const Ints bits = math::as_bits(lanes);
+  return bits + 0x7fff + (bits >> 16 & 1);
+}
+
+#if defined(__AVX512F__)
+template <class T>
+INVACT_HOST_DEVICE __m256i load_half(const T* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+INVACT_HOST_DEVICE __m512i bfloat16_as_float(const BFloat16Bits* from) {
+  return _mm512_slli_epi32(_mm512_cvtepu16_epi32(load_half(from)), 16);
+}
+INVACT_HOST_DEVICE Floats load_lanes(const BFloat16Bits* from) {
+  return {__builtin_bit_cast(Floats::Vector, bfloat16_as_float(from)),
+          __builtin_bit_cast(Floats::Vector, bfloat16_as_float(from + kLanes / 2))};
+}
+
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, BFloat16Bits* to) {
+  // The high halves of both registers' elements, in order.
+  constexpr auto kHighHalves = [] {
+    struct Order {
+      short place[kLanes];
+    } order{};
+    for (int i = 0; i < kLanes; ++i) order.place[i] = static_cast<short>(2 * i + 1);
+    return order;
+  }();
+  const Ints rounded = bfloat16_in_high_half(lanes);
+  const __m512i packed = _mm512_permutex2var_epi16(__builtin_bit_cast(__m512i, rounded.low),
+                                                   __builtin_bit_cast(__m512i, kHighHalves),
+                                                   __builtin_bit_cast(__m512i, rounded.high));
+  _mm512_storeu_si512(to, packed);
+}
+
+INVACT_HOST_DEVICE Floats load_lanes(const HalfBits* from) {
+  return {_mm512_cvtph_ps(load_half(from)), _mm512_cvtph_ps(load_half(from + kLanes / 2))};
+}
+
+INVACT_HOST_DEVICE void store_lanes(Floats lanes, HalfBits* to) {
+  const auto store_half = [](__m512 half, HalfBits* place) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(place),
+                        _mm512_cvtps_ph(half, _MM_FROUND_TO_NEAREST_INT));
+  };
+  store_half(lanes.low, to);
+  store_half(lanes.high, to + kLanes / 2);
+}
+#elif defined(__AVX2__)
 INVACT_HOST_DEVICE Floats load_lanes(const BFloat16Bits* from) {
   const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
   return math::as_real(__builtin_bit_cast(Ints, _mm256_cvtepu16_epi32(halves)) << 16);
 }
 
-// As to_bfloat16(), without its care for NaN: what is stored are products of bfloat16 numbers and
-// forms of them, whose NaNs have nothing in the low half that rounding could carry.
 INVACT_HOST_DEVICE __m256i bfloat16_in_low_half(Floats lanes) {
-  const Ints bits = math::as_bits(lanes);
-  const Ints rounded = bits + 0x7fff + (bits >> 16 & 1);
-  return _mm256_srli_epi32(__builtin_bit_cast(__m256i, rounded), 16);
+  return _mm256_srli_epi32(__builtin_bit_cast(__m256i, bfloat16_in_high_half(lanes)), 16);
 }
 
 INVACT_HOST_DEVICE void store_pair(Floats first, Floats second, BFloat16Bits* to) {

@@ -1,5 +1,6 @@
-// Definitions of loops.h. A thread owns eight neighbouring elements, hence one byte of bits: no two
-// threads share a byte, and a 16-bit type moves 16 bytes per access.
+// Definitions of loops.h. A lane moves 16 bytes at a time and a warp's accesses lie side by side;
+// the bits of neighbouring lanes are joined into words of 32 elements by shuffles: one lane writes
+// a word, and no two write the same one, so that nothing is atomic.
 #include <c10/cuda/CUDAException.h>
 
 #include <algorithm>
@@ -13,15 +14,21 @@
 namespace invact::kernels::cuda {
 namespace {
 
-constexpr int kPerThread = 8;
 constexpr int kThreads = 256;
-// Enough blocks to fill any GPU several times over; the grid-stride loop takes the rest, so counts
-// beyond 2^31 are fine.
-constexpr int64_t kMaxBlocks = 1 << 16;
+constexpr int kWarp = 32;
+constexpr int kWordBits = 32;
+constexpr int kLoadBytes = 16;
+/// Loads that a lane has under way at once, from each array.
+constexpr int kLoads = 2;
 
 template <class T>
-struct alignas(16) Pack {
-  T element[kPerThread];
+constexpr int kPerLane = kLoadBytes / static_cast<int>(sizeof(T));
+template <class T>
+constexpr int kPerWarp = kWarp* kPerLane<T>;
+
+template <class T>
+struct alignas(kLoadBytes) Pack {
+  T element[kPerLane<T>];
 };
 
 template <class F>
@@ -41,94 +48,190 @@ __device__ float derivative(const F& f, __half y, bool left) {
   return f.from_float16(__half2float(y), left);
 }
 
+/// The bits of a lane's elements.
 template <class F, class T>
-__device__ unsigned pack_elements(const F& f, const T* x, int count) {
-  unsigned byte = 0;
+__device__ unsigned branch_bits(const F& f, const Pack<T>& x) {
+  unsigned bits = 0;
 #pragma unroll
-  for (int i = 0; i < kPerThread; ++i) {
-    const auto value = to_compute(x[i < count ? i : 0]);
+  for (int i = 0; i < kPerLane<T>; ++i) {
+    const auto value = to_compute(x.element[i]);
     const bool left = value < F::template first_right<std::remove_cv_t<decltype(value)>>();
-    if (i < count && left) byte |= 1u << i;
+    bits |= left ? 1u << i : 0u;
   }
-  return byte;
+  return bits;
 }
 
 template <class F, class T>
-__device__ void differentiate(const F& f, const T* g, const T* y, unsigned byte, T* result,
-                              int count) {
+__device__ Pack<T> gradient(const F& f, const Pack<T>& g, const Pack<T>& y, unsigned bits) {
+  Pack<T> result;
 #pragma unroll
-  for (int i = 0; i < kPerThread; ++i) {
-    if (i < count) from_compute(to_compute(g[i]) * derivative(f, y[i], byte >> i & 1u), result + i);
+  for (int i = 0; i < kPerLane<T>; ++i) {
+    const bool left = (bits >> i & 1u) != 0;
+    from_compute(to_compute(g.element[i]) * derivative(f, y.element[i], left), result.element + i);
+  }
+  return result;
+}
+
+/// A lane's elements of an array; zero where none are left, as is their bit.
+template <bool kAligned, class T>
+__device__ Pack<T> load(const T* from, int64_t rest) {
+  if (kAligned && rest >= kPerLane<T>) return *reinterpret_cast<const Pack<T>*>(from);
+  Pack<T> pack;
+#pragma unroll
+  for (int i = 0; i < kPerLane<T>; ++i) {
+    if (i < rest) {
+      pack.element[i] = from[i];
+    } else {
+      pack.element[i] = T(0.0f);
+    }
+  }
+  return pack;
+}
+
+template <bool kAligned, class T>
+__device__ void store(const Pack<T>& pack, int64_t rest, T* to) {
+  if (kAligned && rest >= kPerLane<T>) {
+    *reinterpret_cast<Pack<T>*>(to) = pack;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < kPerLane<T>; ++i) {
+    if (i < rest) to[i] = pack.element[i];
   }
 }
 
-/// The first element of this thread's n-th run of eight, for a loop `for (i = first(); i < count; i
-/// += stride())`.
-__device__ int64_t first() {
-  return (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kPerThread;
+/// The word that this lane's `kBits` bits are a part of, in every lane of that word. All lanes of
+/// the warp call it.
+template <int kBits>
+__device__ unsigned join_word(unsigned bits, int lane) {
+  unsigned word = bits << (lane * kBits % kWordBits);
+#pragma unroll
+  for (int step = 1; step < kWordBits / kBits; step *= 2) {
+    word |= __shfl_xor_sync(0xffffffffu, word, step);
+  }
+  return word;
 }
-__device__ int64_t stride() {
-  return static_cast<int64_t>(gridDim.x) * blockDim.x * kPerThread;
+
+/// Of the word of element `first`, a multiple of 32; `rest` elements are left from there on.
+template <bool kAligned>
+__device__ void store_word(unsigned word, int64_t first, int64_t rest, uint8_t* bits) {
+  if (kAligned && rest >= kWordBits) {
+    reinterpret_cast<unsigned*>(bits)[first / kWordBits] = word;
+    return;
+  }
+  for (int i = 0; i < kWordBits && i < rest; i += 8) {
+    bits[(first + i) / 8] = static_cast<uint8_t>(word >> i);
+  }
+}
+template <bool kAligned>
+__device__ unsigned load_word(const uint8_t* bits, int64_t first, int64_t rest) {
+  if (kAligned && rest >= kWordBits) {
+    return reinterpret_cast<const unsigned*>(bits)[first / kWordBits];
+  }
+  unsigned word = 0;
+  for (int i = 0; i < kWordBits && i < rest; i += 8) {
+    word |= static_cast<unsigned>(bits[(first + i) / 8]) << i;
+  }
+  return word;
+}
+
+/// Calls `work(first)` with the first element of each of this warp's tiles of kLoads * kPerWarp.
+/// Every lane of a warp makes the same calls.
+template <class T, class Work>
+__device__ void for_each_tile(int64_t count, const Work& work) {
+  constexpr int64_t kTile = kLoads * kPerWarp<T>;
+  const int64_t thread = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int64_t warps = static_cast<int64_t>(gridDim.x) * blockDim.x / kWarp;
+  for (int64_t tile = thread / kWarp; tile * kTile < count; tile += warps) work(tile * kTile);
 }
 
 template <bool kAligned, class F, class T>
 __global__ void __launch_bounds__(kThreads)
     pack_kernel(F f, const T* input, int64_t count, uint8_t* bits) {
-  for (int64_t i = first(); i < count; i += stride()) {
-    const int64_t rest = count - i;
-    unsigned byte;
-    if (kAligned && rest >= kPerThread) {
-      const Pack<T> x = *reinterpret_cast<const Pack<T>*>(input + i);
-      byte = pack_elements(f, x.element, kPerThread);
-    } else {
-      byte = pack_elements(f, input + i, static_cast<int>(rest < kPerThread ? rest : kPerThread));
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int first_of_lane = lane * kPerLane<T>;
+  const int first_of_word = first_of_lane / kWordBits * kWordBits;
+  for_each_tile<T>(count, [&](int64_t tile) {
+    Pack<T> x[kLoads];
+#pragma unroll
+    for (int n = 0; n < kLoads; ++n) {
+      const int64_t i = tile + n * kPerWarp<T> + first_of_lane;
+      x[n] = load<kAligned>(input + i, count - i);
     }
-    bits[i / kPerThread] = static_cast<uint8_t>(byte);
-  }
+#pragma unroll
+    for (int n = 0; n < kLoads; ++n) {
+      const unsigned word = join_word<kPerLane<T>>(branch_bits(f, x[n]), lane);
+      const int64_t first = tile + n * kPerWarp<T> + first_of_word;
+      if (first_of_lane == first_of_word) store_word<kAligned>(word, first, count - first, bits);
+    }
+  });
 }
 
 template <bool kAligned, class F, class T>
 __global__ void __launch_bounds__(kThreads)
     backward_kernel(F f, const T* grad_output, const T* output, const uint8_t* bits, T* grad_input,
                     int64_t count) {
-  for (int64_t i = first(); i < count; i += stride()) {
-    const int64_t rest = count - i;
-    const unsigned byte = F::kBranchBits > 0 ? bits[i / kPerThread] : 0u;
-    if (kAligned && rest >= kPerThread) {
-      const Pack<T> g = *reinterpret_cast<const Pack<T>*>(grad_output + i);
-      const Pack<T> y = *reinterpret_cast<const Pack<T>*>(output + i);
-      Pack<T> result;
-      differentiate(f, g.element, y.element, byte, result.element, kPerThread);
-      *reinterpret_cast<Pack<T>*>(grad_input + i) = result;
-    } else {
-      differentiate(f, grad_output + i, output + i, byte, grad_input + i,
-                    static_cast<int>(rest < kPerThread ? rest : kPerThread));
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int first_of_lane = lane * kPerLane<T>;
+  const int place_in_word = first_of_lane % kWordBits;
+  for_each_tile<T>(count, [&](int64_t tile) {
+    Pack<T> g[kLoads];
+    Pack<T> y[kLoads];
+    unsigned word[kLoads] = {};
+#pragma unroll
+    for (int n = 0; n < kLoads; ++n) {
+      const int64_t i = tile + n * kPerWarp<T> + first_of_lane;
+      g[n] = load<kAligned>(grad_output + i, count - i);
+      y[n] = load<kAligned>(output + i, count - i);
+      const int64_t first = i - place_in_word;
+      if (F::kBranchBits > 0) word[n] = load_word<kAligned>(bits, first, count - first);
     }
-  }
+#pragma unroll
+    for (int n = 0; n < kLoads; ++n) {
+      const int64_t i = tile + n * kPerWarp<T> + first_of_lane;
+      const Pack<T> result = gradient(f, g[n], y[n], word[n] >> place_in_word);
+      store<kAligned>(result, count - i, grad_input + i);
+    }
+  });
 }
 
-bool is_aligned(const void* pointer) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0;
+bool is_aligned(const void* pointer, size_t bytes = kLoadBytes) {
+  return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
 }
 
-unsigned block_count(int64_t count) {
-  constexpr int64_t kPerBlock = static_cast<int64_t>(kThreads) * kPerThread;
-  return static_cast<unsigned>(std::min((count + kPerBlock - 1) / kPerBlock, kMaxBlocks));
+/// As many blocks as the current device runs at once, a few times over, so that the last ones do
+/// not leave it half empty; fewer where there is less to do.
+unsigned block_count(int64_t count, int64_t per_warp) {
+  constexpr int kRounds = 4;
+  int device = 0;
+  int processors = 0;
+  int threads_per_processor = 0;
+  C10_CUDA_CHECK(cudaGetDevice(&device));
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+  C10_CUDA_CHECK(cudaDeviceGetAttribute(&threads_per_processor,
+                                        cudaDevAttrMaxThreadsPerMultiProcessor, device));
+  const int64_t most =
+      static_cast<int64_t>(kRounds) * processors * (threads_per_processor / kThreads);
+  const int64_t per_block = per_warp * (kThreads / kWarp);
+  return static_cast<unsigned>(std::min((count + per_block - 1) / per_block, most));
 }
 
 template <class F, class T>
 void pack_typed(const F& f, const void* input, int64_t count, uint8_t* bits, cudaStream_t stream) {
-  const auto kernel = is_aligned(input) ? pack_kernel<true, F, T> : pack_kernel<false, F, T>;
-  kernel<<<block_count(count), kThreads, 0, stream>>>(f, static_cast<const T*>(input), count, bits);
+  const bool aligned = is_aligned(input) && is_aligned(bits, kWordBits / 8);
+  const auto kernel = aligned ? pack_kernel<true, F, T> : pack_kernel<false, F, T>;
+  kernel<<<block_count(count, kLoads * kPerWarp<T>), kThreads, 0, stream>>>(
+      f, static_cast<const T*>(input), count, bits);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 template <class F, class T>
 void backward_typed(const F& f, const BackwardArrays& arrays, cudaStream_t stream) {
-  const bool aligned =
-      is_aligned(arrays.grad_output) && is_aligned(arrays.output) && is_aligned(arrays.grad_input);
+  // Without bits the pointer is null, which is aligned.
+  const bool aligned = is_aligned(arrays.grad_output) && is_aligned(arrays.output) &&
+                       is_aligned(arrays.grad_input) && is_aligned(arrays.bits, kWordBits / 8);
   const auto kernel = aligned ? backward_kernel<true, F, T> : backward_kernel<false, F, T>;
-  kernel<<<block_count(arrays.count), kThreads, 0, stream>>>(
+  kernel<<<block_count(arrays.count, kLoads * kPerWarp<T>), kThreads, 0, stream>>>(
       f, static_cast<const T*>(arrays.grad_output), static_cast<const T*>(arrays.output),
       arrays.bits, static_cast<T*>(arrays.grad_input), arrays.count);
   C10_CUDA_KERNEL_LAUNCH_CHECK();

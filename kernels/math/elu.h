@@ -32,7 +32,8 @@ struct Elu : ClosedForm<Elu> {
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
     const Real below = (y + splat<Real>(scale * alpha)) * splat<Real>(input_scale);
-    return y <= splat<Real>(0) ? below : splat<Real>(scale);  // as ATen: NaN takes the scale
+    // As ATen: NaN takes the scale.
+    return choose(y <= splat<Real>(0), below, splat<Real>(scale));
   }
 };
 

@@ -40,7 +40,7 @@ INVACT_HOST_DEVICE Real one_minus_exp(Real t) {
   const Real near = r * evaluate(ExponentialCoefficients::series(), r);  // 1 - e^-r
   const Real power = as_real((kExponentOfOne - (as_bits(shifted) & kLargestN)) << kMantissaBits);
   const Real value = (splat<Real>(1) - power) + power * near;
-  return is_nan(t) ? t : value;
+  return choose(is_nan(t), t, value);
 #endif
 }
 

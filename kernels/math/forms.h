@@ -36,42 +36,81 @@ INVACT_HOST_DEVICE Real negative_log1m(Real t, Real ratio) {
   const Bits<Real> shifted = as_bits(ratio) - kTwoThirds;
   const Real mantissa = as_real((shifted & kMantissa) + kTwoThirds);
   const Real exponent = to_real(shifted >> kMantissaBits);  // 0 where 1 - t >= 2/3
-  const Real r = shifted >= 0 ? -t : mantissa - 1.0f;
+  const Real r = choose(shifted >= 0, -t, mantissa - 1.0f);
   return -(exponent * kLn2 + (r + r * r * evaluate(LogarithmCoefficients::series(), r)));
 #endif
 }
 
-/// float32: right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w); s = sqrt(y - y*), w =
-/// sqrt(ln(y* / y)).
+/// y - y*, with y* as a sum of two floats: with one, the error near the minimum grows by half
+/// (facts: section 4).
 template <class C, class Real>
-INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
-  const Real zero = splat<Real>(0);
-  const Real one = splat<Real>(1);
-  // y* as a sum of two floats: with one, the error near the minimum grows by half (facts: section
-  // 4).
-  const Real distance =
-      at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, splat<Real>(C::kDistanceFloor));
-  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
-  const Real z = s - C::kRightCentre;
+INVACT_HOST_DEVICE Real float32_distance(Real y) {
+  return at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, splat<Real>(C::kDistanceFloor));
+}
 
+/// s = sqrt(y - y*), at most kRightEnd.
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_right_root(Real y) {
+  return at_most(square_root(float32_distance<C>(y)), splat<Real>(C::kRightEnd));
+}
+
+/// w = sqrt(ln(y* / y)), at most kLeftEnd; `negative_y` from float32_left_factor().
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_left_root(Real y, Real negative_y) {
   constexpr float kSmallestRatio =
       0x1p-100f;  // far below exp(-kLeftEnd^2): only keeps the logarithm finite
-  const Real negative_y = at_least(at_most(y, zero), splat<Real>(C::kMinimumYHigh));
-  const Real t = at_most(distance * C::kInverseMagnitude, one);
+  const Real t = at_most(float32_distance<C>(y) * C::kInverseMagnitude, splat<Real>(1));
   const Real ratio = at_least(negative_y * -C::kInverseMagnitude, splat<Real>(kSmallestRatio));
-  const Real w =
-      at_most(square_root(at_least(negative_log1m(t, ratio), zero)), splat<Real>(C::kLeftEnd));
+  const Real logarithm = at_least(negative_log1m(t, ratio), splat<Real>(0));
+  return at_most(square_root(logarithm), splat<Real>(C::kLeftEnd));
+}
 
+/// y where it can lie on the left branch, the nearest such number elsewhere.
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_left_factor(Real y) {
+  return at_least(at_most(y, splat<Real>(0)), splat<Real>(C::kMinimumYHigh));
+}
+
+/// float32, right branch: s * P(s - c) / Q(s - c).
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_right(Real y) {
+  const Real s = float32_right_root<C>(y);
+  const Real z = s - C::kRightCentre;
+  const Real numerator = evaluate(C::right_numerator(), z) * s;
+  const Real quotient = numerator / evaluate(C::right_denominator(), z);
+  const Real value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
+  return choose(is_nan(y), y, value);
+}
+
+/// float32, left branch: y * w * P(w) / Q(w).
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_left(Real y) {
+  const Real negative_y = float32_left_factor<C>(y);
+  const Real w = float32_left_root<C>(y, negative_y);
+  const Real numerator = evaluate(C::left_numerator(), w) * w * negative_y;
+  const Real value = numerator / evaluate(C::left_denominator(), w);
+  return choose(is_nan(y), y, value);
+}
+
+/// float32, either branch, by one division. What both compute is interleaved: the two are chains of
+/// dependent instructions, and a processor that runs them side by side should find them side by
+/// side.
+template <class C, class Real>
+INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
+  const Real s = float32_right_root<C>(y);
+  const Real z = s - C::kRightCentre;
+  const Real negative_y = float32_left_factor<C>(y);
+  const Real w = float32_left_root<C>(y, negative_y);
   const Real right_numerator = evaluate(C::right_numerator(), z) * s;
   const Real left_numerator = evaluate(C::left_numerator(), w) * w * negative_y;
   const Real right_denominator = evaluate(C::right_denominator(), z);
   const Real left_denominator = evaluate(C::left_denominator(), w);
-  const Real numerator = left ? left_numerator : right_numerator;
-  const Real denominator = left ? left_denominator : right_denominator;
+  const Real numerator = choose(left, left_numerator, right_numerator);
+  const Real denominator = choose(left, left_denominator, right_denominator);
   const Real quotient = numerator / denominator;
-  const Real right_value = s >= C::kRightEnd ? one : quotient;
-  const Real value = left ? quotient : right_value;
-  return is_nan(y) ? y : value;
+  const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
+  const Real value = choose(left, quotient, right_value);
+  return choose(is_nan(y), y, value);
 }
 
 /// bfloat16: right P(s), left y * P(s), s = sqrt(y - y0) with each branch's own y0 near y*.
@@ -82,13 +121,13 @@ INVACT_HOST_DEVICE Real polynomial_form(Real y, Mask<Real> left) {
   const Real negative_y = at_most(y, zero);
   const Real from_left = negative_y - left_origin;
   const Real from_right = y - C::kRightOrigin;
-  const Real distance = at_least(left ? from_left : from_right, zero);
+  const Real distance = at_least(choose(left, from_left, from_right), zero);
   const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
   const Real left_value = evaluate(C::left_numerator(), s) * at_least(negative_y, left_origin);
   const Real right_polynomial = evaluate(C::right_numerator(), s);
-  const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : right_polynomial;
-  const Real value = left ? left_value : right_value;
-  return is_nan(y) ? y : value;
+  const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), right_polynomial);
+  const Real value = choose(left, left_value, right_value);
+  return choose(is_nan(y), y, value);
 }
 
 /// float16: P(s) / Q(s) on either branch, s = sqrt(y - y0) with each branch's own y0 near y*.
@@ -97,18 +136,18 @@ INVACT_HOST_DEVICE Real rational_form(Real y, Mask<Real> left) {
   const Real zero = splat<Real>(0);
   const Real from_left = at_most(y, zero) - C::kLeftOrigin;
   const Real from_right = y - C::kRightOrigin;
-  const Real distance = at_least(left ? from_left : from_right, zero);
+  const Real distance = at_least(choose(left, from_left, from_right), zero);
   const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
   const Real left_numerator = evaluate(C::left_numerator(), s);
   const Real right_numerator = evaluate(C::right_numerator(), s);
   const Real left_denominator = evaluate(C::left_denominator(), s);
   const Real right_denominator = evaluate(C::right_denominator(), s);
-  const Real numerator = left ? left_numerator : right_numerator;
-  const Real denominator = left ? left_denominator : right_denominator;
+  const Real numerator = choose(left, left_numerator, right_numerator);
+  const Real denominator = choose(left, left_denominator, right_denominator);
   const Real quotient = numerator / denominator;
-  const Real right_value = s >= C::kRightEnd ? splat<Real>(1) : quotient;
-  const Real value = left ? quotient : right_value;
-  return is_nan(y) ? y : value;
+  const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
+  const Real value = choose(left, quotient, right_value);
+  return choose(is_nan(y), y, value);
 }
 
 }  // namespace invact::kernels::math

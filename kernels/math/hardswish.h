@@ -44,10 +44,10 @@ struct Hardswish {
     const Real zero = splat<Real>(0);
     const Real distance = at_least(y + splat<Real>(0.375), splat<Real>(floor));
     const Real magnitude = square_root(distance * splat<Real>(2.0 / 3.0));
-    const Real left_value = y >= zero ? zero : -magnitude;  // 0: the flat part below -3
-    const Real right_value = y >= splat<Real>(3) ? splat<Real>(1) : magnitude;
-    const Real value = left ? left_value : right_value;
-    return is_nan(y) ? y : value;
+    const Real left_value = choose(y >= zero, zero, -magnitude);  // 0: the flat part below -3
+    const Real right_value = choose(y >= splat<Real>(3), splat<Real>(1), magnitude);
+    const Real value = choose(left, left_value, right_value);
+    return choose(is_nan(y), y, value);
   }
 };
 

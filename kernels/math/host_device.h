@@ -1,7 +1,7 @@
 // Makes one function serve the CPU loops and the CUDA kernels. Part of kernels/math: no torch, no
 // allocation.
 //
-// always_inline is not about speed: the same headers are compiled for the baseline and for AVX2,
+// always_inline is not about speed: the same headers are compiled for several instruction sets,
 // and an out-of-line copy of an inline function from the AVX2 unit could be the one that the linker
 // keeps for everybody.
 #pragma once

@@ -1,7 +1,8 @@
 // The numbers that the forms compute with: one float or double, or on the host several floats side
 // by side, as wide as the instruction set of the unit that includes this. One text of a form serves
-// all of them; written with explicit lanes because the vectoriser, given selections, makes branches
-// of them first. Part of kernels/math: no torch, no allocation.
+// all of them: operators, comparisons and choose(). Written with explicit lanes because the
+// vectoriser, given selections, makes branches of them first. Part of kernels/math: no torch, no
+// allocation.
 #pragma once
 
 #include <math.h>
@@ -12,18 +13,29 @@
 #endif
 
 #include "kernels/math/host_device.h"
+#if !defined(__CUDACC__) && defined(__AVX512F__)
+#include "kernels/math/paired_lanes.h"
+#endif
 
 namespace invact::kernels::math {
 
 #if !defined(__CUDACC__)
+#if defined(__AVX512F__)
+constexpr int kLanes = 32;
+using Floats = PairedFloats;
+using Ints = PairedInts;
+using LaneMask = PairedMask;
+#else
 #if defined(__AVX2__)
 constexpr int kLanes = 8;
 #else
 constexpr int kLanes = 4;
 #endif
-// The compiler's vector types: arithmetic, comparisons and `mask ? a : b` work lane by lane.
+// The compiler's vector types: arithmetic and comparisons work lane by lane.
 using Floats = float __attribute__((vector_size(4 * kLanes)));
 using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
+using LaneMask = Ints;  ///< -1 where it holds, 0 elsewhere.
+#endif
 #endif
 
 template <class Real>
@@ -34,12 +46,12 @@ struct LaneTypes {
 #if !defined(__CUDACC__)
 template <>
 struct LaneTypes<Floats> {
-  using Mask = Ints;  ///< -1 where it holds, 0 elsewhere.
+  using Mask = LaneMask;
   using Bits = Ints;
 };
 #endif
 
-/// What a comparison of two Reals gives, and what `mask ? a : b` takes.
+/// What a comparison of two Reals gives, and what choose() takes.
 template <class Real>
 using Mask = typename LaneTypes<Real>::Mask;
 template <class Real>
@@ -51,14 +63,30 @@ INVACT_HOST_DEVICE constexpr Real splat(double v) {
   if constexpr (sizeof(Real) <= sizeof(double)) {
     return static_cast<Real>(v);
   } else {
-    const float narrow = static_cast<float>(v);
-#if !defined(__CUDACC__) && defined(__AVX2__)
-    return Real{narrow, narrow, narrow, narrow, narrow, narrow, narrow, narrow};
+    const float n = static_cast<float>(v);
+#if !defined(__CUDACC__) && defined(__AVX512F__)
+    constexpr PairedFloats::Vector kZeros = {};
+    return Real{kZeros + n, kZeros + n};
+#elif !defined(__CUDACC__) && defined(__AVX2__)
+    return Real{n, n, n, n, n, n, n, n};
 #else
-    return Real{narrow, narrow, narrow, narrow};
+    return Real{n, n, n, n};
 #endif
   }
 }
+
+/// a where the mask holds, else b.
+INVACT_HOST_DEVICE constexpr float choose(bool mask, float a, float b) {
+  return mask ? a : b;
+}
+INVACT_HOST_DEVICE constexpr double choose(bool mask, double a, double b) {
+  return mask ? a : b;
+}
+#if !defined(__CUDACC__) && !defined(__AVX512F__)
+INVACT_HOST_DEVICE Floats choose(LaneMask mask, Floats a, Floats b) {
+  return mask ? a : b;
+}
+#endif
 
 template <class Real>
 INVACT_HOST_DEVICE Mask<Real> is_nan(Real v) {
@@ -68,11 +96,11 @@ INVACT_HOST_DEVICE Mask<Real> is_nan(Real v) {
 // A comparison with NaN chooses the bound; each form returns the NaN at its end.
 template <class Real>
 INVACT_HOST_DEVICE Real at_least(Real v, Real bound) {
-  return v > bound ? v : bound;
+  return choose(v > bound, v, bound);
 }
 template <class Real>
 INVACT_HOST_DEVICE Real at_most(Real v, Real bound) {
-  return v < bound ? v : bound;
+  return choose(v < bound, v, bound);
 }
 
 #if !defined(__CUDACC__) && defined(__SSE2__)
@@ -102,7 +130,7 @@ INVACT_HOST_DEVICE float to_real(int32_t v) {
   return static_cast<float>(v);
 }
 
-#if !defined(__CUDACC__)
+#if !defined(__CUDACC__) && !defined(__AVX512F__)
 INVACT_HOST_DEVICE Floats as_real(Ints bits) {
   return __builtin_bit_cast(Floats, bits);
 }

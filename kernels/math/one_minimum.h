@@ -33,6 +33,15 @@ struct OneMinimum {
   INVACT_HOST_DEVICE Real from_float32(Real y, Mask<Real> left) const {
     return float32_form<typename C::Float32>(y, left);
   }
+  /// The same where the branch is known.
+  template <class Real>
+  INVACT_HOST_DEVICE Real float32_left(Real y) const {
+    return math::float32_left<typename C::Float32>(y);
+  }
+  template <class Real>
+  INVACT_HOST_DEVICE Real float32_right(Real y) const {
+    return math::float32_right<typename C::Float32>(y);
+  }
   template <class Real>
   INVACT_HOST_DEVICE Real from_bfloat16(Real y, Mask<Real> left) const {
     return polynomial_form<typename C::BFloat16>(y, left);

@@ -24,7 +24,7 @@ struct LeakyRelu : ClosedForm<LeakyRelu> {
 
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
-    return y > splat<Real>(0) ? splat<Real>(1) : splat<Real>(negative_slope);
+    return choose(y > splat<Real>(0), splat<Real>(1), splat<Real>(negative_slope));
   }
 };
 
@@ -46,8 +46,8 @@ struct Hardtanh : ClosedForm<Hardtanh> {
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
     // As ATen: a NaN passes the gradient on.
-    const Real above_min = y <= splat<Real>(min) ? splat<Real>(0) : splat<Real>(1);
-    return y >= splat<Real>(max) ? splat<Real>(0) : above_min;
+    const Real above_min = choose(y <= splat<Real>(min), splat<Real>(0), splat<Real>(1));
+    return choose(y >= splat<Real>(max), splat<Real>(0), above_min);
   }
 };
 
@@ -57,8 +57,8 @@ struct Hardsigmoid : ClosedForm<Hardsigmoid> {
 
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
-    const Real below_one = y < splat<Real>(1) ? splat<Real>(1.0 / 6.0) : splat<Real>(0);
-    return y > splat<Real>(0) ? below_one : splat<Real>(0);
+    const Real below_one = choose(y < splat<Real>(1), splat<Real>(1.0 / 6.0), splat<Real>(0));
+    return choose(y > splat<Real>(0), below_one, splat<Real>(0));
   }
 };
 

@@ -33,7 +33,7 @@ struct Softplus : ClosedForm<Softplus> {
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
     const Real t = y * splat<Real>(beta);
     const Real below = one_minus_exp(t);
-    return t > splat<Real>(threshold) ? splat<Real>(1) : below;
+    return choose(t > splat<Real>(threshold), splat<Real>(1), below);
   }
 };
 

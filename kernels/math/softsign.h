@@ -15,7 +15,7 @@ struct Softsign : ClosedForm<Softsign> {
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
     const Real rest = splat<Real>(1) - at_least(y, -y);
     const Real slope = rest * rest;
-    return is_nan(y) ? y : slope;
+    return choose(is_nan(y), y, slope);
   }
 };
 

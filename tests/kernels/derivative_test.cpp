@@ -20,7 +20,7 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-enum class InstructionSet { kBaseline, kAvx2 };
+enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 
 using Case = std::tuple<size_t, Storage, InstructionSet>;  // index into references()
 
@@ -29,6 +29,8 @@ class DerivativeTest : public ::testing::TestWithParam<Case> {
   void SetUp() override {
     if (instruction_set() == InstructionSet::kAvx2 && !kernels::cpu::has_avx2())
       GTEST_SKIP() << "no AVX2 here";
+    if (instruction_set() == InstructionSet::kAvx512 && !kernels::cpu::has_avx512())
+      GTEST_SKIP() << "no AVX-512 here";
   }
   const Reference& reference() const { return references()[std::get<0>(GetParam())]; }
   double minimum() const { return static_cast<double>(reference().minimum_x); }
@@ -41,9 +43,15 @@ class DerivativeTest : public ::testing::TestWithParam<Case> {
     return storage() == Storage::kFloat32 ? float32_blocks(minimum()) : float64_sample(minimum());
   }
   std::vector<double> derivative(const StoredOutputs& outputs) const {
-    return instruction_set() == InstructionSet::kAvx2
-               ? avx2::derivative(reference().function, storage(), outputs)
-               : baseline::derivative(reference().function, storage(), outputs);
+    switch (instruction_set()) {
+      case InstructionSet::kBaseline:
+        return baseline::derivative(reference().function, storage(), outputs);
+      case InstructionSet::kAvx2:
+        return avx2::derivative(reference().function, storage(), outputs);
+      case InstructionSet::kAvx512:
+        return avx512::derivative(reference().function, storage(), outputs);
+    }
+    return {};
   }
   double derivative(double y, bool left) const { return derivative(StoredOutputs{{y}, {left}})[0]; }
 };
@@ -185,7 +193,7 @@ TEST_P(DerivativeTest, CatalogStatesTheMeasuredBound) {
 }
 
 TEST_P(DerivativeTest, InstructionSetsAgree) {
-  if (instruction_set() != InstructionSet::kAvx2) GTEST_SKIP() << "compared once, in the AVX2 case";
+  if (instruction_set() == InstructionSet::kBaseline) GTEST_SKIP() << "the others are compared";
   StoredOutputs outputs;
   for (const double y : sampled_outputs(format())) {
     for (const bool left : {false, true}) {
@@ -194,7 +202,7 @@ TEST_P(DerivativeTest, InstructionSetsAgree) {
     }
   }
   const std::vector<double> one = baseline::derivative(reference().function, storage(), outputs);
-  const std::vector<double> other = avx2::derivative(reference().function, storage(), outputs);
+  const std::vector<double> other = derivative(outputs);
   for (size_t i = 0; i < one.size(); ++i) {
     if (std::isnan(one[i]) && std::isnan(other[i])) continue;
     ASSERT_NEAR(one[i], other[i], instruction_set_agreement(storage())) << "y " << outputs.y[i];
@@ -203,7 +211,9 @@ TEST_P(DerivativeTest, InstructionSetsAgree) {
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   return references()[std::get<0>(info.param)].name + storage_name(std::get<1>(info.param)) +
-         (std::get<2>(info.param) == InstructionSet::kAvx2 ? "Avx2" : "Baseline");
+         (std::get<2>(info.param) == InstructionSet::kAvx2     ? "Avx2"
+          : std::get<2>(info.param) == InstructionSet::kAvx512 ? "Avx512"
+                                                               : "Baseline");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -211,7 +221,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::Range(size_t{0}, references().size()),
                        ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
                                          Storage::kFloat16),
-                       ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2)),
+                       ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2,
+                                         InstructionSet::kAvx512)),
     case_name);
 
 }  // namespace

@@ -1,5 +1,6 @@
 // f' from y and branch as the library's math headers compute it, in float, before any rounding to a
-// 16-bit type; built once for the baseline and once for AVX2 like the loops themselves (forms.cpp).
+// 16-bit type; built for the baseline, for AVX2 and for AVX-512 like the loops themselves
+// (forms.cpp).
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,10 @@ std::vector<double> derivative(const ActivationFunction& function, Storage stora
                                const StoredOutputs& outputs);
 }
 namespace avx2 {
+std::vector<double> derivative(const ActivationFunction& function, Storage storage,
+                               const StoredOutputs& outputs);
+}
+namespace avx512 {
 std::vector<double> derivative(const ActivationFunction& function, Storage storage,
                                const StoredOutputs& outputs);
 }

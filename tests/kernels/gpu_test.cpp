@@ -110,6 +110,31 @@ TEST_P(BranchedGpuTest, BitsEqualTheCpusForEqualInputs) {
   }
 }
 
+/// Words of 32 bits, tiles of two 16-byte loads of a warp (256 elements of float32, 512 of 16 bit),
+/// and what is left of them; aligned to 16 bytes and not.
+TEST_P(BranchedGpuTest, HandlesEveryRestOfAWordAndOfATile) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const int64_t count :
+         {1, 7, 8, 9, 31, 32, 33, 63, 65, 127, 129, 255, 256, 257, 511, 512, 513, 2047, 2049}) {
+      for (const int64_t offset : {0, 1, 4}) {
+        SCOPED_TRACE(std::to_string(count) + " from " + std::to_string(offset) + ", " +
+                     c10::toString(dtype));
+        const at::Tensor host = normal({offset + count}, dtype).slice(0, offset);
+        const at::Tensor input = normal({offset + count}, dtype, kGpu).slice(0, offset);
+        EXPECT_TRUE(at::equal(branch_bits(op(), host), branch_bits(op(), input)));
+        const at::Tensor x = input.detach().requires_grad_();
+        const at::Tensor grad_output = normal({count}, dtype, kGpu);
+        const at::Tensor found = gradient(op().invact(x), x, grad_output);
+        const at::Tensor expected = gradient(op().aten(x), x, grad_output);
+        const double largest = grad_output.abs().max().item<double>();
+        const double error =
+            (found.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>();
+        EXPECT_LE(error, gradient_tolerance(op(), dtype, largest));
+      }
+    }
+  }
+}
+
 TEST_P(GpuTest, RunsOnTheCurrentStreamAndInAGraph) {
   // Backward runs on forward's stream, so both must be issued on the capturing one.
   const c10::cuda::CUDAStreamGuard guard(c10::cuda::getStreamFromPool());

@@ -1,4 +1,4 @@
-// The flat loops of both instruction sets: packing, conversions, tails, and agreement with the
+// The flat loops of every instruction set: packing, conversions, tails, and agreement with the
 // derivative of forms.h.
 #include "kernels/cpu/loops.h"
 
@@ -22,22 +22,36 @@ namespace {
 using kernels::cpu::BackwardArrays;
 using kernels::math::Gelu;
 
+enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
+
 struct Loops {
   const char* name;
-  bool is_avx2;
+  InstructionSet set;
   kernels::cpu::PackLoop<Gelu> pack;
   kernels::cpu::BackwardLoop<Gelu> backward;
   decltype(&baseline::derivative) derivative;
 };
 
 std::vector<Loops> runnable_loops() {
-  std::vector<Loops> loops = {{"baseline", false, &kernels::cpu::baseline::pack<Gelu>,
-                               &kernels::cpu::baseline::backward<Gelu>, &baseline::derivative}};
-  if (kernels::cpu::has_avx2()) {
-    loops.push_back({"avx2", true, &kernels::cpu::avx2::pack<Gelu>,
-                     &kernels::cpu::avx2::backward<Gelu>, &avx2::derivative});
+  namespace cpu = kernels::cpu;
+  std::vector<Loops> loops = {{"baseline", InstructionSet::kBaseline, &cpu::baseline::pack<Gelu>,
+                               &cpu::baseline::backward<Gelu>, &baseline::derivative}};
+  if (cpu::has_avx2()) {
+    loops.push_back({"avx2", InstructionSet::kAvx2, &cpu::avx2::pack<Gelu>,
+                     &cpu::avx2::backward<Gelu>, &avx2::derivative});
+  }
+  if (cpu::has_avx512()) {
+    loops.push_back({"avx512", InstructionSet::kAvx512, &cpu::avx512::pack<Gelu>,
+                     &cpu::avx512::backward<Gelu>, &avx512::derivative});
   }
   return loops;
+}
+
+template <class F>
+kernels::cpu::BackwardLoop<F> backward_loop(InstructionSet set) {
+  if (set == InstructionSet::kAvx512) return &kernels::cpu::avx512::backward<F>;
+  return set == InstructionSet::kAvx2 ? &kernels::cpu::avx2::backward<F>
+                                      : &kernels::cpu::baseline::backward<F>;
 }
 
 /// Values of a 16-bit format by code.
@@ -99,14 +113,9 @@ const std::vector<ActivationFunction>& functions() {
   return all;
 }
 
-void run_backward(const ActivationFunction& function, bool avx2, Storage storage,
+void run_backward(const ActivationFunction& function, InstructionSet set, Storage storage,
                   const BackwardArrays& arrays) {
-  std::visit(
-      [&]<class F>(const F& f) {
-        (avx2 ? &kernels::cpu::avx2::backward<F> : &kernels::cpu::baseline::backward<F>)(f, storage,
-                                                                                         arrays);
-      },
-      function);
+  std::visit([&]<class F>(const F& f) { backward_loop<F>(set)(f, storage, arrays); }, function);
 }
 
 TEST(LoopsTest, ListsEveryFunction) {
@@ -133,7 +142,7 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
             outputs.left.push_back(byte != 0);
           }
           const std::vector<uint8_t> bits(y.size() / 8, byte);
-          run_backward(function, loops.is_avx2, storage,
+          run_backward(function, loops.set, storage,
                        {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
           const std::vector<double> derivative = loops.derivative(function, storage, outputs);
           for (size_t i = 0; i < y.size(); ++i) {
@@ -181,9 +190,9 @@ TEST(LoopsTest, BackwardMultipliesByTheDerivativeInFullPrecision) {
   for (const ActivationFunction& function : functions()) {
     for (const Loops& loops : runnable_loops()) {
       SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
-      run_backward(function, loops.is_avx2, Storage::kFloat32,
+      run_backward(function, loops.set, Storage::kFloat32,
                    {ones.data(), y.data(), bits.data(), result.data(), kCount});
-      run_backward(function, loops.is_avx2, Storage::kFloat64,
+      run_backward(function, loops.set, Storage::kFloat64,
                    {ones64.data(), y64.data(), bits.data(), result64.data(), kCount});
       const std::vector<double> expected = loops.derivative(function, Storage::kFloat32, outputs);
       const std::vector<double> expected64 = loops.derivative(function, Storage::kFloat64, outputs);
@@ -199,7 +208,8 @@ TEST(LoopsTest, BackwardMultipliesByTheDerivativeInFullPrecision) {
 TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
   std::mt19937 random(3);
   for (const Loops& loops : runnable_loops()) {
-    for (const int64_t count : {1, 7, 8, 9, 255, 256, 257, 1000}) {
+    // Batches of 1024, words of 64, what is left.
+    for (const int64_t count : {1, 7, 8, 9, 255, 256, 257, 1000, 1023, 1024, 1025, 2500}) {
       std::vector<float> y(static_cast<size_t>(count)), g(y.size()), result(y.size() + 1, -7.0f);
       std::vector<uint8_t> bits((y.size() + 7) / 8);
       StoredOutputs outputs;
@@ -233,20 +243,15 @@ struct NearMinimum {
       y[i] = static_cast<float>(Gelu{}.value(x[i]));
     }
   }
-  void run(bool refined, bool avx2) {
-    namespace cpu = kernels::cpu;
+  void run(bool refined, const Loops& loops) {
     const int64_t count = static_cast<int64_t>(x.size());
     // Without codes: from outputs that seem far from the minimum.
     const std::vector<float> far(x.size(), 1.0f);
-    (avx2 ? cpu::avx2::pack<Gelu> : cpu::baseline::pack<Gelu>)(Gelu{}, Storage::kFloat32,
-                                                               {x.data(),
-                                                                refined ? y.data() : far.data(),
-                                                                bits.data(), count});
+    const float* const output = refined ? y.data() : far.data();
+    loops.pack(Gelu{}, Storage::kFloat32, {x.data(), output, bits.data(), count});
     const std::vector<float> ones(x.size(), 1.0f);
-    (avx2 ? cpu::avx2::backward<Gelu> : cpu::baseline::backward<Gelu>)(Gelu{}, Storage::kFloat32,
-                                                                       {ones.data(), y.data(),
-                                                                        bits.data(), slope.data(),
-                                                                        count});
+    loops.backward(Gelu{}, Storage::kFloat32,
+                   {ones.data(), y.data(), bits.data(), slope.data(), count});
   }
   double largest_error() const {
     double largest = 0;
@@ -261,23 +266,27 @@ struct NearMinimum {
 };
 
 TEST(RefinementTest, CodesLowerTheErrorOfWholeBlocksAndTails) {
-  for (const bool avx2 : {false, kernels::cpu::has_avx2()}) {
+  for (const Loops& loops : runnable_loops()) {
     for (const size_t count : {256u, 2560u, 263u, 2000u}) {
       NearMinimum plain(count), refined(count);
-      plain.run(false, avx2);
-      refined.run(true, avx2);
-      EXPECT_LT(refined.largest_error(), 6e-6) << count;
+      plain.run(false, loops);
+      refined.run(true, loops);
+      EXPECT_LT(refined.largest_error(), 6e-6) << loops.name << ", " << count;
       EXPECT_LT(refined.largest_error(), plain.largest_error()) << count;
     }
   }
 }
 
-TEST(RefinementTest, BothInstructionSetsReadEachOthersCodes) {
-  if (!kernels::cpu::has_avx2()) GTEST_SKIP() << "this processor has no AVX2";
-  NearMinimum baseline(2560), avx2(2560);
-  baseline.run(true, false);
-  avx2.run(true, true);
-  EXPECT_EQ(baseline.bits, avx2.bits);
+TEST(RefinementTest, InstructionSetsReadEachOthersCodes) {
+  const std::vector<Loops> all = runnable_loops();
+  if (all.size() == 1) GTEST_SKIP() << "this processor has no AVX2";
+  NearMinimum baseline(2560);
+  baseline.run(true, all.front());
+  for (const Loops& loops : all) {
+    NearMinimum other(2560);
+    other.run(true, loops);
+    EXPECT_EQ(baseline.bits, other.bits) << loops.name;
+  }
 }
 
 TEST(RefinementTest, ABlockWithoutPlacesKeepsItsBranchBits) {
@@ -287,10 +296,12 @@ TEST(RefinementTest, ABlockWithoutPlacesKeepsItsBranchBits) {
     data.y[i] = static_cast<float>(Gelu{}.value(data.x[i]));
   }
   NearMinimum plain = data;
-  data.run(true, false);
-  plain.run(false, false);
-  EXPECT_EQ(data.bits, plain.bits);
-  EXPECT_EQ(data.slope, plain.slope);
+  for (const Loops& loops : runnable_loops()) {
+    data.run(true, loops);
+    plain.run(false, loops);
+    EXPECT_EQ(data.bits, plain.bits) << loops.name;
+    EXPECT_EQ(data.slope, plain.slope) << loops.name;
+  }
 }
 
 TEST(RefinementTest, EveryCodeOfEveryOutputStaysInItsInterval) {
