@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "analyzer/call_sites.h"
 #include "rewriter/patterns/dropout.h"
 
 namespace invact {
@@ -83,6 +84,17 @@ bool may_write(const Node* node) {
   }
 }
 
+bool writes_first_alone(const Node* node) {
+  const auto* const schema = node->maybeSchema();
+  if (!schema) return false;
+  const auto& arguments = schema->arguments();
+  const auto is_written = [](const c10::Argument& argument) {
+    return argument.alias_info() && argument.alias_info()->isWrite();
+  };
+  return !arguments.empty() && is_written(arguments[0]) &&
+         std::ranges::count_if(arguments, is_written) == 1;
+}
+
 /// An in-place operator in a loop writes what an earlier turn returned, unless its input is made
 /// anew in the same turn.
 bool overwrites_earlier_turn(const Node* node) {
@@ -124,21 +136,53 @@ bool WholeModelAliases::may_be_written(const Node* node) const {
   return common_loop(node, node) || aliases_->hasWriters(node->output());
 }
 
+/// What a pattern's nodes read. To AliasDb one attribute could be any other of the model, so that a
+/// counter that is counted up in between would be a write to its weights: those go by their names.
+struct WholeModelAliases::Read {
+  torch::jit::ValueSet values;
+  torch::jit::ValueSet attributes;
+  std::set<std::string> names;
+
+  explicit Read(const std::vector<Node*>& nodes) {
+    for (const Node* const node : nodes) {
+      for (const Value* const input : node->inputs()) {
+        const auto name = attribute_name(input);
+        (name ? attributes : values).insert(input);
+        if (name) names.insert(*name);
+      }
+    }
+  }
+
+  static std::optional<std::string> attribute_name(const Value* value) {
+    const Node* const node = value->node();
+    if (node->kind() != prim::GetAttr || !is_tensor(value)) return std::nullopt;
+    const auto owner = submodule_path(node->input());
+    if (!owner) return std::nullopt;
+    return join_module_path(*owner, node->s(torch::jit::attr::name));
+  }
+};
+
+bool WholeModelAliases::writes_to(Node* node, const Read& read) const {
+  if (aliases_->writesToAlias(node, read.values)) return true;
+  if (!aliases_->writesToAlias(node, read.attributes)) return false;
+  const auto written =
+      writes_first_alone(node) ? Read::attribute_name(node->input(0)) : std::nullopt;
+  return !written || read.names.contains(*written);
+}
+
 std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
   for (const Match& match : site.copies) {
     if (!aliases_ || match.nodes.size() < 2) continue;
-    torch::jit::ValueSet values;
-    for (const Node* const node : match.nodes) {
-      for (const Value* const input : node->inputs()) values.insert(input);
+    const Read read(match.nodes);
+    const auto has_writers = [&](const Value* value) { return aliases_->hasWriters(value); };
+    if (std::ranges::none_of(read.values, has_writers) &&
+        std::ranges::none_of(read.attributes, has_writers)) {
+      continue;
     }
-    const bool has_writers = std::any_of(values.begin(), values.end(), [&](const Value* value) {
-      return aliases_->hasWriters(value);
-    });
-    if (!has_writers) continue;
     for (Node* node = match.nodes.front()->next(); node != match.output(); node = node->next()) {
       // What a chain writes itself it made itself.
       if (match.is_recomputed() && std::ranges::count(match.nodes, node) > 0) continue;
-      if (!aliases_->writesToAlias(node, values)) continue;
+      if (!writes_to(node, read)) continue;
       return Rejection{"input_written",
                        fmt::format("{} writes to its input in place while it is being computed",
                                    node->kind().toQualString())};

@@ -34,6 +34,9 @@ class WholeModelAliases {
   std::optional<Rejection> check_inputs_written(const GraphSite& site) const;
 
  private:
+  struct Read;
+
+  bool writes_to(torch::jit::Node* node, const Read& read) const;
   bool may_be_written(const torch::jit::Node* node) const;
 
   const InlinedModel& inlined_;

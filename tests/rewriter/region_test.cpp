@@ -182,6 +182,34 @@ TEST(RegionTest, ADropoutDoesNotChangePlacesWithAnother) {
   expect_same_bits(result);
 }
 
+/// Something is written between a chain's first node and its last.
+Rewrite rewrite_counting(const std::string& written) {
+  torch::jit::Module module =
+      make_module("Counting", {{"w", parameter({16, 16})}, {"v", parameter({16, 32})}}, "");
+  module.register_buffer("count", at::zeros({1}));
+  module.register_buffer("scale", at::ones({32}));
+  module.define(
+      "def forward(self, x):\n"
+      "    h = torch.cat([torch.linear(x, self.w), torch.linear(x, self.w)], 1)\n"
+      "    written = torch.add_(self." +
+      written +
+      ", 1)\n"
+      "    return torch.linear(torch.relu(torch.layer_norm(h, [32]) * self.scale), self.v)\n");
+  return rewrite(module, exact());
+}
+
+TEST(RegionTest, ACounterInBetweenIsNoWriteToWhatTheChainReads) {
+  Rewrite result = rewrite_counting("count");
+  EXPECT_THAT(regions(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AWriteToOneOfItsAttributesIs) {
+  Rewrite result = rewrite_counting("scale");
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
+}
+
 constexpr const char* kBatchNorm = R"(
 def forward(self, x):
     h = torch.conv2d(x, self.k)
