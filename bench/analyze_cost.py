@@ -5,7 +5,8 @@
 
 Each pair runs, in turn: analyze; the same command stopped after loading and hashing (by an input that forward has
 not); and, in a fresh process, one forward and backward with the same executor settings and threads. The ratio is
-(analyze - load) / step. Traced files only: their inputs' shapes stand in the archive.
+(analyze - load) / step, of wall time and of the processors' time, which other work on the machine touches least.
+Traced files only: their inputs' shapes stand in the archive.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 USAGE_ERROR = 2  # the tool's exit code for an unknown input
 
@@ -35,27 +37,38 @@ for text in shapes:
     dtype, *extents = text.split("x")
     extents = [int(extent) for extent in extents]
     inputs.append(torch.randn(extents) if dtype == "float32" else torch.zeros(extents, dtype=getattr(torch, dtype)))
-start = time.perf_counter()
+wall, processor = time.perf_counter(), time.process_time()
 outputs = module(*inputs)
 outputs.sum().backward()
-print(time.perf_counter() - start)
+print(time.perf_counter() - wall, time.process_time() - processor)
 """
 
 
-def wall_seconds(argv: Sequence[str], expected_exit: int) -> float:
-    start = time.perf_counter()
+class Seconds(NamedTuple):
+    wall: float
+    processor: float  # of every thread
+
+
+def processor_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def command_seconds(argv: Sequence[str], expected_exit: int) -> Seconds:
+    wall, processor = time.perf_counter(), processor_seconds_of_children()
     done = subprocess.run(argv, capture_output=True, text=True)
-    elapsed = time.perf_counter() - start
+    taken = Seconds(time.perf_counter() - wall, processor_seconds_of_children() - processor)
     if done.returncode != expected_exit:
         sys.exit(f"{' '.join(argv)}: exit {done.returncode}, expected {expected_exit}\n{done.stderr}")
-    return elapsed
+    return taken
 
 
-def step_seconds(arguments: Sequence[str]) -> float:
+def step_seconds(arguments: Sequence[str]) -> Seconds:
     done = subprocess.run([sys.executable, "-c", STEP, *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"the forward and backward failed:\n{done.stderr}")
-    return float(done.stdout)
+    wall, processor = map(float, done.stdout.split())
+    return Seconds(wall, processor)
 
 
 def input_shapes(report: dict[str, Any]) -> list[str]:
@@ -84,13 +97,16 @@ def main() -> None:
 
     rows = []
     for _ in range(options.pairs):
-        whole = wall_seconds(analyze, 0)
-        load = wall_seconds([*analyze, "--input", "no_such_argument=1"], USAGE_ERROR)
+        whole = command_seconds(analyze, 0)
+        load = command_seconds([*analyze, "--input", "no_such_argument=1"], USAGE_ERROR)
         rows.append((whole, load, step_seconds(step)))
     print(f"{options.file}, {options.pairs} interleaved pairs, {options.threads} threads")
-    for name, column in zip(("analyze", "load and hash", "forward+backward"), zip(*rows, strict=True), strict=True):
-        print(f"  {name:18} {describe(column, ' s')}")
-    print(f"  {'ratio':18} {describe([(whole - load) / step for whole, load, step in rows], '')}")
+    for clock in Seconds._fields:
+        times = [tuple(getattr(seconds, clock) for seconds in row) for row in rows]
+        print(f" {clock} time")
+        for name, column in zip(("analyze", "load and hash", "forward+backward"), zip(*times, strict=True), strict=True):
+            print(f"  {name:18} {describe(column, ' s')}")
+        print(f"  {'ratio':18} {describe([(whole - load) / step for whole, load, step in times], '')}")
 
 
 if __name__ == "__main__":

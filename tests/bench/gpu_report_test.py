@@ -62,7 +62,7 @@ class Report(unittest.TestCase):
         done = subprocess.run(argv, capture_output=True, text=True)
         self.assertEqual(done.returncode, expected_exit, done.stderr)
         document = json.loads(done.stdout)
-        jsonschema.validate(document, json.loads((HERE / "gpu_check.schema.json").read_text()))
+        jsonschema.validate(document, json.loads((ROOT / "schemas" / "gpu_check.schema.json").read_text()))
         return document
 
     def test_says_where_and_of_what(self) -> None:

@@ -8,6 +8,7 @@ page_test.py --make-page PROGRAM --folder FOLDER [--chromium PROGRAM]
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import html
 import json
 import pathlib
@@ -26,6 +27,7 @@ import validate_json  # noqa: E402
 
 _MAX_PAGE_BYTES = 2_000_000
 _TIMEOUT_S = 240
+_BROWSERS = 4  # A start of Chromium waits more than it computes.
 _CHECK = re.compile(r'<pre id="invact-check">(.*?)</pre>', re.DOTALL)
 # Before the page's own scripts, so that none of their errors is missed.
 _WATCH = """<head><script>
@@ -279,8 +281,10 @@ def main() -> int:
         return 1
     options.folder.mkdir(parents=True, exist_ok=True)
     test = PageTest(Browser(options.chromium), options.make_page, options.folder.resolve())
-    for name in sorted(name for name in dir(test) if name.startswith("test_")):
-        getattr(test, name)()
+    with concurrent.futures.ThreadPoolExecutor(_BROWSERS) as pool:
+        names = [name for name in dir(test) if name.startswith("test_")]
+        for running in [pool.submit(getattr(test, name)) for name in names]:
+            running.result()
     print("\n".join(test.failures) or f"passed; screenshots in {options.folder}")
     return 1 if test.failures else 0
 
