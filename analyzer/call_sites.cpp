@@ -11,15 +11,15 @@ namespace {
 namespace prim = torch::jit::prim;
 namespace attr = torch::jit::attr;
 
-template <typename Map>
-void collect_calls(torch::jit::Block* block, Map& calls) {
+template <typename Visit>
+void visit_calls(torch::jit::Block* block, Visit visit) {
   for (const torch::jit::Node* node : block->nodes()) {
     if (node->kind() == prim::CallMethod || node->kind() == prim::CallFunction ||
         node->kind() == prim::fork) {
-      calls.emplace(code_range(node->sourceRange()), node);
+      visit(node);
     }
     for (torch::jit::Block* inner : const_cast<torch::jit::Node*>(node)->blocks()) {
-      collect_calls(inner, calls);
+      visit_calls(inner, visit);
     }
   }
 }
@@ -64,75 +64,107 @@ std::optional<torch::jit::Module> find_submodule(const torch::jit::Module& top,
   for (size_t begin = 0; begin < path.size();) {
     const size_t end = std::min(path.find('.', begin), path.size());
     const std::string name = path.substr(begin, end - begin);
-    if (!module.hasattr(name) || !module.attr(name).isModule()) return std::nullopt;
-    module = module.attr(name).toModule();
+    const auto slot = module.type()->findAttributeSlot(name);
+    if (!slot) return std::nullopt;
+    const c10::IValue child = module._ivalue()->getSlot(*slot);
+    if (!child.isModule()) return std::nullopt;
+    module = child.toModule();
     begin = end + 1;
   }
   return module;
 }
 
-const torch::jit::Node* CallSiteResolver::find_call(const torch::jit::Graph& graph,
-                                                    const CodeRange& range) {
-  auto [found, fresh] = call_nodes_.try_emplace(&graph);
-  if (fresh) collect_calls(const_cast<torch::jit::Graph&>(graph).block(), found->second);
-  const auto node = found->second.find(range);
-  return node == found->second.end() ? nullptr : node->second;
+size_t CallSiteResolver::KeyHash::operator()(const Key& key) const {
+  return std::hash<const void*>()(key.source.get()) ^ (key.begin * 0x9E3779B97F4A7C15ULL + key.end);
 }
 
-/// Walks from the top module's forward to the innermost frame; false where a frame has no call
-/// node.
-bool CallSiteResolver::follow(const std::vector<CodeRange>& frames, OperatorCall& call) {
-  torch::jit::Module module = top_;
-  std::shared_ptr<torch::jit::Graph> graph = module.get_method("forward").graph();
-  std::vector<const torch::jit::Node*> forks;  // Between the method's own graph and `graph`.
-  call.method = "forward";
-  call.module_type = class_name(module);
-  for (size_t i = frames.size(); i-- > 1;) {
-    const torch::jit::Node* const node = find_call(*graph, frames[i]);
-    if (!node) return false;
-    if (node->kind() == prim::fork) {
-      graph = node->g(attr::Subgraph);
-      forks.push_back(node);
-      continue;
-    }
-    if (node->kind() == prim::CallFunction) {
-      graph = called_function_graph(*node);
-      if (!graph) return false;
-      continue;
-    }
-    const auto path = submodule_path(node->input(0), forks);
-    if (!path) return false;
-    const auto child = find_submodule(module, *path);
-    const std::string& method = node->s(attr::name);
-    if (!child || !child->find_method(method)) return false;
-    module = *child;
-    forks.clear();
-    graph = module.get_method(method).graph();
-    call.module_path = join_module_path(call.module_path, *path);
-    call.method = method;
-    call.module_type = class_name(module);
+CallSiteResolver::Key CallSiteResolver::key_of(const torch::jit::SourceRange& range) {
+  return {range.source(), range.start(), range.end()};
+}
+
+CallSiteResolver::CallSiteResolver(torch::jit::Module top) {
+  top_.graph = top.get_method("forward").graph();
+  top_.method = "forward";
+  top_.module_type = class_name(top);
+  top_.module = std::move(top);
+}
+
+const torch::jit::Node* CallSiteResolver::find_call(const torch::jit::Graph& graph,
+                                                    const Key& key) {
+  auto [found, fresh] = call_nodes_.try_emplace(&graph);
+  CallNodes& calls = found->second;
+  if (fresh) {
+    visit_calls(const_cast<torch::jit::Graph&>(graph).block(), [&](const torch::jit::Node* node) {
+      calls.emplace(key_of(node->sourceRange()), node);
+    });
   }
+  const auto node = calls.find(key);
+  return node == calls.end() ? nullptr : node->second;
+}
+
+/// Moves `code` from the caller's to the called one; false where that is no code of the model.
+bool CallSiteResolver::follow(const torch::jit::Node* call, Code& code) const {
+  if (call->kind() == prim::fork) {
+    code.graph = call->g(attr::Subgraph);
+    code.forks.push_back(call);
+    return true;
+  }
+  if (call->kind() == prim::CallFunction) {
+    code.graph = called_function_graph(*call);
+    return code.graph != nullptr;
+  }
+  const auto path = submodule_path(call->input(0), code.forks);
+  const auto child = path ? find_submodule(code.module, *path) : std::nullopt;
+  const std::string& name = call->s(attr::name);
+  const auto method = child ? child->find_method(name) : std::nullopt;
+  if (!method) return false;
+  code.module = *child;
+  code.forks.clear();
+  code.graph = method->graph();
+  code.module_path = join_module_path(code.module_path, *path);
+  code.method = name;
+  code.module_type = class_name(code.module);
   return true;
+}
+
+CallSiteResolver::Code& CallSiteResolver::called_from(Code& caller,
+                                                      const torch::jit::SourceRange& range) {
+  const auto [found, fresh] = caller.called.try_emplace(key_of(range));
+  if (!fresh) return *found->second;
+  found->second = std::make_unique<Code>();
+  Code& code = *found->second;
+  code.module = caller.module;
+  code.forks = caller.forks;
+  code.module_path = caller.module_path;
+  code.module_type = caller.module_type;
+  code.method = caller.method;
+  const torch::jit::Node* const call =
+      caller.graph ? find_call(*caller.graph, found->first) : nullptr;
+  if (!call || !follow(call, code)) {
+    code.graph = nullptr;
+    return code;
+  }
+  code.frames.push_back(code_range(range));
+  code.frames.insert(code.frames.end(), caller.frames.begin(), caller.frames.end());
+  return code;
 }
 
 void CallSiteResolver::resolve(const std::vector<torch::jit::StackEntry>& callstack,
                                OperatorCall& call) {
   if (callstack.empty()) return;
-  std::vector<CodeRange> frames;
-  for (const auto& entry : callstack) frames.push_back(code_range(entry.range));
-  auto [found, fresh] = resolved_.try_emplace(frames);
-  OperatorCall& site = found->second;
-  if (fresh) {
-    site.attributed = true;
-    site.source = user_source(callstack);
-    if (follow(frames, site)) site.frames = std::move(frames);
-  }
-  call.module_path = site.module_path;
-  call.module_type = site.module_type;
-  call.method = site.method;
-  call.frames = site.frames;
-  call.attributed = site.attributed;
-  call.source = site.source;
+  Code* code = &top_;
+  for (size_t i = callstack.size(); i-- > 1;) code = &called_from(*code, callstack[i].range);
+  const auto [source, fresh] = code->sources.try_emplace(key_of(callstack[0].range));
+  if (fresh) source->second = user_source(callstack);
+  call.module_path = code->module_path;
+  call.module_type = code->module_type;
+  call.method = code->method;
+  call.attributed = true;
+  call.source = source->second;
+  if (!code->graph) return;
+  call.frames.reserve(code->frames.size() + 1);
+  call.frames.push_back(code_range(callstack[0].range));
+  call.frames.insert(call.frames.end(), code->frames.begin(), code->frames.end());
 }
 
 }  // namespace invact

@@ -6,7 +6,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -32,9 +32,12 @@ std::optional<torch::jit::Module> find_submodule(const torch::jit::Module& top,
 /// "a" and "b.c" give "a.b.c"; either may be empty.
 std::string join_module_path(const std::string& parent, const std::string& child);
 
+/// Not copyable: what it has learned points into itself.
 class CallSiteResolver {
  public:
-  explicit CallSiteResolver(torch::jit::Module top) : top_(std::move(top)) {}
+  explicit CallSiteResolver(torch::jit::Module top);
+  CallSiteResolver(const CallSiteResolver&) = delete;
+  CallSiteResolver& operator=(const CallSiteResolver&) = delete;
 
   /// Fills module_path, module_type, method, frames, attributed and source of an
   /// OperatorCall. `callstack`: innermost entry first, as torch::jit::currentCallstack() gives it.
@@ -43,13 +46,39 @@ class CallSiteResolver {
   void resolve(const std::vector<torch::jit::StackEntry>& callstack, OperatorCall& call);
 
  private:
-  using CallNodes = std::map<CodeRange, const torch::jit::Node*>;
-  const torch::jit::Node* find_call(const torch::jit::Graph& graph, const CodeRange& range);
-  bool follow(const std::vector<CodeRange>& frames, OperatorCall& call);
+  /// A range of code. All code of a file shares one Source, which a key keeps alive: comparing
+  /// addresses spares comparing names, for every operator that runs.
+  struct Key {
+    std::shared_ptr<torch::jit::Source> source;
+    size_t begin = 0;
+    size_t end = 0;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const;
+  };
 
-  torch::jit::Module top_;
+  /// The code that a chain of calls from the top module's forward leads to.
+  struct Code {
+    torch::jit::Module module;
+    std::shared_ptr<torch::jit::Graph> graph;    ///< Null: the chain could not be followed so far.
+    std::vector<const torch::jit::Node*> forks;  ///< Between the method's own graph and `graph`.
+    std::string module_path;
+    std::string module_type;
+    std::string method;
+    std::vector<CodeRange> frames;  ///< Of the calls, innermost first.
+    std::unordered_map<Key, std::unique_ptr<Code>, KeyHash> called;
+    std::unordered_map<Key, SourceLocation, KeyHash> sources;  ///< Of its operators.
+  };
+  using CallNodes = std::unordered_map<Key, const torch::jit::Node*, KeyHash>;
+
+  static Key key_of(const torch::jit::SourceRange& range);
+  const torch::jit::Node* find_call(const torch::jit::Graph& graph, const Key& key);
+  Code& called_from(Code& caller, const torch::jit::SourceRange& range);
+  bool follow(const torch::jit::Node* call, Code& code) const;
+
+  Code top_;
   std::unordered_map<const torch::jit::Graph*, CallNodes> call_nodes_;
-  std::map<std::vector<CodeRange>, OperatorCall> resolved_;
 };
 
 }  // namespace invact

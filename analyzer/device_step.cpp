@@ -2,8 +2,6 @@
 
 #include <ATen/DeviceAccelerator.h>
 
-#include <vector>
-
 #include "analyzer/operator_marks.h"
 
 namespace invact {
@@ -37,28 +35,28 @@ DeviceWatch::DeviceWatch(c10::Device device, bool use_cupti) : device_(device) {
   }
 }
 
-DeviceReport DeviceWatch::run(const Model& model, int64_t saved_bytes,
-                              const std::function<void()>& step) {
+void DeviceWatch::record(const Model& model, const std::function<void()>& step) {
   const c10::DeviceIndex index = device_.has_index() ? device_.index() : 0;
   at::accelerator::synchronizeDevice(index);
   at::accelerator::resetPeakStats(index);
-  if (!recorder_) {
-    step();
-    at::accelerator::synchronizeDevice(index);
-    return build_device_report(peak_of_allocator(index), saved_bytes, why_not_);
-  }
-  std::vector<OperatorCall> calls;
-  recorder_->record_work();
-  {
+  if (recorder_) {
+    recorder_->record_work();
     RecorderListener listener(*recorder_);
     const OperatorMarks marks(model.module, listener);
     step();
-    calls = marks.calls();
+    calls_ = marks.calls();
+  } else {
+    step();
   }
   // CUPTI's flush does not wait for the device.
   at::accelerator::synchronizeDevice(index);
-  const AllocatorBytes allocator = peak_of_allocator(index);
-  return build_device_report(recorder_->finish(), calls, allocator, saved_bytes);
+  allocator_ = peak_of_allocator(index);
+  if (recorder_) activity_ = recorder_->finish();
+}
+
+DeviceReport DeviceWatch::report(int64_t saved_bytes) const {
+  return recorder_ ? build_device_report(activity_, calls_, allocator_, saved_bytes)
+                   : build_device_report(allocator_, saved_bytes, why_not_);
 }
 
 }  // namespace invact

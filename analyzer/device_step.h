@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "analyzer/cupti/activity_recorder.h"
 #include "analyzer/device_report.h"
@@ -20,14 +21,20 @@ class DeviceWatch {
   /// PyTorch's allocator is asked, and the report says so. @throws as ActivityRecorder.
   DeviceWatch(c10::Device device, bool use_cupti);
 
-  /// Runs `step` (forward and backward of `model`) and says what the device did. Once.
+  /// Runs `step` (forward and backward of `model`) and keeps what the device did. Once.
   /// @throws what `step` throws, and Error(kEnvironment) where the records cannot be had.
-  DeviceReport run(const Model& model, int64_t saved_bytes, const std::function<void()>& step);
+  void record(const Model& model, const std::function<void()>& step);
+
+  /// Says what was recorded, beside the bytes that autograd keeps (Report). After record().
+  DeviceReport report(int64_t saved_bytes) const;
 
  private:
   c10::Device device_;
   std::unique_ptr<ActivityRecorder> recorder_;  ///< Null without CUPTI.
   std::string why_not_;
+  std::vector<OperatorCall> calls_;
+  DeviceActivity activity_;
+  AllocatorBytes allocator_;
 };
 
 }  // namespace invact

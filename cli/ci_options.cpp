@@ -90,10 +90,7 @@ void add_ci_options(CLI::App& command, CiOptions& options) {
 }
 
 std::optional<ReportFile> read_baseline(const CiOptions& options, const std::string& json) {
-  const GateLimits& limits = options.limits;
-  const bool any_gate =
-      limits.max_saved || limits.max_duplicate || limits.max_peak || limits.max_growth;
-  if (!options.junit.empty() && !any_gate) {
+  if (!options.junit.empty() && !options.limits.any()) {
     throw_usage_error(
         "--junit reports gates and none was asked for; give --max-saved, --max-duplicate, "
         "--max-peak or --max-growth.");
@@ -114,11 +111,16 @@ bool stdout_is_taken(const CiOptions& options, const std::string& json) {
   return json == "-" || options.sarif == "-" || options.junit == "-" || options.summary == "-";
 }
 
+bool reads_document(const CiOptions& options) {
+  return options.limits.any() || !options.baseline.empty() || !options.sarif.empty() ||
+         !options.junit.empty() || !options.summary.empty() || options.github;
+}
+
 CiResult check_report(const CiOptions& options, const nlohmann::ordered_json& document,
                       const std::optional<ReportFile>& baseline, const GlobalOptions& global) {
   CiResult result;
   result.report = report_from_json(document, "this run");
-  strip_source_prefix(global.strip_prefix, result.report);
+  strip_model_prefix(global.strip_prefix, result.report);
   if (baseline) result.diff = diff_reports(*baseline, result.report, options.allow_different);
   result.gates = check_gates(options.limits, result.report, result.diff ? &*result.diff : nullptr);
   return result;

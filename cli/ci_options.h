@@ -37,6 +37,10 @@ std::optional<ReportFile> read_baseline(const CiOptions& options, const std::str
 /// Whether the table for people would share stdout with a document.
 bool stdout_is_taken(const CiOptions& options, const std::string& json);
 
+/// Whether any gate, comparison or format was asked for.
+bool reads_document(const CiOptions& options);
+
+/// `document`: of this run, its sources without --strip-prefix's prefix.
 /// @throws Error(kUsage) where the runs do not compare.
 CiResult check_report(const CiOptions& options, const nlohmann::ordered_json& document,
                       const std::optional<ReportFile>& baseline, const GlobalOptions& global);

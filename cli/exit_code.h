@@ -18,4 +18,7 @@ enum ExitCode : int {
 
 ExitCode exit_code(ErrorKind kind);
 
+/// Says on stderr which exception ended the command; called where it was caught. @returns its code.
+ExitCode report_failure();
+
 }  // namespace invact

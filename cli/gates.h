@@ -18,6 +18,8 @@ struct GateLimits {
   std::optional<Size> max_duplicate;
   std::optional<Size> max_peak;
   std::optional<GrowthLimit> max_growth;
+
+  bool any() const { return max_saved || max_duplicate || max_peak || max_growth; }
 };
 
 struct Gate {

@@ -1,6 +1,4 @@
-#include <cstdio>
 #include <functional>
-#include <new>
 #include <utility>
 #include <vector>
 
@@ -9,6 +7,7 @@
 #include "cli/bench_command.h"
 #include "cli/diff_command.h"
 #include "cli/exit_code.h"
+#include "cli/leave.h"
 #include "cli/ops_command.h"
 #include "cli/output_file.h"
 #include "cli/rewrite_command.h"
@@ -60,19 +59,12 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // No fmt::print below: it throws where stderr takes nothing, and the exit code would be lost.
   install_interrupt_handler();
+  int code = kExitInternal;
   try {
-    return run(argc, argv);
-  } catch (const Error& error) {
-    std::fprintf(stderr, "invact: %s\n", error.what());
-    return exit_code(error.kind());
-  } catch (const std::bad_alloc&) {
-    std::fputs("invact: out of memory.\n", stderr);
-    return kExitEnvironment;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "invact: internal error: %s\nPlease report it with the command line.\n",
-                 error.what());
-    return kExitInternal;
+    code = run(argc, argv);
+  } catch (...) {
+    code = report_failure();
   }
+  return leave(code);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "analyzer/device_json.h"
-#include "analyzer/device_step.h"
 #include "analyzer/json.h"
 #include "cli/source_path.h"
 #include "rewriter/json.h"
@@ -32,12 +31,17 @@ Report observe_default_executor(const std::string& path, const Observation& obse
 }  // namespace
 
 Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
-              Progress& progress) {
+              Progress& progress, DeviceWatch* watch) {
   progress.step("Observing what one forward keeps");
   Trace trace = observe_forward(model, inputs, settings);
   if (model.record.requires_grad) {
     progress.step("Running forward and backward without observation");
-    observe_memory(model, inputs, settings, trace);
+    const auto step = [&] { observe_memory(model, inputs, settings, trace); };
+    if (watch) {
+      watch->record(model, step);
+    } else {
+      step();
+    }
   }
   return trace;
 }
@@ -58,13 +62,11 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
   refuse_frozen(observation.model);
   observation.inputs = make_inputs(observation.model, specs, run.seed, eager.device);
   observation.report =
-      build_report(check_backward ? observe(observation.model, observation.inputs, eager, progress)
+      build_report(check_backward ? observe(observation.model, observation.inputs, eager, progress,
+                                            watch ? &*watch : nullptr)
                                   : observe_forward(observation.model, observation.inputs, eager));
   if (watch && observation.model.record.requires_grad) {
-    progress.step("Recording what the GPU does in one step");
-    observation.device = watch->run(observation.model, observation.report.totals.saved_bytes, [&] {
-      run_step(observation.model, observation.inputs, eager);
-    });
+    observation.device = watch->report(observation.report.totals.saved_bytes);
   }
   progress.step("Planning");
   observation.plan = make_plan(observation.report, observation.model, plan);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "analyzer/device_report.h"
+#include "analyzer/device_step.h"
 #include "analyzer/inputs.h"
 #include "analyzer/model.h"
 #include "analyzer/report.h"
@@ -31,10 +32,10 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
                           bool check_backward, Progress& progress);
 
 /// One observed forward and, where there is something to differentiate, one step without
-/// observation: it finds what hooks hide, an in-place write to a saved tensor, and gives the
-/// timeline.
+/// hooks: it finds what they hide, an in-place write to a saved tensor, and gives the timeline.
+/// `watch`: what else looks at that step; null: nothing.
 Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
-              Progress& progress);
+              Progress& progress, DeviceWatch* watch = nullptr);
 
 /// Drops `prefix` from every source path, for reports that leave the machine.
 void strip_source_prefix(const std::string& prefix, Observation& observation);

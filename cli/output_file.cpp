@@ -82,8 +82,9 @@ void OutputFile::commit() {
 
 void write_text(const std::string& path, const std::string& text) {
   if (path == "-") {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    if (std::fflush(stdout) != 0) {
+    // Text longer than the stream's buffer fails in fwrite, and nothing is left for fflush to lose.
+    const bool is_written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+    if (std::fflush(stdout) != 0 || !is_written) {
       throw_environment_error(fmt::format("Cannot write to stdout: {}.", std::strerror(errno)));
     }
     return;

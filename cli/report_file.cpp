@@ -199,12 +199,16 @@ ReportFile read_report_file(const std::string& path) {
   return report_from_json(document, path);
 }
 
-void strip_source_prefix(const std::string& prefix, ReportFile& report) {
-  for (KeptStorage& row : report.storages) strip_prefix(prefix, row.place.source);
-  for (KeptTwice& row : report.duplicates) strip_prefix(prefix, row.place.source);
+void strip_model_prefix(const std::string& prefix, ReportFile& report) {
   SourceLocation model{report.model_path, 1};
   strip_prefix(prefix, model);
   report.model_path = model.file;
+}
+
+void strip_source_prefix(const std::string& prefix, ReportFile& report) {
+  for (KeptStorage& row : report.storages) strip_prefix(prefix, row.place.source);
+  for (KeptTwice& row : report.duplicates) strip_prefix(prefix, row.place.source);
+  strip_model_prefix(prefix, report);
 }
 
 }  // namespace invact

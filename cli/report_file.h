@@ -80,6 +80,9 @@ ReportFile report_from_json(const nlohmann::ordered_json& document, const std::s
 /// The same from a file. @throws Error(kUsage) also where it cannot be read or is no JSON.
 ReportFile read_report_file(const std::string& path);
 
+/// From the model's path alone, where sources have lost it already.
+void strip_model_prefix(const std::string& prefix, ReportFile& report);
+
 /// From sources and from the model's path.
 void strip_source_prefix(const std::string& prefix, ReportFile& report);
 

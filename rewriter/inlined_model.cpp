@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/lower_tuples.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <set>
+#include <string_view>
 #include <unordered_map>
 
 #include "analyzer/call_sites.h"
@@ -58,13 +62,37 @@ bool is_tensor(const Value* value) {
   return value->type()->isSubtypeOf(*c10::TensorType::get());
 }
 
+bool may_write(const Node* node) {
+  if (const auto* const schema = node->maybeSchema()) return schema->is_mutable();
+  switch (node->kind()) {
+    case prim::Constant:
+    case prim::GetAttr:
+    case prim::If:
+    case prim::Loop:
+    case prim::ListConstruct:
+    case prim::ListUnpack:
+    case prim::TupleConstruct:
+    case prim::TupleUnpack:
+    case prim::TupleIndex:
+    case prim::DictConstruct:
+      return false;
+    default:
+      return true;
+  }
+}
+
 std::string graph_fingerprint(Graph& graph) {
   // FNV-1a, 64 bit: a guard against mistakes, not against forgery.
   uint64_t digest = 14695981039346656037ULL;
-  const auto add = [&digest](const std::string& text) {
+  const auto add = [&digest](std::string_view text) {
     for (const char letter : text) {
       digest = (digest ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;
     }
+  };
+  const auto add_number = [&add](char mark, size_t number) {
+    std::array<char, 24> text = {mark};
+    const auto end = std::to_chars(text.data() + 1, text.data() + text.size(), number).ptr;
+    add({text.data(), end});
   };
   std::unordered_map<const Value*, size_t> numbers;
   const auto number = [&numbers](const Value* value) {
@@ -73,11 +101,11 @@ std::string graph_fingerprint(Graph& graph) {
   for (const auto* input : graph.inputs()) number(input);
   for (const Node* node : nodes_in_order(graph)) {
     add(node->kind().toQualString());
-    for (const auto* input : node->inputs()) add(fmt::format(",{}", number(input)));
-    for (const auto* output : node->outputs()) add(fmt::format(";{}", number(output)));
+    for (const auto* input : node->inputs()) add_number(',', number(input));
+    for (const auto* output : node->outputs()) add_number(';', number(output));
     if (node->hasAttribute(attr::name)) add(node->s(attr::name));
   }
-  for (const auto* output : graph.outputs()) add(fmt::format(">{}", number(output)));
+  for (const auto* output : graph.outputs()) add_number('>', number(output));
   return fmt::format("{:016x}", digest);
 }
 
@@ -306,6 +334,15 @@ bool is_in_open_branch_behind(const Node* user, const Node* maker) {
   return false;
 }
 
+/// Whether a write is dead takes an alias analysis, which a graph without writes is spared.
+void remove_dead_code(const std::shared_ptr<Graph>& graph) {
+  if (std::ranges::any_of(nodes_in_order(*graph), &may_write)) {
+    torch::jit::EliminateDeadCode(graph);
+  } else {
+    torch::jit::EliminateDeadCode(graph->block());
+  }
+}
+
 }  // namespace
 
 void InlinedModel::note_readers_in_branches() {
@@ -328,11 +365,12 @@ InlinedModel::InlinedModel(const torch::jit::Module& top) {
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.
   torch::jit::ConstantPropagationImmutableTypes(graph_);
   nodes_ = nodes_in_order(*graph_);
-  const bool has_branches = std::any_of(nodes_.begin(), nodes_.end(),
-                                        [](const Node* node) { return node->kind() == prim::If; });
+  const bool has_branches =
+      std::ranges::any_of(nodes_, [](const Node* node) { return node->kind() == prim::If; });
   if (has_branches) torch::jit::ConstantPropagation(graph_);
   // What a method returns beside other things is read as if it came alone.
-  torch::jit::LowerSimpleTuples(graph_);
+  torch::jit::LowerSimpleTuples(graph_->block());
+  remove_dead_code(graph_);
   nodes_ = nodes_in_order(*graph_);
 }
 

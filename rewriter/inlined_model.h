@@ -107,6 +107,9 @@ InsertedCode insert_code_before(torch::jit::Node* place, torch::jit::Graph& code
 /// Of type Tensor: never None.
 bool is_tensor(const torch::jit::Value* value);
 
+/// Whether a node is, or could hide, a write to a tensor.
+bool may_write(const torch::jit::Node* node);
+
 /// A digest of the graph's operators and of how values flow between them; names and types do not
 /// matter.
 std::string graph_fingerprint(torch::jit::Graph& graph);

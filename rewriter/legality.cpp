@@ -64,26 +64,6 @@ bool is_new_tensor(const torch::jit::Value* value) {
          !schema->returns()[value->offset()].alias_info();
 }
 
-/// Whether a node is, or could hide, a write to a tensor.
-bool may_write(const Node* node) {
-  if (const auto* const schema = node->maybeSchema()) return schema->is_mutable();
-  switch (node->kind()) {
-    case prim::Constant:
-    case prim::GetAttr:
-    case prim::If:
-    case prim::Loop:
-    case prim::ListConstruct:
-    case prim::ListUnpack:
-    case prim::TupleConstruct:
-    case prim::TupleUnpack:
-    case prim::TupleIndex:
-    case prim::DictConstruct:
-      return false;
-    default:
-      return true;
-  }
-}
-
 bool writes_first_alone(const Node* node) {
   const auto* const schema = node->maybeSchema();
   if (!schema) return false;

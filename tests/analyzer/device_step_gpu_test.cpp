@@ -41,7 +41,8 @@ class DeviceStepGpuTest : public ::testing::Test {
     Model model = load_model(path, settings_.device);
     const InputSpec spec = parse_input_spec("512x1024");
     const ModelInputs inputs = make_inputs(model, {spec}, 0, settings_.device);
-    return watch.run(model, kSavedBytes, [&] { run_step(model, inputs, settings_); });
+    watch.record(model, [&] { run_step(model, inputs, settings_); });
+    return watch.report(kSavedBytes);
   }
 
   static const OperatorTime* find(const DeviceReport& report, const std::string& op) {

@@ -65,6 +65,36 @@ std::unique_ptr<Marked> step(Model model, const std::string& input) {
   return marked;
 }
 
+/// As allocators report it, without times.
+std::vector<std::pair<int64_t, int64_t>> blocks(const StepMemory& memory) {
+  std::vector<std::pair<int64_t, int64_t>> blocks;
+  for (const Allocation& allocation : memory.allocations) {
+    blocks.emplace_back(allocation.bytes, allocation.op);
+  }
+  return blocks;
+}
+
+/// A GPU's records and the allocator's reports come from one step (device_step.h).
+TEST(OperatorMarksTest, TheStepWhoseMemoryIsReportedCanBeMarked) {
+  Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 4, 8, 4));
+  const RunSettings settings;
+  const auto inputs = make_inputs(model, {parse_input_spec("3x4")}, 0, settings.device);
+  Trace plain = observe_forward(model, inputs, settings);
+  Trace marked = plain;
+  observe_memory(model, inputs, settings, plain);
+  CountingListener listener;
+  {
+    const OperatorMarks marks(model.module, listener);
+    observe_memory(model, inputs, settings, marked);
+    EXPECT_EQ(marks.calls().size(), 3u);
+  }
+  EXPECT_EQ(listener.open, 0);
+  EXPECT_EQ(listener.begins[external_id({1}, Pass::kBackward)], 1) << "gelu";
+  ASSERT_TRUE(plain.step_memory && marked.step_memory);
+  EXPECT_EQ(marked.step_memory->operators, plain.step_memory->operators);
+  EXPECT_EQ(blocks(*marked.step_memory), blocks(*plain.step_memory));
+}
+
 TEST(OperatorMarksTest, OutermostOperatorsWithTheirBackward) {
   const auto marked = step(saved_and_loaded(make_mlp("torch.gelu(h)", 4, 8, 4)), "3x4");
   std::vector<std::string> ops;

@@ -83,6 +83,24 @@ TEST(DiffCommandTest, ShowsTheRowThatCameAndTheTotal) {
   EXPECT_EQ(sum, 8 * 32 * 4);
 }
 
+TEST(AnalyzeCiTest, ThePrefixOfASourceIsDroppedOnce) {
+  // Code that begins as the tracer's stacks do, in a folder whose name comes twice.
+  const std::string model =
+      saved_and_loaded(make_module("m", {{"w", parameter({4, 16})}},
+                                   "# d/# d/net.py(3): forward\n"
+                                   "def forward(self, x):\n"
+                                   "    return torch.gelu(torch.linear(x, self.w)).sin()\n"))
+          .record.path;
+  const std::string sarif = temporary_path("prefix.sarif");
+  const Outcome outcome =
+      run_invact("analyze " + model + kInput + " --strip-prefix '# d/' --json - --sarif " + sarif);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const json document = json::parse(outcome.out);
+  ASSERT_FALSE(document["duplicates"].empty());
+  EXPECT_EQ(document["duplicates"][0]["source"]["file"], "# d/net.py");
+  EXPECT_THAT(read_file(sarif), HasSubstr("d/net.py\""));
+}
+
 TEST(DiffCommandTest, GrowthGateClosesWithOneAndNamesItself) {
   const std::string files = "diff " + small_json() + " " + larger_json();
   EXPECT_EQ(run_invact(files + " --max-growth 1KiB").exit_code, 0);

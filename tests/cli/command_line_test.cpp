@@ -153,6 +153,16 @@ TEST(CommandLineTest, AMessageThatCannotBeWrittenLeavesTheExitCode) {
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 3);
 }
 
+/// Text longer and shorter than the stream's buffer.
+TEST(CommandLineTest, AReportThatCannotBeWrittenExitsWithFive) {
+  const std::string cases[] = {"ops", "ops --json", "--help", "analyze " + mlp() + kInput};
+  for (const std::string& arguments : cases) {
+    const std::string command =
+        fmt::format("{} {} > /dev/full 2> /dev/null", INVACT_PROGRAM, arguments);
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 5) << arguments;
+  }
+}
+
 TEST(CommandLineTest, OptionsMayStandBeforeTheModel) {
   EXPECT_EQ(invact("analyze" + kInput + " " + mlp()).exit_code, 0);
   const std::string output = temporary_path("before.pt");
