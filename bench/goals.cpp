@@ -51,6 +51,7 @@ constexpr Row kGoals[] = {
     {"cpu", "backward", "hardsigmoid", "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "hardtanh",    "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "relu6",       "",         kEvery, at_most_copies(1.2)},
+    {"cpu", "backward", "squared_relu", "",        kEvery, at_most_copies(1.2)},
     // Issue 7, item 4.
     {"cpu", "",         "layer_norm",  "",         kEvery, at_most_atens(1.05)},
     {"cpu", "",         "rms_norm",    "",         kEvery, at_most_atens(1.05)},

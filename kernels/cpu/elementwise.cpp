@@ -101,12 +101,15 @@ struct ForwardKernel {
 };
 
 /// The strides of ATen's output for a dense `self` whose elements ATen's kernel treats alike in any
-/// order; none where it does not, or where `self` is not dense. ATen's float32 erf GELU runs oneDNN
+/// order; none where it does not, or where `self` is not dense. ATen's erf GELU runs oneDNN
 /// on contiguous tensors and another kernel, with other values, on the rest.
 std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
                                          const at::Tensor& self) {
   if (self.is_contiguous()) return at::empty(self.sizes(), self.options());
-  if (std::holds_alternative<math::Gelu>(function)) return std::nullopt;
+  const bool is_gelu = std::holds_alternative<math::Gelu>(function) ||
+                       (std::holds_alternative<math::ErfGelu>(function) &&
+                        at::isReducedFloatingType(self.scalar_type()));
+  if (is_gelu) return std::nullopt;
   for (const auto format : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::ChannelsLast3d}) {
     if (self.is_contiguous(format)) {
       return at::empty(self.sizes(), self.options().memory_format(format));

@@ -108,22 +108,43 @@ Rejection other_values(const kernels::Activation& activation, const DtypeCompari
                       dtype_name(dtype.dtype), dtype.ulp, activation.invact_op)};
 }
 
+/// The dtype of what the node that stands at `frames` read first, in the execution that ended with
+/// `output`; none where no operator made it.
+std::optional<at::ScalarType> dtype_read(const std::vector<CodeRange>& frames,
+                                         const OperatorCall& output, const Report& report) {
+  std::optional<StorageId> read;
+  for (int64_t id = output.id.value; id >= 0; --id) {
+    const OperatorCall& call = report.call({id});
+    if (read && call.output == read) return dtype_of(call.output_tensor);
+    const bool is_reader = !read && !call.inputs.empty() &&
+                           call.module_path == output.module_path && call.method == output.method &&
+                           frames.size() <= call.frames.size() &&
+                           std::equal(frames.begin(), frames.end(), call.frames.begin());
+    if (is_reader) read = call.inputs.front();
+  }
+  return std::nullopt;
+}
+
 /// Keeps what the function's operator keeps, in the dtypes in which it may stand for the
 /// expression.
-void keep_where_close(const Recognized& recognized, Match& match) {
-  const auto none_is_close = std::ranges::none_of(
-      recognized.dtypes, [](const DtypeComparison& dtype) { return dtype.is_close(); });
+void keep_where_close(const Recognized& recognized, const std::vector<CodeRange>& reader,
+                      Match& match) {
   const auto& in_float32 = *recognized.in(at::kFloat);
-  const bool only_in_float64 = std::ranges::none_of(recognized.dtypes, [](const auto& dtype) {
+  const bool none_below_float64 = std::ranges::none_of(recognized.dtypes, [](const auto& dtype) {
     return dtype.dtype != at::kDouble && dtype.is_close();
   });
-  if (none_is_close || only_in_float64) {
+  if (none_below_float64) {
     match.refusal = other_values(*recognized.activation, in_float32);
   }
-  match.kept = [recognized, kept = std::move(match.kept)](
+  const bool has_inputs_dtype =
+      std::ranges::all_of(recognized.dtypes, &DtypeComparison::same_dtype);
+  match.kept = [recognized, reader, has_inputs_dtype, kept = std::move(match.kept)](
                    const OperatorCall& output,
                    const Report& report) -> std::variant<KeptInstead, Rejection> {
-    const auto* const dtype = recognized.in(dtype_of(output.output_tensor));
+    // Where the code names a dtype, the result's does not tell the input's.
+    const auto input = has_inputs_dtype ? std::optional(dtype_of(output.output_tensor))
+                                        : dtype_read(reader, output, report);
+    const DtypeComparison* const dtype = recognized.in(input.value_or(at::kDouble));
     if (!dtype->is_close()) return other_values(*recognized.activation, *dtype);
     return kept(output, report);
   };
@@ -196,7 +217,7 @@ std::optional<Match> WrittenOutActivations::match(Node* root) {
     match.aliases = {name, unqualified(std::string(activation.invact_op))};
     keep_from_output(activation, match);
     match.rounding = rounding_note(match, found);
-    keep_where_close(found, match);
+    keep_where_close(found, inlined_.origin(*expression.nodes.front())->frames, match);
     return match;
   }
   return std::nullopt;

@@ -91,19 +91,22 @@ TEST_F(ReleaseTest, FindsTheRegionThroughAnyView) {
 }
 
 TEST_F(ReleaseTest, UsersThatAreViewsMayBeChangedInPlace) {
-  const auto run = [&](bool has_region) {
+  const auto run = [&](bool has_region, bool views_explicitly) {
     const at::Tensor x = x_.view({2, 3, 8});
     const at::Tensor y = has_region ? gelu(x) : at::gelu(x);
+    // Of three dimensions linear's own result is a view in LibTorch 2.11, and none in later releases.
     at::Tensor o = at::linear(y, weight_, at::ones({8}));
-    EXPECT_TRUE(o.is_view());
+    if (views_explicitly) o = o.view({6, 8});
     if (has_region) release(y, {o}, true);
     o.relu_();
     return torch::autograd::grad({o.pow(2).sum()}, {x_, weight_});
   };
-  const auto found = run(true);
-  const auto expected = run(false);
-  EXPECT_TRUE(same_bits(found[0], expected[0]));
-  EXPECT_TRUE(same_bits(found[1], expected[1]));
+  for (const bool views_explicitly : {false, true}) {
+    const auto found = run(true, views_explicitly);
+    const auto expected = run(false, views_explicitly);
+    EXPECT_TRUE(same_bits(found[0], expected[0]));
+    EXPECT_TRUE(same_bits(found[1], expected[1]));
+  }
 }
 
 TEST_F(ReleaseTest, WorksAcrossModules) {

@@ -103,8 +103,7 @@ TEST(WrittenOutTest, NearMissesAreNoSites) {
         "0.5 * h * (1.1 + torch.tanh(0.7978845608 * (h + 0.044715 * torch.pow(h, 3.0))))",
         "h * 0.5 * (1.0 + torch.erf(h / 1.4))", "h * torch.sigmoid(1.7 * h)",
         "h * torch.sigmoid(h + 1)", "h * torch.tanh(h)", "h * h", "2 * h * torch.sigmoid(h)",
-        "torch.relu(h) ** 3", "torch.relu(h) ** 2.5", "0.5 * torch.relu(h) ** 2",
-        "torch.abs(h) ** 2"}) {
+        "torch.relu(h) ** 3", "torch.relu(h) ** 2.5", "torch.abs(h) ** 2"}) {
     const Rewrite result = rewrite(make_mlp(expression, kColumns, kHidden, 4));
     EXPECT_TRUE(result.plan.sites.empty()) << expression << ": " << result.plan.sites[0].op;
   }
@@ -115,7 +114,7 @@ TEST(WrittenOutTest, ConstantsOfFewDigitsAreToldFromRounding) {
       rewrite(make_mlp("h * 0.5 * (torch.erf(h / 1.41421) + 1)", kColumns, kHidden, 4)).plan;
   ASSERT_THAT(ops(plan), ElementsAre("written-out gelu"));
   EXPECT_EQ(plan.sites[0].reason_code, "other_values");
-  EXPECT_THAT(plan.sites[0].reason, HasSubstr("invact::erf_gelu's"));
+  EXPECT_THAT(plan.sites[0].reason, HasSubstr("invact::gelu's"));
 }
 
 TEST(WrittenOutTest, TheFunctionIsFoundWithinALongerExpression) {
