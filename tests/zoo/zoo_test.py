@@ -213,7 +213,7 @@ def check_exact(zoo: Zoo, name: str, model: pathlib.Path, example: torch.Tensor)
     found, worst = gradients.distance(original.gradients, other.gradients)
     zoo.check("exact: same gradients", found == 0, f"{found:.2e} at {worst}" if found else "")
     if name in limits.KEPT_MIB:
-        limit = limits.EXACT_MIB.get(name, limits.KEPT_MIB[name] * limits.EXACT_SHARE)
+        limit = limits.KEPT_MIB[name] * limits.EXACT_SHARE
         zoo.check(
             "exact: keeps no more than it may", after.bytes <= limit * MIB, f"{after.bytes / MIB:.2f} of {limit:.2f} MiB"
         )
