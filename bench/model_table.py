@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True
@@ -35,9 +35,6 @@ import sixteen_bit  # noqa: E402
 
 MIB = 2**20
 SEED = 0
-
-
-LIVE_KINDS = ("parameters", "gradients", "saved", "temporaries", "other")
 
 
 def run(arguments: list[str | pathlib.Path | int]) -> dict[str, Any]:
@@ -57,10 +54,20 @@ def bfloat16_ratio(name: str, work: pathlib.Path) -> float:
     return rewritten / own
 
 
-def least_peak(file: pathlib.Path, arguments: list[str | int]) -> int:
-    """Bytes that a step has at its end, whatever it kept: parameters, buffers, inputs and every gradient."""
+class StepMemory(NamedTuple):
+    """Of one step, in bytes."""
+
+    at_end: int  # parameters, buffers, inputs and every gradient: no peak is lower, whatever was kept
+    activation_peak: int  # the most that is live at once but parameters and gradients
+
+
+def step_memory(file: pathlib.Path, arguments: list[str | int]) -> StepMemory:
     timeline = run(["analyze", file, *arguments])["timeline"]
-    return sum(dict(zip(timeline["columns"], timeline["points"][-1], strict=True))[kind] for kind in LIVE_KINDS)
+    points = [dict(zip(timeline["columns"], point, strict=True)) for point in timeline["points"]]
+    return StepMemory(
+        at_end=sum(points[-1][kind] for kind in ("parameters", "gradients", "saved", "temporaries", "other")),
+        activation_peak=max(point["saved"] + point["temporaries"] + point["other"] for point in points),
+    )
 
 
 def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
@@ -84,14 +91,15 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         f"{accepted} of {len(result['plan'])}",
     ]
     if verified is None:
-        return [*cells, "equal copy", "", "", "", "", ""]
+        return [*cells, "equal copy", "", "", "", "", "", ""]
     largest = max(output["max_rel_error"] for output in verified["outputs"])
     own = verified["reference_distance"]
     time = times["ratio"]
     freed = predicted["saved_bytes_before"] - predicted["saved_bytes_after"]
     peak_before = times["original"]["peak_bytes"]
     peak_fall = peak_before - times["rewritten"]["peak_bytes"]
-    peak_room = min(freed, peak_before - least_peak(original, seed_and_threads))
+    before, now = (step_memory(file, seed_and_threads) for file in (original, rewritten))
+    peak_room = min(freed, peak_before - before.at_end)
     return [
         *cells,
         "bit for bit" if largest == 0 else f"{largest:.0e}",
@@ -99,6 +107,7 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         f"{own:.1e}" if own is not None else "none",
         f"{bfloat16_ratio(name, work):.2f}",
         f"{peak_fall / MIB:.1f} of {peak_room / MIB:.1f}",
+        f"{(before.activation_peak - now.activation_peak) / freed:.2f}",
         f"{time['median']:.3f} ({time['lower_quartile']:.3f} to {time['upper_quartile']:.3f})",
     ]
 
@@ -113,11 +122,12 @@ bit for bit; sites: accepted of all. Outputs: the largest
 difference over the output's largest magnitude. Gradient distance and the original's own from float64: `invact rewrite`'s verification.
 bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16, dropout
 drawing the same masks in both dtypes; limit 1.2. Peak: by how many MiB the step's peak fell, of how many it could: what is saved less, but no further
-than to what every step has at its end, parameters, inputs and all gradients. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
+than to what every step has at its end, parameters, inputs and all gradients. Activations: by how much the most that is live at once but parameters and
+gradients fell, over what is saved less. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
 
 """
 
-COLUMNS = "model|kept|after|limit|exact|sites|outputs|gradient distance|own|bfloat16|peak|time".split("|")
+COLUMNS = "model|kept|after|limit|exact|sites|outputs|gradient distance|own|bfloat16|peak|activations|time".split("|")
 
 
 def main() -> None:
