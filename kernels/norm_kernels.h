@@ -1,6 +1,9 @@
 // What the norms' CPU and CUDA kernels share: checks, the dtype they compute in, and registration.
 // A device gives two functions; all tensors lie on it:
 //   static void backward(const NormGradient&);
+//   // whether backward() takes statistics and parameters in any floating dtype, and gives the
+//   // parameters' gradients in the parameters'; else it has all of them in compute dtype
+//   static constexpr bool kTakesAnyDtype;
 //   // weight or bias is defined
 //   static bool recoverable(const NormParameters&, double weight_offset, at::ScalarType dtype);
 #pragma once
@@ -37,8 +40,16 @@ inline NormParameters computed_parameters(const NormParameters& parameters, doub
   return result;
 }
 
+inline NormParameters contiguous(const NormParameters& parameters) {
+  const auto dense = [](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.contiguous() : tensor;
+  };
+  return {dense(parameters.weight), dense(parameters.bias)};
+}
+
 /// Contiguous, on one device, with at least one element. Statistics and parameters are of compute
-/// dtype; what is undefined is not wanted, or, for weight and bias, ones and zeros.
+/// dtype, unless the device takes any; what is undefined is not wanted, or, for weight and bias,
+/// ones and zeros.
 struct NormGradient {
   at::Tensor grad_output;
   at::Tensor output;
@@ -87,17 +98,24 @@ struct NormKernels {
                                 std::array<bool, 3> mask) {
     const NormParameters given{weight.value_or(at::Tensor()), bias.value_or(at::Tensor())};
     check_norm(grad_output, output, rstd, given, is_centered, mask);
-    const at::ScalarType compute = compute_dtype(output.scalar_type());
     NormGradient gradient{grad_output.contiguous(),
                           output.contiguous(),
-                          rstd.to(compute).contiguous(),
-                          computed_parameters(given, /*weight_offset=*/0, compute),
+                          {},
+                          {},
                           {},
                           {},
                           {},
                           rstd.numel(),
                           rstd.numel() == 0 ? 0 : output.numel() / rstd.numel(),
                           is_centered};
+    if constexpr (Device::kTakesAnyDtype) {
+      gradient.rstd = rstd.contiguous();
+      gradient.parameters = contiguous(given);
+    } else {
+      const at::ScalarType compute = compute_dtype(output.scalar_type());
+      gradient.rstd = rstd.to(compute).contiguous();
+      gradient.parameters = computed_parameters(given, /*weight_offset=*/0, compute);
+    }
     if (mask[0]) gradient.grad_input = at::empty_like(gradient.output);
     // Zeros where there are no rows.
     const auto sums_like = [&](const at::Tensor& parameter) {
@@ -106,8 +124,10 @@ struct NormKernels {
     if (mask[1]) gradient.grad_weight = sums_like(gradient.parameters.weight);
     if (mask[2]) gradient.grad_bias = sums_like(gradient.parameters.bias);
     if (output.numel() > 0) Device::backward(gradient);
-    if (mask[1]) gradient.grad_weight = gradient.grad_weight.to(given.weight.scalar_type());
-    if (mask[2]) gradient.grad_bias = gradient.grad_bias.to(given.bias.scalar_type());
+    if constexpr (!Device::kTakesAnyDtype) {
+      if (mask[1]) gradient.grad_weight = gradient.grad_weight.to(given.weight.scalar_type());
+      if (mask[2]) gradient.grad_bias = gradient.grad_bias.to(given.bias.scalar_type());
+    }
     return {gradient.grad_input, gradient.grad_weight, gradient.grad_bias};
   }
 

@@ -200,6 +200,33 @@ void choose_centering(bool is_centered, const NormGradientArrays& arrays) {
   is_centered ? choose_variant<true, T>(arrays) : choose_variant<false, T>(arrays);
 }
 
+template <class T>
+void read_all(const void* numbers, void* compute, int64_t count) {
+  const T* const from = static_cast<const T*>(numbers);
+  Real<T>* const to = static_cast<Real<T>*>(compute);
+  const int64_t whole = count / kLanesOf<T> * kLanesOf<T>;
+  for (int64_t i = 0; i < whole; i += kLanesOf<T>) store_lanes(load_lanes(from + i), to + i);
+  if (whole == count) return;
+  const Padded<T> rest(from + whole, count - whole);
+  const Lanes<T> last = load_lanes(rest.element);
+  memcpy(to + whole, &last, (count - whole) * sizeof(Real<T>));
+}
+
+template <class T>
+void write_all(const void* compute, void* numbers, int64_t count) {
+  const Real<T>* const from = static_cast<const Real<T>*>(compute);
+  T* const to = static_cast<T*>(numbers);
+  const int64_t whole = count / kStep<T> * kStep<T>;
+  for (int64_t i = 0; i < whole; i += kStep<T>) {
+    store_pair(load_lanes(from + i), load_lanes(from + i + kLanesOf<T>), to + i);
+  }
+  if (whole == count) return;
+  const Padded<Real<T>> rest(from + whole, count - whole);
+  T last[kStep<T>];
+  store_pair(load_lanes(rest.element), load_lanes(rest.element + kLanesOf<T>), last);
+  memcpy(to + whole, last, (count - whole) * sizeof(T));
+}
+
 /// Lanes of a parameter behind `column`, padded with `absent`, which is also what a missing one is.
 template <class T>
 INVACT_HOST_DEVICE Lanes<T> parameter_at(const T* values, int64_t column, int64_t columns,
@@ -250,6 +277,32 @@ void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& 
       return choose_centering<BFloat16Bits>(is_centered, arrays);
     case Storage::kFloat16:
       return choose_centering<HalfBits>(is_centered, arrays);
+  }
+}
+
+void read_numbers(Storage from, const void* numbers, void* compute, int64_t count) {
+  switch (from) {
+    case Storage::kFloat64:
+      return read_all<double>(numbers, compute, count);
+    case Storage::kFloat32:
+      return read_all<float>(numbers, compute, count);
+    case Storage::kBFloat16:
+      return read_all<BFloat16Bits>(numbers, compute, count);
+    case Storage::kFloat16:
+      return read_all<HalfBits>(numbers, compute, count);
+  }
+}
+
+void write_numbers(Storage to, const void* compute, void* numbers, int64_t count) {
+  switch (to) {
+    case Storage::kFloat64:
+      return write_all<double>(compute, numbers, count);
+    case Storage::kFloat32:
+      return write_all<float>(compute, numbers, count);
+    case Storage::kBFloat16:
+      return write_all<BFloat16Bits>(compute, numbers, count);
+    case Storage::kFloat16:
+      return write_all<HalfBits>(compute, numbers, count);
   }
 }
 

@@ -48,12 +48,21 @@ struct ParameterArrays {
 /// Whether every column tells x_hat (math/norm_recovery.h).
 using RecoveryLoop = bool (*)(Storage output, const ParameterArrays&);
 
+/// Numbers of a storage dtype as compute numbers, and rounded from them. Not between float64 and
+/// the rest.
+using ReadLoop = void (*)(Storage from, const void* numbers, void* compute, int64_t count);
+using WriteLoop = void (*)(Storage to, const void* compute, void* numbers, int64_t count);
+
 namespace baseline {
+void read_numbers(Storage from, const void* numbers, void* compute, int64_t count);
+void write_numbers(Storage to, const void* compute, void* numbers, int64_t count);
 void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays);
 bool is_recoverable(Storage output, const ParameterArrays& parameters);
 }  // namespace baseline
 
 namespace avx2 {
+void read_numbers(Storage from, const void* numbers, void* compute, int64_t count);
+void write_numbers(Storage to, const void* compute, void* numbers, int64_t count);
 void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays);
 bool is_recoverable(Storage output, const ParameterArrays& parameters);
 }  // namespace avx2

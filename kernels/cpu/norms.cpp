@@ -2,10 +2,12 @@
 // are divided into blocks by their number alone, and the blocks' sums are added in order, so that a
 // gradient does not depend on the number of threads.
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/norm_loops.h"
@@ -19,25 +21,52 @@ namespace {
 constexpr int64_t kLeastBlockRows = 32;
 constexpr int64_t kMostBlocks = 64;
 
+template <class Real>
+constexpr at::ScalarType kCompute = std::is_same_v<Real, double> ? at::kDouble : at::kFloat;
+
+/// Whether the loops convert between this dtype and Real.
+template <class Real>
+bool has_conversion(at::ScalarType dtype) {
+  return compute_dtype(dtype) == kCompute<Real>;
+}
+
+/// The elements of a contiguous tensor as Real.
+template <class Real>
+void read(const at::Tensor& tensor, Real* to) {
+  if (!has_conversion<Real>(tensor.scalar_type())) return read(tensor.to(kCompute<Real>), to);
+  (cpu::has_avx2() ? &cpu::avx2::read_numbers : &cpu::baseline::read_numbers)(
+      storage_of(tensor), tensor.const_data_ptr(), to, tensor.numel());
+}
+
+/// Into a contiguous tensor, rounded to its dtype.
+template <class Real>
+void write(const Real* from, const at::Tensor& tensor) {
+  if (!has_conversion<Real>(tensor.scalar_type())) {
+    const at::Tensor computed = at::empty_like(tensor, tensor.options().dtype(kCompute<Real>));
+    write(from, computed);
+    tensor.copy_(computed);
+    return;
+  }
+  (cpu::has_avx2() ? &cpu::avx2::write_numbers : &cpu::baseline::write_numbers)(
+      storage_of(tensor), from, tensor.mutable_data_ptr(), tensor.numel());
+}
+
 /// weight, 1 / weight and bias as rows of one padded tensor.
 enum ParameterRow { kWeight, kInverse, kBias, kParameterRows };
 
 template <class Real>
-at::Tensor padded_parameters(const NormGradient& gradient) {
-  at::Tensor rows =
-      at::zeros({kParameterRows, cpu::padded(gradient.columns)}, gradient.rstd.options());
+at::Tensor padded_parameters(const NormGradient& gradient, const at::TensorOptions& options) {
+  at::Tensor rows = at::zeros({kParameterRows, cpu::padded(gradient.columns)}, options);
   Real* const first = rows.mutable_data_ptr<Real>();
   const auto row = [&](ParameterRow index) { return first + index * rows.size(1); };
   if (gradient.parameters.weight.defined()) {
-    std::copy_n(gradient.parameters.weight.const_data_ptr<Real>(), gradient.columns, row(kWeight));
+    read(gradient.parameters.weight, row(kWeight));
   } else {
     std::fill_n(row(kWeight), gradient.columns, Real(1));
   }
   std::transform(row(kWeight), row(kWeight) + gradient.columns, row(kInverse),
                  [](Real weight) { return 1 / weight; });
-  if (gradient.parameters.bias.defined()) {
-    std::copy_n(gradient.parameters.bias.const_data_ptr<Real>(), gradient.columns, row(kBias));
-  }
+  if (gradient.parameters.bias.defined()) read(gradient.parameters.bias, row(kBias));
   return rows;
 }
 
@@ -50,29 +79,33 @@ struct Partition {
   int64_t blocks;
 };
 
-/// to[j] = sum over blocks of sums[block][which][j], times scale[j] where there is one.
+/// to[j] = sum over blocks of sums[block][which][j], times scale[j] where there is one. The first
+/// block's sums are lost.
 template <class Real>
-void add_blocks(const at::Tensor& sums, int64_t which, const Real* scale, at::Tensor& to) {
-  const int64_t columns = to.numel();
-  Real* const total = to.mutable_data_ptr<Real>();
+void add_blocks(at::Tensor& sums, int64_t which, const Real* scale, const at::Tensor& to) {
+  Real* const total = sums.mutable_data_ptr<Real>() + which * sums.size(2);
   constexpr int64_t kGrain = 4096;
-  cpu::parallel_for(columns, kGrain, [&](int64_t begin, int64_t end) {
-    std::fill(total + begin, total + end, Real(0));
-    for (int64_t block = 0; block < sums.size(0); ++block) {
-      const Real* const part =
-          sums.const_data_ptr<Real>() + (block * sums.size(1) + which) * sums.size(2);
+  cpu::parallel_for(to.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = 1; block < sums.size(0); ++block) {
+      const Real* const part = total + block * sums.size(1) * sums.size(2);
       for (int64_t j = begin; j < end; ++j) total[j] += part[j];
     }
     if (scale == nullptr) return;
     for (int64_t j = begin; j < end; ++j) total[j] *= scale[j];
   });
+  write(total, to);
 }
 
 template <class Real>
 void differentiate(const NormGradient& gradient) {
   const Storage storage = storage_of(gradient.output);
+  const at::TensorOptions options = gradient.output.options().dtype(kCompute<Real>);
+  const at::Tensor rstd = gradient.rstd.scalar_type() == kCompute<Real>
+                              ? gradient.rstd
+                              : at::empty({gradient.rows}, options);
+  if (!rstd.is_same(gradient.rstd)) read(gradient.rstd, rstd.mutable_data_ptr<Real>());
   const at::Tensor parameters =
-      gradient.is_affine() ? padded_parameters<Real>(gradient) : at::Tensor();
+      gradient.is_affine() ? padded_parameters<Real>(gradient, options) : at::Tensor();
   const auto parameter = [&](ParameterRow row) -> const Real* {
     if (!parameters.defined()) return nullptr;
     return parameters.const_data_ptr<Real>() + row * parameters.size(1);
@@ -81,9 +114,8 @@ void differentiate(const NormGradient& gradient) {
   const Partition partition(gradient.rows);
   constexpr int64_t kSums = 2;  // weight's and bias's
   const int64_t padded = cpu::padded(gradient.columns);
-  const at::Tensor sums =
-      wants_sums ? at::empty({partition.blocks, kSums, padded}, gradient.rstd.options())
-                 : at::Tensor();
+  at::Tensor sums =
+      wants_sums ? at::empty({partition.blocks, kSums, padded}, options) : at::Tensor();
   const auto run_block = [&](int64_t block) {
     const int64_t first = block * partition.block_rows;
     const int64_t first_element = first * gradient.columns;
@@ -92,7 +124,7 @@ void differentiate(const NormGradient& gradient) {
     const cpu::NormGradientArrays arrays{
         cpu::at_element(gradient.grad_output, first_element),
         cpu::at_element(gradient.output, first_element),
-        gradient.rstd.const_data_ptr<Real>() + first,
+        rstd.const_data_ptr<Real>() + first,
         parameter(kWeight),
         parameter(kInverse),
         parameter(kBias),
@@ -112,16 +144,14 @@ void differentiate(const NormGradient& gradient) {
     for (int64_t block = begin; block < end; ++block) run_block(block);
   });
   if (gradient.grad_weight.defined()) {
-    at::Tensor grad_weight = gradient.grad_weight;
-    add_blocks<Real>(sums, 0, parameter(kInverse), grad_weight);
+    add_blocks<Real>(sums, 0, parameter(kInverse), gradient.grad_weight);
   }
-  if (gradient.grad_bias.defined()) {
-    at::Tensor grad_bias = gradient.grad_bias;
-    add_blocks<Real>(sums, 1, nullptr, grad_bias);
-  }
+  if (gradient.grad_bias.defined()) add_blocks<Real>(sums, 1, nullptr, gradient.grad_bias);
 }
 
 struct CpuNorms {
+  static constexpr bool kTakesAnyDtype = true;
+
   static void backward(const NormGradient& gradient) {
     if (gradient.output.scalar_type() == at::kDouble) return differentiate<double>(gradient);
     differentiate<float>(gradient);

@@ -14,6 +14,8 @@ namespace invact::kernels {
 namespace {
 
 struct CudaNorms {
+  static constexpr bool kTakesAnyDtype = false;
+
   static void backward(const NormGradient& gradient) {
     const c10::cuda::CUDAGuard guard(gradient.output.device());
     const auto address = [](const at::Tensor& tensor) {
