@@ -25,12 +25,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests" / "zoo"))
 
-import torch  # noqa: E402  (found through the path above, as are the next four)
+import torch  # noqa: E402  (found through the path above, as are the next five)
 
 import gradients  # noqa: E402
 import limits  # noqa: E402
 import models  # noqa: E402
 import saved_bytes  # noqa: E402
+import sixteen_bit  # noqa: E402
 
 MIB = 2**20
 SEED = 0
@@ -47,32 +48,10 @@ def run(arguments: list[str | pathlib.Path | int]) -> dict[str, Any]:
         return json.loads(document.read_text())
 
 
-def trace(model: torch.nn.Module, example: torch.Tensor, dtype: torch.dtype, path: pathlib.Path) -> None:
-    converted = example.to(dtype) if example.is_floating_point() else example
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.trace(model.to(dtype), converted, check_trace=False), path)
-
-
-def bfloat16_ratio(name: str, work: pathlib.Path) -> float | None:
-    """How much farther the rewritten model's bfloat16 gradient lies from float64's than the original's own.
-
-    All three are traced anew, since a trace holds its dtype: in bfloat16, and with the same weights in float64.
-    """
-    if name.endswith("_dropout") or name == "t5_encoder":
-        return None  # masks are drawn otherwise in another dtype
-    model, entry = models.build(name)
-    torch.manual_seed(SEED)
-    example = entry.sample()
-    original, rewritten, exact = (work / f"{name}.{part}.pt" for part in ("bf16", "bf16.invact", "f64"))
-    trace(model, example, torch.bfloat16, original)
-    trace(model, example, torch.float64, exact)
-    run(["rewrite", original, "-o", rewritten, "--force", "--seed", SEED])
-    steps = [
-        gradients.run_step(path, (example,), SEED, dtype).gradients
-        for path, dtype in ((exact, torch.float64), (original, torch.bfloat16), (rewritten, torch.bfloat16))
-    ]
-    return gradients.distance(steps[0], steps[2])[0] / gradients.distance(steps[0], steps[1])[0]
+def bfloat16_ratio(name: str, work: pathlib.Path) -> float:
+    """How much farther the rewritten model's bfloat16 gradient lies from float64's than the original's own."""
+    own, rewritten = sixteen_bit.bfloat16_distances(ROOT / "build/bin/invact", name, work, SEED)
+    return rewritten / own
 
 
 def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
@@ -99,7 +78,6 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         return [*cells, "equal copy", "", "", "", "", ""]
     largest = max(output["max_rel_error"] for output in verified["outputs"])
     own = verified["reference_distance"]
-    ratio = bfloat16_ratio(name, work)
     time = times["ratio"]
     freed = predicted["saved_bytes_before"] - predicted["saved_bytes_after"]
     peak_fall = times["original"]["peak_bytes"] - times["rewritten"]["peak_bytes"]
@@ -108,7 +86,7 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         "bit for bit" if largest == 0 else f"{largest:.0e}",
         f"{verified['gradient_distance']:.1e}",
         f"{own:.1e}" if own is not None else "none",
-        f"{ratio:.2f}" if ratio is not None else "none",
+        f"{bfloat16_ratio(name, work):.2f}",
         f"{peak_fall / MIB:.1f} ({peak_fall / freed:.2f})",
         f"{time['median']:.3f} ({time['lower_quartile']:.3f} to {time['upper_quartile']:.3f})",
     ]
@@ -122,8 +100,8 @@ Made by `.venv/bin/python bench/model_table.py --pairs {pairs} --threads {thread
 Kept: saved bytes in MiB, which the prediction met to the byte; limit: what was aimed at; exact: after `rewrite --exact`, whose gradients are the original's
 bit for bit; sites: accepted of all. Outputs: the largest
 difference over the output's largest magnitude. Gradient distance and the original's own from float64: `invact rewrite`'s verification.
-bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16 (none: with dropout, whose
-masks differ between dtypes). Peak: by how many MiB the step's peak fell, and how much of what is saved less that is; where the
+bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16, dropout
+drawing the same masks in both dtypes; limit 1.2. Peak: by how many MiB the step's peak fell, and how much of what is saved less that is; where the
 parameters' gradients make the peak, at the end of backward (vit_b_16, resnet18, BERT, GPT-2), little or nothing. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
 
 """

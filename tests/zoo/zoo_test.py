@@ -25,6 +25,7 @@ import limits
 import models
 import peak_bytes
 import saved_bytes
+import sixteen_bit
 import validate_json
 
 SEED = 0
@@ -274,6 +275,15 @@ def check_gradients(zoo: Zoo, name: str, model: pathlib.Path, rewritten: pathlib
     )
 
 
+def check_bfloat16(zoo: Zoo, name: str) -> None:
+    own, rewritten = sixteen_bit.bfloat16_distances(zoo.invact, name, zoo.work, SEED)
+    zoo.check(
+        "bfloat16: gradients no further from float64's than they may be",
+        0 < rewritten <= limits.BFLOAT16_RATIO * own,
+        f"{rewritten:.2e}, the original's own {own:.2e}",
+    )
+
+
 def check_default_executor(zoo: Zoo, name: str, rewritten: pathlib.Path) -> None:
     script = pathlib.Path(__file__).with_name("train_two_steps.py")
     done = subprocess.run([sys.executable, script, zoo.library, rewritten, name], capture_output=True, text=True)
@@ -314,6 +324,8 @@ def main() -> int:
         check_gradients(zoo, options.name, options.file, rewritten, example)
         if options.form == "traced":
             check_exact(zoo, options.name, options.file, example)
+            if options.name in limits.BFLOAT16:
+                check_bfloat16(zoo, options.name)
         check_default_executor(zoo, options.name, rewritten)
         zoo.equal("the input file is unchanged", sha256(options.file), digest)
     print(f"{len(zoo.failures)} checks failed")
