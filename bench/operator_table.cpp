@@ -19,13 +19,30 @@ namespace {
 using kernels::math::QuickGelu;
 
 /// A Python number as ATen's binary operators see it: its dtype does not promote the tensor's.
+at::Tensor python_number(double value) {
+  at::Tensor number = at::scalar_tensor(value, at::kDouble);
+  number.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return number;
+}
 const at::Tensor& quick_gelu_rate() {
-  static const at::Tensor kRate = [] {
-    at::Tensor rate = at::scalar_tensor(QuickGelu::kRate, at::kDouble);
-    rate.unsafeGetTensorImpl()->set_wrapped_number(true);
-    return rate;
-  }();
+  static const at::Tensor kRate = python_number(QuickGelu::kRate);
   return kRate;
+}
+const at::Tensor& root_of_two() {
+  static const at::Tensor kRoot = python_number(M_SQRT2);
+  return kRoot;
+}
+const at::Tensor& half() {
+  static const at::Tensor kHalf = python_number(0.5);
+  return kHalf;
+}
+const at::Tensor& one() {
+  static const at::Tensor kOne = python_number(1);
+  return kOne;
+}
+const at::Tensor& two() {
+  static const at::Tensor kTwo = python_number(2);
+  return kTwo;
 }
 
 void quick_gelu_forward(Arrays& a) {
@@ -70,6 +87,53 @@ at::Tensor softsign_backward(Arrays& a) {
   return at::add_out(a.grad_input, a.grad_input, a.scratch[0]);
 }
 
+/// As models write it: 5 operators.
+void erf_gelu_forward(Arrays& a) {
+  at::div_out(a.scratch[0], a.input, root_of_two());
+  at::erf_out(a.scratch[0], a.scratch[0]);
+  at::add_out(a.scratch[0], a.scratch[0], one());
+  at::mul_out(a.scratch[1], a.input, half());
+  at::mul_out(a.output, a.scratch[1], a.scratch[0]);
+}
+
+void prepare_erf_gelu(Arrays& a) {
+  a.saved = {at::div(a.input, M_SQRT2), at::add(at::erf(at::div(a.input, M_SQRT2)), 1)};
+  a.scratch = {at::empty_like(a.input), at::empty_like(a.input)};
+}
+
+/// What autograd runs for it: both gradients of the product, erf's, and the sum of x's two.
+at::Tensor erf_gelu_backward(Arrays& a) {
+  static const at::Tensor kErfSlope = python_number(M_2_SQRTPI);
+  at::mul_out(a.grad_input, a.grad_output, a.saved[1]);
+  at::mul_out(a.grad_input, a.grad_input, half());
+  at::mul_out(a.scratch[0], a.input, half());
+  at::mul_out(a.scratch[0], a.grad_output, a.scratch[0]);
+  at::pow_out(a.scratch[1], a.saved[0], 2);
+  at::neg_out(a.scratch[1], a.scratch[1]);
+  at::exp_out(a.scratch[1], a.scratch[1]);
+  at::mul_out(a.scratch[1], a.scratch[1], kErfSlope);
+  at::mul_out(a.scratch[0], a.scratch[0], a.scratch[1]);
+  at::div_out(a.scratch[0], a.scratch[0], root_of_two());
+  return at::add_out(a.grad_input, a.grad_input, a.scratch[0]);
+}
+
+void squared_relu_forward(Arrays& a) {
+  at::relu_out(a.output, a.input);
+  at::pow_out(a.output, a.output, 2);
+}
+
+void prepare_squared_relu(Arrays& a) {
+  a.saved[0] = at::relu(a.input);
+  a.scratch[0] = at::empty_like(a.input);
+}
+
+/// What autograd runs for relu(x).square(): 2 r, the product, and ReLU's.
+at::Tensor squared_relu_backward(Arrays& a) {
+  at::mul_out(a.scratch[0], a.saved[0], two());
+  at::mul_out(a.scratch[0], a.grad_output, a.scratch[0]);
+  return at::threshold_backward_out(a.grad_input, a.scratch[0], a.saved[0], 0);
+}
+
 void prepare_log_sigmoid(Arrays& a) {
   a.saved[0] = std::get<1>(at::log_sigmoid_forward(a.input));
 }
@@ -90,6 +154,9 @@ std::vector<BenchOperator> make_operators() {
        [](A& a) { at::gelu_out(a.output, a.input, "tanh"); }, "at::gelu_out(tanh)",
        [](A& a) { return at::gelu_backward_out(a.grad_input, a.grad_output, a.input, "tanh"); },
        "at::gelu_backward_out(tanh)"},
+      {"erf_gelu", ErfGeluOperator::function(), &erf_gelu_forward,
+       "x * 0.5 * (1 + erf(x / sqrt 2)) in 5 out forms", &erf_gelu_backward,
+       "autograd of it in 11 out forms", &prepare_erf_gelu},
       {"silu", SiluOperator::function(), [](A& a) { at::silu_out(a.output, a.input); },
        "at::silu_out",
        [](A& a) { return at::silu_backward_out(a.grad_input, a.grad_output, a.input); },
@@ -140,6 +207,9 @@ std::vector<BenchOperator> make_operators() {
        "at::log_sigmoid_backward_out", &prepare_log_sigmoid},
       {"softsign", SoftsignOperator::function(), &softsign_forward, "x / (|x| + 1)",
        &softsign_backward, "autograd of x / (|x| + 1) in 8 out forms", &prepare_softsign},
+      {"squared_relu", SquaredReluOperator::function(), &squared_relu_forward,
+       "relu, square in 2 out forms", &squared_relu_backward,
+       "autograd of square(relu(x)) in 3 out forms", &prepare_squared_relu},
       {"leaky_relu", LeakyReluOperator::function(0.01),
        [](A& a) { at::leaky_relu_out(a.output, a.input); }, "at::leaky_relu_out",
        [](A& a) {

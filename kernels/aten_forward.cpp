@@ -17,6 +17,7 @@ struct Forward {
   at::Tensor operator()(const math::GeluTanh&) const { return GeluOperator::aten(self, "tanh"); }
   at::Tensor operator()(const math::Silu&) const { return SiluOperator::aten(self); }
   at::Tensor operator()(const math::Mish&) const { return MishOperator::aten(self); }
+  at::Tensor operator()(const math::ErfGelu&) const { return ErfGeluOperator::aten(self); }
   at::Tensor operator()(const math::QuickGelu&) const { return QuickGeluOperator::aten(self); }
   at::Tensor operator()(const math::Hardswish&) const { return HardswishOperator::aten(self); }
   template <class Function>
@@ -34,7 +35,7 @@ struct ForwardOut {
   void operator()(const math::Silu&) const { at::silu_out(output, self); }
   void operator()(const math::Mish&) const { at::mish_out(output, self); }
   void operator()(const math::Hardswish&) const { at::hardswish_out(output, self); }
-  // QuickGELU, whose forward is an expression, and with it the error of functions without bits.
+  // Those whose forward is an expression, and with it the error of functions without bits.
   template <class Function>
   void operator()(const Function& function) const {
     output.copy_(Forward{self}(function));

@@ -29,6 +29,9 @@ constexpr DerivativeErrorBound kSelu{2.3e-16, 1.2e-7, 3.9e-3, 4.9e-4};
 constexpr DerivativeErrorBound kSoftplus{2.1e-9, 6.4e-8, 1.4e-3, 1.8e-4};
 constexpr DerivativeErrorBound kLogSigmoid{1.2e-16, 6.4e-8, 1.4e-3, 1.8e-4};
 constexpr DerivativeErrorBound kSoftsign{2.3e-16, 9.6e-8, 2.0e-3, 2.5e-4};
+// Exact but where the square is no normal number: at its worst where it is 0, x < 1.7e-4 in
+// float16. What overflows is apart (math/squared_relu.h).
+constexpr DerivativeErrorBound kSquaredRelu{3.2e-162, 5.3e-23, 1.4e-20, 3.5e-4};
 constexpr DerivativeErrorBound kHardsigmoid{0, 5.0e-9, 5.0e-9, 5.0e-9};
 // 0.01, ATen's default slope, as a float.
 constexpr DerivativeErrorBound kLeakyRelu{0, 2.3e-10, 2.3e-10, 2.3e-10};
@@ -81,8 +84,10 @@ constexpr Activation kActivations[] = {
 };
 
 constexpr Activation kWrittenOut[] = {
+    {"", "invact::erf_gelu", "", false, kOutput, 1, kGelu, nullptr},
     {"", "invact::quick_gelu", "", false, kOutput, 1, kQuickGelu, nullptr},
     {"", "invact::softsign", "", false, kClosed, 0, kSoftsign, nullptr},
+    {"", "invact::squared_relu", "", false, kClosed, 0, kSquaredRelu, nullptr},
 };
 
 constexpr Norm kNorms[] = {
@@ -101,6 +106,7 @@ constexpr ActivationDropout kActivationDropouts[] = {
     {"invact::silu", "invact::silu_dropout"},
     {"invact::mish", "invact::mish_dropout"},
     {"invact::hardswish", "invact::hardswish_dropout"},
+    {"invact::erf_gelu", "invact::erf_gelu_dropout"},
     {"invact::quick_gelu", "invact::quick_gelu_dropout"},
     {"invact::elu", "invact::elu_dropout"},
     {"invact::celu", "invact::celu_dropout"},
@@ -112,6 +118,7 @@ constexpr ActivationDropout kActivationDropouts[] = {
     {"invact::hardsigmoid", "invact::hardsigmoid_dropout"},
     {"invact::hardtanh", "invact::hardtanh_dropout"},
     {"invact::relu6", "invact::relu6_dropout"},
+    {"invact::squared_relu", "invact::squared_relu_dropout"},
 };
 
 constexpr std::string_view kOutputKeeping[] = {

@@ -43,8 +43,8 @@ struct Activation {
 /// prints them.
 std::span<const Activation> activations();
 
-/// The library's operators for functions that ATen has no operator for. No rewrite makes them yet:
-/// they are for those who write models.
+/// The library's operators for functions that ATen has no operator for, or another forward: a
+/// rewrite makes them where a model writes them out.
 std::span<const Activation> written_out_activations();
 
 /// ATen's activations that keep their own output already, so that there is nothing to replace.

@@ -10,6 +10,7 @@
 #include <ATen/ops/celu.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/elu.h>
+#include <ATen/ops/erf.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/hardsigmoid.h>
 #include <ATen/ops/hardswish.h>
@@ -18,12 +19,14 @@
 #include <ATen/ops/log_sigmoid.h>
 #include <ATen/ops/mish.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/relu6.h>
 #include <ATen/ops/selu.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/softplus.h>
 
+#include <cmath>
 #include <string_view>
 
 #include "kernels/math/functions.h"
@@ -67,6 +70,22 @@ INVACT_PLAIN_OPERATOR(Selu, selu, math::selu())
 INVACT_PLAIN_OPERATOR(Hardsigmoid, hardsigmoid, math::Hardsigmoid{})
 INVACT_PLAIN_OPERATOR(Relu6, relu6, (math::Hardtanh{0.0, 6.0}))
 #undef INVACT_PLAIN_OPERATOR
+
+struct ErfGeluOperator {
+  static constexpr const char* kName = "erf_gelu";
+  static constexpr const char* kSchema = "";
+  using ParameterTypes = Parameters<>;
+  /// ATen has no such operator: BERT's first code, transformers' GELUActivation and ESM write it,
+  /// self * 0.5 * (1 + erf(self / sqrt 2)). Halving is exact, so its place does not matter. In 16
+  /// bit those roundings would leave an output that tells less.
+  static at::Tensor aten(const at::Tensor& self) {
+    if (at::isReducedFloatingType(self.scalar_type())) return at::gelu(self);
+    at::Tensor gate = at::div(self, M_SQRT2);
+    gate.erf_().add_(1).mul_(0.5);
+    return at::mul(self, gate);
+  }
+  static ActivationFunction function() { return math::ErfGelu{}; }
+};
 
 struct QuickGeluOperator {
   static constexpr const char* kName = "quick_gelu";
@@ -144,6 +163,15 @@ struct SoftsignOperator {
   static ActivationFunction function() { return math::Softsign{}; }
 };
 
+struct SquaredReluOperator {
+  static constexpr const char* kName = "squared_relu";
+  static constexpr const char* kSchema = "";
+  using ParameterTypes = Parameters<>;
+  /// ATen has no such operator: as transformers writes it, square(relu(x)).
+  static at::Tensor aten(const at::Tensor& self) { return at::relu(self).square_(); }
+  static ActivationFunction function() { return math::SquaredRelu{}; }
+};
+
 struct LeakyReluOperator {
   static constexpr const char* kName = "leaky_relu";
   static constexpr const char* kSchema = ", Scalar negative_slope=0.01";
@@ -176,13 +204,16 @@ struct HardtanhOperator {
 };
 
 /// Expands `X(Operator)` for every operator.
-#define INVACT_FOR_EACH_OPERATOR(X)                                                         \
-  X(GeluOperator)                                                                           \
-  X(SiluOperator)                                                                           \
-  X(MishOperator)                                                                           \
-  X(HardswishOperator)                                                                      \
-  X(QuickGeluOperator) X(EluOperator) X(CeluOperator) X(SeluOperator) X(SoftplusOperator)   \
-      X(LogSigmoidOperator) X(SoftsignOperator) X(LeakyReluOperator) X(HardsigmoidOperator) \
-          X(HardtanhOperator) X(Relu6Operator)
+#define INVACT_FOR_EACH_OPERATOR(X)                                                             \
+  X(GeluOperator)                                                                               \
+  X(SiluOperator)                                                                               \
+  X(MishOperator)                                                                               \
+  X(HardswishOperator)                                                                          \
+  X(ErfGeluOperator)                                                                            \
+  X(QuickGeluOperator)                                                                          \
+  X(EluOperator)                                                                                \
+  X(CeluOperator) X(SeluOperator) X(SoftplusOperator) X(LogSigmoidOperator) X(SoftsignOperator) \
+      X(LeakyReluOperator) X(HardsigmoidOperator) X(HardtanhOperator) X(Relu6Operator)          \
+          X(SquaredReluOperator)
 
 }  // namespace invact::kernels

@@ -172,6 +172,10 @@ Tensor& hardswish_(Tensor& self) {
   INVACT_CALL(hardswish_, Tensor & (Tensor&), self);
 }
 
+Tensor erf_gelu(const Tensor& self) {
+  INVACT_CALL(erf_gelu, Tensor(const Tensor&), self);
+}
+
 Tensor quick_gelu(const Tensor& self) {
   INVACT_CALL(quick_gelu, Tensor(const Tensor&), self);
 }
@@ -210,6 +214,10 @@ Tensor log_sigmoid(const Tensor& self) {
 
 Tensor softsign(const Tensor& self) {
   INVACT_CALL(softsign, Tensor(const Tensor&), self);
+}
+
+Tensor squared_relu(const Tensor& self) {
+  INVACT_CALL(squared_relu, Tensor(const Tensor&), self);
 }
 
 Tensor leaky_relu(const Tensor& self, const Scalar& negative_slope) {
@@ -297,6 +305,9 @@ Tensor mish_dropout(const Tensor& self, double p, bool train) {
 Tensor hardswish_dropout(const Tensor& self, double p, bool train) {
   INVACT_CALL(hardswish_dropout, Tensor(const Tensor&, double, bool), self, p, train);
 }
+Tensor erf_gelu_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(erf_gelu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
 Tensor quick_gelu_dropout(const Tensor& self, double p, bool train) {
   INVACT_CALL(quick_gelu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
 }
@@ -338,6 +349,9 @@ Tensor hardtanh_dropout(const Tensor& self, double p, bool train, const Scalar& 
 }
 Tensor relu6_dropout(const Tensor& self, double p, bool train) {
   INVACT_CALL(relu6_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+}
+Tensor squared_relu_dropout(const Tensor& self, double p, bool train) {
+  INVACT_CALL(squared_relu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
 }
 #undef INVACT_CALL
 

@@ -41,6 +41,12 @@ INVACT_EXPORT at::Tensor& mish_(at::Tensor& self);
 INVACT_EXPORT at::Tensor hardswish(const at::Tensor& self);
 INVACT_EXPORT at::Tensor& hardswish_(at::Tensor& self);
 
+/// GELU as models write it out, self * 0.5 * (1 + erf(self / sqrt 2)): that expression's bits in
+/// float32 and float64, where ATen's gelu has other code for erf. In 16 bit it is at::gelu, which
+/// rounds once instead of after each step, so that its output tells the derivative better. One
+/// branch bit.
+INVACT_EXPORT at::Tensor erf_gelu(const at::Tensor& self);
+
 /// x * sigmoid(1.702 x), which ATen has no function for: the result equals that expression's. One
 /// branch bit.
 INVACT_EXPORT at::Tensor quick_gelu(const at::Tensor& self);
@@ -70,6 +76,11 @@ INVACT_EXPORT at::Tensor log_sigmoid(const at::Tensor& self);
 
 /// x / (1 + |x|), which ATen has no function for: the result equals that expression's. No bit.
 INVACT_EXPORT at::Tensor softsign(const at::Tensor& self);
+
+/// max(x, 0)^2, which ATen has no function for: the result equals square(relu(x)). No bit. The
+/// gradient is that expression's too, bit for bit, where the square is a normal number. Where it
+/// overflowed the gradient is the largest finite output's; where it underflowed to 0 it is 0.
+INVACT_EXPORT at::Tensor squared_relu(const at::Tensor& self);
 
 /// Leaky ReLU. No bit. With a negative slope ATen's operator runs and keeps `self`.
 INVACT_EXPORT at::Tensor leaky_relu(const at::Tensor& self,
@@ -155,6 +166,7 @@ INVACT_EXPORT at::Tensor gelu_dropout(const at::Tensor& self, double p, bool tra
 INVACT_EXPORT at::Tensor silu_dropout(const at::Tensor& self, double p, bool train);
 INVACT_EXPORT at::Tensor mish_dropout(const at::Tensor& self, double p, bool train);
 INVACT_EXPORT at::Tensor hardswish_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor erf_gelu_dropout(const at::Tensor& self, double p, bool train);
 INVACT_EXPORT at::Tensor quick_gelu_dropout(const at::Tensor& self, double p, bool train);
 INVACT_EXPORT at::Tensor elu_dropout(const at::Tensor& self, double p, bool train,
                                      const at::Scalar& alpha = 1, const at::Scalar& scale = 1,
@@ -174,5 +186,6 @@ INVACT_EXPORT at::Tensor hardtanh_dropout(const at::Tensor& self, double p, bool
                                           const at::Scalar& min_val = -1,
                                           const at::Scalar& max_val = 1);
 INVACT_EXPORT at::Tensor relu6_dropout(const at::Tensor& self, double p, bool train);
+INVACT_EXPORT at::Tensor squared_relu_dropout(const at::Tensor& self, double p, bool train);
 
 }  // namespace invact

@@ -58,7 +58,9 @@ std::string render_operators(const RenderOptions& options) {
   for (const auto& row : kernels::written_out_activations()) text += operator_row(row);
   text += fmt::format(
       "\n  Under the dtypes: the largest error of f' for a correctly rounded output, proved by\n"
-      "  {} (strategy output) and\n  {} (closed).\n",
+      "  {} (strategy output) and\n  {} (closed).\n"
+      "  squared_relu's f' has no bound: it is exact where the square is a normal number, and the\n"
+      "  figures are of smaller ones.\n",
       kernels::proof(kernels::activations().front()),
       kernels::proof(kernels::written_out_activations().back()));
   text += heading("NORMS AND DROPOUT", style);

@@ -3,6 +3,9 @@
 // that the bits are packed while input and output are in cache.
 #include "kernels/device_kernels.h"
 
+#include <ATen/ops/add_cpu_dispatch.h>
+#include <ATen/ops/div_cpu_dispatch.h>
+#include <ATen/ops/erf_cpu_dispatch.h>
 #include <ATen/ops/gelu_cpu_dispatch.h>
 #include <ATen/ops/hardswish_cpu_dispatch.h>
 #include <ATen/ops/mish_cpu_dispatch.h>
@@ -53,6 +56,13 @@ void pack(const ActivationFunction& function, const at::Tensor& input, const at:
       function);
 }
 
+/// As ATen's binary operators see a number: its dtype does not promote the tensor's.
+at::Tensor python_number(double value) {
+  at::Tensor number = at::scalar_tensor(value, at::kDouble);
+  number.unsafeGetTensorImpl()->set_wrapped_number(true);
+  return number;
+}
+
 /// ATen's CPU kernel, into `output`, without the dispatcher (no autograd, no profiler): `input` and
 /// `output` are contiguous.
 struct ForwardKernel {
@@ -64,12 +74,19 @@ struct ForwardKernel {
   void operator()(const math::Silu&) const { at::cpu::silu_out(output, input); }
   void operator()(const math::Mish&) const { at::cpu::mish_out(output, input); }
   void operator()(const math::Hardswish&) const { at::cpu::hardswish_out(output, input); }
+  void operator()(const math::ErfGelu&) const {
+    if (at::isReducedFloatingType(input.scalar_type())) return (*this)(math::Gelu{});
+    static const at::Tensor divisor = python_number(M_SQRT2);
+    static const at::Tensor one = python_number(1);
+    static const at::Tensor half = python_number(0.5);
+    at::cpu::div_out(output, input, divisor);
+    at::cpu::erf_out(output, output);
+    at::cpu::add_out(output, output, one);
+    at::cpu::mul_out(output, output, half);
+    at::cpu::mul_out(output, input, output);
+  }
   void operator()(const math::QuickGelu&) const {
-    static const at::Tensor rate = [] {
-      at::Tensor number = at::scalar_tensor(math::QuickGelu::kRate, at::kDouble);
-      number.unsafeGetTensorImpl()->set_wrapped_number(true);
-      return number;
-    }();
+    static const at::Tensor rate = python_number(math::QuickGelu::kRate);
     at::cpu::mul_out(output, input, rate);
     at::cpu::sigmoid_out(output, output);
     at::cpu::mul_out(output, input, output);
@@ -81,12 +98,15 @@ struct ForwardKernel {
 };
 
 /// The strides of ATen's output for a dense `self` whose elements ATen's kernel treats alike in any
-/// order; none where it does not, or where `self` is not dense. ATen's float32 erf GELU runs oneDNN
+/// order; none where it does not, or where `self` is not dense. ATen's erf GELU runs oneDNN
 /// on contiguous tensors and another kernel, with other values, on the rest.
 std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
                                          const at::Tensor& self) {
   if (self.is_contiguous()) return at::empty(self.sizes(), self.options());
-  if (std::holds_alternative<math::Gelu>(function)) return std::nullopt;
+  const bool is_gelu = std::holds_alternative<math::Gelu>(function) ||
+                       (std::holds_alternative<math::ErfGelu>(function) &&
+                        at::isReducedFloatingType(self.scalar_type()));
+  if (is_gelu) return std::nullopt;
   for (const auto format : {at::MemoryFormat::ChannelsLast, at::MemoryFormat::ChannelsLast3d}) {
     if (self.is_contiguous(format)) {
       return at::empty(self.sizes(), self.options().memory_format(format));

@@ -14,24 +14,28 @@
 #include "kernels/math/silu.h"
 #include "kernels/math/softplus.h"
 #include "kernels/math/softsign.h"
+#include "kernels/math/squared_relu.h"
 
 namespace invact::kernels {
 
 using ActivationFunction =
-    std::variant<math::Gelu, math::GeluTanh, math::Silu, math::Mish, math::QuickGelu,
+    std::variant<math::Gelu, math::ErfGelu, math::GeluTanh, math::Silu, math::Mish, math::QuickGelu,
                  math::Hardswish, math::Elu, math::Softplus, math::LogSigmoid, math::Softsign,
-                 math::LeakyRelu, math::Hardtanh, math::Hardsigmoid>;
+                 math::LeakyRelu, math::Hardtanh, math::Hardsigmoid, math::SquaredRelu>;
 
 /// Expands `X(Function)` for each alternative that keeps a branch bit: explicit instantiations of
 /// the loops.
 #define INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
-  X(math::Gelu) X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
+  X(math::Gelu)                              \
+  X(math::ErfGelu)                           \
+  X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
 
 /// Expands `X(Function)` for each alternative.
 #define INVACT_FOR_EACH_FUNCTION(X)    \
   INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
   X(math::Elu)                         \
   X(math::Softplus)                    \
-  X(math::LogSigmoid) X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) X(math::Hardsigmoid)
+  X(math::LogSigmoid)                  \
+  X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) X(math::Hardsigmoid) X(math::SquaredRelu)
 
 }  // namespace invact::kernels

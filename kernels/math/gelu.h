@@ -29,6 +29,12 @@ struct Gelu : OneMinimum<Gelu, GeluCoefficients> {
   INVACT_HOST_DEVICE static double cumulative(double x) { return 0.5 * erfc(-x * M_SQRT1_2); }
 };
 
+/// The same function where a model writes it out, x * 0.5 * (1 + erf(x / sqrt 2)): with a forward
+/// of its own (operators.h).
+struct ErfGelu : Gelu {
+  static constexpr const char* kName = "erf_gelu";
+};
+
 /// f(x) = x (1 + tanh(k (x + c x^3))) / 2, `approximate='tanh'`. Error bounds: as for Gelu, tests
 /// GeluTanh/*.
 struct GeluTanh : OneMinimum<GeluTanh, GeluTanhCoefficients> {

@@ -250,7 +250,7 @@ TEST(CommandLineTest, NoTemporaryFilesRemain) {
 TEST(CommandLineTest, OpsListsTheCatalog) {
   const auto document = nlohmann::json::parse(invact("ops --json").out);
   EXPECT_EQ(document["operators"].size(), kernels::activations().size());
-  EXPECT_EQ(document["written_out"][0]["replacement"], "invact::quick_gelu");
+  EXPECT_EQ(document["written_out"][0]["replacement"], "invact::erf_gelu");
   EXPECT_THAT(document["keeps_output_already"].dump(), HasSubstr("aten::relu"));
   const std::string table = invact("ops").out;
   for (const auto& row : kernels::activations()) EXPECT_THAT(table, HasSubstr(row.invact_op));
@@ -259,6 +259,7 @@ TEST(CommandLineTest, OpsListsTheCatalog) {
   EXPECT_THAT(table, HasSubstr("invact::NAME_dropout"));
   EXPECT_EQ(document["dropouts"][0]["replacement"], "invact::dropout");
   EXPECT_THAT(table, HasSubstr("invact::softsign"));
+  EXPECT_THAT(table, HasSubstr("invact::squared_relu"));
   EXPECT_THAT(table, HasSubstr("aten::tanh_"));
 }
 

@@ -18,6 +18,7 @@ const std::vector<FusedCase>& fused_cases() {
   using at::Tensor;
   static const std::vector<FusedCase> cases = {
       {"Gelu", [](const Tensor& x, double p, bool t) { return gelu_dropout(x, p, t); }, {}},
+      {"ErfGelu", [](const Tensor& x, double p, bool t) { return erf_gelu_dropout(x, p, t); }, {}},
       {"GeluTanh",
        [](const Tensor& x, double p, bool t) { return gelu_dropout(x, p, t, "tanh"); },
        {}},
@@ -50,6 +51,9 @@ const std::vector<FusedCase>& fused_cases() {
        [](const Tensor& x, double p, bool t) { return hardtanh_dropout(x, p, t); },
        {-1, 1}},
       {"Relu6", [](const Tensor& x, double p, bool t) { return relu6_dropout(x, p, t); }, {6}},
+      {"SquaredRelu",
+       [](const Tensor& x, double p, bool t) { return squared_relu_dropout(x, p, t); },
+       {}},
   };
   return cases;
 }

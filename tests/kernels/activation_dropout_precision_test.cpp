@@ -19,6 +19,7 @@ using Operator = at::Tensor (*)(const at::Tensor&, double);
 /// By references()' order.
 constexpr std::pair<const char*, Operator> kOperators[] = {
     {"Gelu", [](const at::Tensor& x, double p) { return gelu_dropout(x, p, true); }},
+    {"ErfGelu", [](const at::Tensor& x, double p) { return erf_gelu_dropout(x, p, true); }},
     {"GeluTanh", [](const at::Tensor& x, double p) { return gelu_dropout(x, p, true, "tanh"); }},
     {"Silu", [](const at::Tensor& x, double p) { return silu_dropout(x, p, true); }},
     {"Mish", [](const at::Tensor& x, double p) { return mish_dropout(x, p, true); }},

@@ -71,7 +71,7 @@ TEST(CatalogTest, EveryActivationThatWritesNothingHasADropoutOfIt) {
                 with_dropouts_arguments(schema(row.invact_op), schema("aten::dropout")));
     }
   }
-  EXPECT_EQ(kernels::activation_dropouts().size(), 15u);
+  EXPECT_EQ(kernels::activation_dropouts().size(), 17u);
 }
 
 TEST(CatalogTest, ADropoutOfAnActivationKeepsABitMore) {

@@ -93,9 +93,10 @@ TEST(LoopsTest, PacksTheBranchOfEverySixteenBitCode) {
 const std::vector<ActivationFunction>& functions() {
   using namespace kernels::math;
   static const std::vector<ActivationFunction> all = {
-      Gelu{},           GeluTanh{},    Silu{},           Mish{},       QuickGelu{},
-      Hardswish{},      selu(),        Softplus{2, 20},  LogSigmoid{}, Softsign{},
-      LeakyRelu{0.125}, Hardsigmoid{}, Hardtanh{-0.5, 2}};
+      Gelu{},          ErfGelu{},         GeluTanh{},   Silu{},
+      Mish{},          QuickGelu{},       Hardswish{},  selu(),
+      Softplus{2, 20}, LogSigmoid{},      Softsign{},   LeakyRelu{0.125},
+      Hardsigmoid{},   Hardtanh{-0.5, 2}, SquaredRelu{}};
   return all;
 }
 

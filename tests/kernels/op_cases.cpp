@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <numbers>
 #include <stdexcept>
 
 #include "kernels/catalog.h"
@@ -36,6 +37,12 @@ const std::vector<OpCase>& op_cases() {
        [](const at::Tensor& x) { return at::gelu(x); },
        [](at::Tensor& x) -> at::Tensor& { return invact::gelu_(x); },
        [](at::Tensor& x) -> at::Tensor& { return at::gelu_(x); }},
+      {"ErfGelu", "invact::erf_gelu", "", [](const at::Tensor& x) { return invact::erf_gelu(x); },
+       [](const at::Tensor& x) {
+         if (at::isReducedFloatingType(x.scalar_type())) return at::gelu(x);
+         return x * 0.5 * (1 + at::erf(x / std::numbers::sqrt2));
+       },
+       nullptr, nullptr},
       {"GeluTanh", "invact::gelu", "tanh",
        [](const at::Tensor& x) { return invact::gelu(x, "tanh"); },
        [](const at::Tensor& x) { return at::gelu(x, "tanh"); },
@@ -99,6 +106,9 @@ const std::vector<OpCase>& op_cases() {
        [](const at::Tensor& x) { return at::relu6(x); },
        [](at::Tensor& x) -> at::Tensor& { return invact::relu6_(x); },
        [](at::Tensor& x) -> at::Tensor& { return at::relu6_(x); }},
+      {"SquaredRelu", "invact::squared_relu", "",
+       [](const at::Tensor& x) { return invact::squared_relu(x); },
+       [](const at::Tensor& x) { return at::square(at::relu(x)); }, nullptr, nullptr},
   };
   return cases;
 }
@@ -224,7 +234,8 @@ double gradient_tolerance(const OpCase& op, at::ScalarType dtype, double largest
   const double roundings = op.is_written_out() ? 3 : 1;
   // A correctly rounded y is half an ulp off, ATen's up to two.
   const double outputs = op.has_branch_bit() ? 1 : 4;
-  return largest_grad_output * roundings * (outputs * derivative + 1.2 * relative);
+  const double largest_slope = op.name == "SquaredRelu" ? kLargestSquaredReluSlope : 1;
+  return largest_grad_output * largest_slope * roundings * (outputs * derivative + 1.2 * relative);
 }
 
 }  // namespace invact::testing

@@ -26,6 +26,8 @@ struct OpCase {
   bool has_branch_bit() const { return row().branch_bits_per_element > 0; }
   /// ATen has no operator: output and gradient are those of an expression, rounded at each step.
   bool is_written_out() const { return row().aten_op.empty(); }
+  /// And in 16 bit, too.
+  bool rounds_each_step() const { return is_written_out() && name != "ErfGelu"; }
 };
 
 /// Those with a branch bit first, in the order of references(); then the others.

@@ -174,6 +174,13 @@ TEST_P(OpTest, SpecialInputsGiveFiniteGradientsExceptForNaN) {
       EXPECT_TRUE(found[kFinite + 1].isnan().item<bool>()) << dtype;
     } else {
       const at::Tensor atens = gradient(op().aten(input), input, ones).to(at::kDouble);
+      if (op().name == "SquaredRelu") {
+        // The slope has no bound: of an infinite output it is the largest finite output's.
+        EXPECT_GT(found[kFinite].item<double>(), 500) << dtype;
+        EXPECT_TRUE(found[kFinite].isfinite().item<bool>()) << dtype;
+        EXPECT_TRUE(found[kFinite + 1].isnan().item<bool>()) << dtype;
+        continue;
+      }
       const at::Tensor special = found.slice(0, kFinite);
       EXPECT_TRUE(at::allclose(special, atens.slice(0, kFinite), 0, 0, /*equal_nan=*/true))
           << dtype << "\n"

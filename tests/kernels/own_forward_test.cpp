@@ -58,7 +58,7 @@ TEST_P(OwnForwardTest, DerivativeStaysWithinTheThresholds) {
     std::printf("  oneDNN %s: rms %.3e (%.3f x limit), max %.3e (%.3f x half-width)\n",
                 one_dnn ? "on" : "off", error.rms, error.rms / limit.rms, error.max,
                 error.max / limit.half_width);
-    if (op().is_written_out() && storage() != Storage::kFloat32) {
+    if (op().rounds_each_step() && storage() != Storage::kFloat32) {
       EXPECT_LE(error.max, kWrittenOutForwardMax * limit.half_width);
       EXPECT_LE(error.rms, kWrittenOutForwardRms * limit.rms);
     } else if (storage() != Storage::kFloat32) {
@@ -129,7 +129,7 @@ TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
   const Grid inputs = grid();
   const Limit limit = information_limit(reference(), inputs,
                                         stored_outputs(reference(), inputs, format_of(storage())));
-  const double forward = op().is_written_out() ? kWrittenOutForwardRms : 1.0;
+  const double forward = op().rounds_each_step() ? kWrittenOutForwardRms : 1.0;
   const double allowed = std::sqrt(std::pow(forward * limit.rms, 2) + rounding / kCount);
   std::printf("  rms %.3e = %.3f x sqrt(limit^2 + rounding^2)\n", std::sqrt(error / kCount),
               std::sqrt(error / kCount) / allowed);

@@ -17,6 +17,7 @@ OPS, ATEN, F = torch.ops.invact, torch.ops.aten, torch.nn.functional
 CASES = {
     "gelu": (lambda x: OPS.gelu(x), lambda x: ATEN.gelu(x)),
     "gelu_tanh": (lambda x: OPS.gelu(x, approximate="tanh"), lambda x: ATEN.gelu(x, approximate="tanh")),
+    "erf_gelu": (lambda x: OPS.erf_gelu(x), lambda x: ATEN.gelu(x) if x.element_size() == 2 else x * 0.5 * (1.0 + torch.erf(x / 2.0**0.5))),
     "silu": (lambda x: OPS.silu(x), lambda x: ATEN.silu(x)),
     "mish": (lambda x: OPS.mish(x), lambda x: ATEN.mish(x)),
     "hardswish": (lambda x: OPS.hardswish(x), lambda x: ATEN.hardswish(x)),
@@ -27,12 +28,13 @@ CASES = {
     "softplus": (lambda x: OPS.softplus(x, 2.0), lambda x: ATEN.softplus(x, 2.0)),
     "log_sigmoid": (lambda x: OPS.log_sigmoid(x), lambda x: F.logsigmoid(x)),
     "softsign": (lambda x: OPS.softsign(x), lambda x: F.softsign(x)),
+    "squared_relu": (lambda x: OPS.squared_relu(x), lambda x: torch.square(F.relu(x))),
     "leaky_relu": (lambda x: OPS.leaky_relu(x, 0.2), lambda x: ATEN.leaky_relu(x, 0.2)),
     "hardsigmoid": (lambda x: OPS.hardsigmoid(x), lambda x: ATEN.hardsigmoid(x)),
     "hardtanh": (lambda x: OPS.hardtanh(x, -2, 0.5), lambda x: ATEN.hardtanh(x, -2, 0.5)),
     "relu6": (lambda x: OPS.relu6(x), lambda x: F.relu6(x)),
 }
-BRANCHED = ("gelu", "gelu_tanh", "silu", "mish", "hardswish", "quick_gelu")
+BRANCHED = ("gelu", "erf_gelu", "gelu_tanh", "silu", "mish", "hardswish", "quick_gelu")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 

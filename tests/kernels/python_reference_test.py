@@ -21,6 +21,7 @@ def elu(x, alpha, scale, input_scale):
 
 FUNCTIONS = {
     "Gelu": lambda x: x * mpmath.ncdf(x),
+    "ErfGelu": lambda x: x * mpmath.ncdf(x),
     "GeluTanh": lambda x: x / (1 + mpmath.exp(-2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpmath.mpf("0.044715") * x**3))),
     "Silu": lambda x: x / (1 + mpmath.exp(-x)),
     "Mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
@@ -33,6 +34,7 @@ FUNCTIONS = {
     "Softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "LogSigmoid": lambda x: -mpmath.log1p(mpmath.exp(-x)),
     "Softsign": lambda x: x / (1 + abs(x)),
+    "SquaredRelu": lambda x: x * x if x > 0 else mpmath.mpf(0),
     "LeakyRelu": lambda x: x if x > 0 else mpmath.mpf(0.01) * x,
     "Hardsigmoid": lambda x: clamp(x + 3, 0, 6) / 6,
     "Hardtanh": lambda x: clamp(x, -1, 1),

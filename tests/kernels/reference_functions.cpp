@@ -151,6 +151,16 @@ long double softsign_slope_from_value(long double y) {
   return (1 - std::abs(y)) * (1 - std::abs(y));
 }
 
+long double squared_relu(long double x) {
+  return x > 0 ? x * x : 0;
+}
+long double squared_relu_slope(long double x) {
+  return x > 0 ? 2 * x : 0;
+}
+long double squared_relu_slope_from_value(long double y) {
+  return y > 0 ? 2 * std::sqrt(y) : 0;
+}
+
 constexpr long double kNegativeSlope = 0.01;  // ATen's default, a double
 long double leaky_relu(long double x) {
   return x > 0 ? x : kNegativeSlope * x;
@@ -189,6 +199,7 @@ const std::vector<Reference>& references() {
   using namespace kernels::math;
   static const std::vector<Reference> all = {
       {"Gelu", Gelu{}, gelu, gelu_slope, -0.751791524693564457L, -0.1289, 1.1289, 0.80},
+      {"ErfGelu", ErfGelu{}, gelu, gelu_slope, -0.751791524693564457L, -0.1289, 1.1289, 0.80},
       {"GeluTanh", GeluTanh{}, gelu_tanh, gelu_tanh_slope, -0.752461422071016258L, -0.1290, 1.1290,
        0.80},
       {"Silu", Silu{}, silu, silu_slope, -1.278464542761073795L, -0.0998, 1.0998, 0.50},
@@ -229,6 +240,12 @@ const std::vector<ClosedReference>& closed_references() {
        {-3, 3}},
       {"Hardtanh", Hardtanh{-1, 1}, hardtanh, hardtanh_slope, hardtanh_slope, {-1, 1}},
       {"Relu6", Hardtanh{0, 6}, relu6, relu6_slope, relu6_slope, {0, 6}},
+      {"SquaredRelu",
+       SquaredRelu{},
+       squared_relu,
+       squared_relu_slope,
+       squared_relu_slope_from_value,
+       {}},
   };
   return all;
 }

@@ -90,6 +90,7 @@ inline PublishedLimit published_limit(const std::string& function, Storage stora
   };
   static constexpr Row kRows[] = {
       {"Gelu", {1.41e-3, 1.06e-2}, {3.73e-4, 4.84e-3}, {3.22e-7, 3.90e-5}},
+      {"ErfGelu", {1.41e-3, 1.06e-2}, {3.73e-4, 4.84e-3}, {3.22e-7, 3.90e-5}},
       {"GeluTanh", {1.45e-3, 1.06e-2}, {2.87e-4, 3.52e-3}, {3.33e-7, 4.12e-5}},
       {"Silu", {1.51e-3, 1.14e-2}, {3.13e-4, 3.77e-3}, {3.81e-7, 4.43e-5}},
       {"Mish", {1.81e-3, 1.23e-2}, {3.58e-4, 4.14e-3}, {4.93e-7, 5.64e-5}},
@@ -110,6 +111,10 @@ constexpr double kPublishedSampleAgreement = 0.05;
 /// Gradient level, g ~ N(0, 1): rms of the error of RN(g f') over sqrt(limit^2 + rounding^2)
 /// (facts, section 6).
 constexpr double kGradientFactor = 1.05;
+
+/// f' = 2 x, of the inputs that normal() (op_cases.h) makes: 2 times a float's normal numbers, of
+/// which none lies beyond 6.
+constexpr double kLargestSquaredReluSlope = 24;
 
 /// Distance of a norm's gradient from float64's that keeping the output may add, where weights are
 /// about as large as biases: x_hat is recovered from a number rounded once, so a tenth of the
