@@ -1,17 +1,16 @@
 #include "rewriter/patterns/written_out.h"
 
-#include <ATen/ATen.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/csrc/jit/ir/constants.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <unordered_set>
 
+#include "analyzer/model.h"
 #include "rewriter/patterns/activation.h"
+#include "rewriter/patterns/norm.h"
 
 namespace invact {
 namespace {
@@ -22,128 +21,17 @@ using torch::jit::Value;
 /// More than any known spelling has; ends the search in long chains of elementwise operators.
 constexpr size_t kMostNodes = 24;
 
-/// Largest |difference| / max(1, |x|) in float64: constants are often rounded, to six digits
-/// (1.41421) at the worst, while any two functions of the library lie 4e-4 apart.
-constexpr double kSameFunction = 1e-6;
-
-/// In float32, in units of the last place of max(|x|, |y|): what roundings are worth. DESIGN
-/// section 8 asks for 2, which tanh-GELU, SiLU and the rest keep; ATen's own erf GELU lies up to 6
-/// from the written-out form, and up to 3.8 from the exact value.
-constexpr double kSameForwardUlp = 8;
-
-bool is_elementwise(const Node* node) {
-  static const std::set<std::string> operators = {
-      "aten::abs",        "aten::add",    "aten::clamp", "aten::clamp_min",   "aten::div",
-      "aten::erf",        "aten::exp",    "aten::expm1", "aten::hardsigmoid", "aten::hardtanh",
-      "aten::log",        "aten::log1p",  "aten::mul",   "aten::neg",         "aten::pow",
-      "aten::reciprocal", "aten::relu",   "aten::relu6", "aten::rsub",        "aten::sigmoid",
-      "aten::softplus",   "aten::square", "aten::sqrt",  "aten::sub",         "aten::tanh"};
-  const auto* const schema = node->maybeSchema();
-  return schema && !schema->is_mutable() && node->outputs().size() == 1 &&
-         is_tensor(node->output()) && operators.contains(node->kind().toQualString());
-}
-
-/// A number, or a tensor without dimensions: neither changes shape nor dtype of a result.
-std::optional<c10::IValue> plain_constant(const Value* value) {
-  auto constant = torch::jit::toIValue(value);
-  if (constant && constant->isTensor() && constant->toTensor().dim() > 0) return std::nullopt;
-  return constant;
-}
-
-/// Every input is a constant or a tensor.
+/// Every input is a constant, a tensor or a tensor's dtype.
 bool has_plain_inputs(const Node* node) {
   return std::all_of(node->inputs().begin(), node->inputs().end(), [](const Value* input) {
-    return plain_constant(input) || (is_tensor(input) && !torch::jit::toIValue(input));
+    return plain_constant(input) || tensor_of_dtype(input) != nullptr ||
+           (is_tensor(input) && !torch::jit::toIValue(input));
   });
 }
 
 struct LaterFirst {
   bool operator()(const Node* a, const Node* b) const { return a != b && a->isAfter(b); }
 };
-
-/// Runs the nodes on `x` in place of `input`.
-at::Tensor evaluate(const std::vector<Node*>& nodes, const Value* input, const at::Tensor& x) {
-  std::unordered_map<const Value*, c10::IValue> values = {{input, x}};
-  for (Node* const node : nodes) {
-    torch::jit::Stack stack;
-    for (const Value* const argument : node->inputs()) {
-      const auto made = values.find(argument);
-      stack.push_back(made != values.end() ? made->second : *plain_constant(argument));
-    }
-    node->getOperation()(stack);
-    values[node->output()] = stack.back();
-  }
-  return values.at(nodes.back()->output()).toTensor();
-}
-
-/// What stands behind `self`: the schema's defaults, and the row's variant.
-std::vector<c10::IValue> arguments_behind_self(const kernels::Activation& activation) {
-  const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow(std::string(activation.invact_op).c_str(), "");
-  std::vector<c10::IValue> values;
-  for (size_t i = 1; i < op.schema().arguments().size(); ++i) {
-    const c10::Argument& argument = op.schema().arguments()[i];
-    const bool is_variant = argument.name() == "approximate";
-    values.push_back(is_variant ? c10::IValue(std::string(activation.variant))
-                                : *argument.default_value());
-  }
-  return values;
-}
-
-at::Tensor evaluate(const kernels::Activation& activation, const at::Tensor& x) {
-  torch::jit::Stack stack = {x};
-  for (c10::IValue& value : arguments_behind_self(activation)) stack.push_back(std::move(value));
-  c10::Dispatcher::singleton()
-      .findSchemaOrThrow(std::string(activation.invact_op).c_str(), "")
-      .callBoxed(&stack);
-  return stack.back().toTensor();
-}
-
-/// From far left to far right, dense where the functions bend, with both zeros.
-at::Tensor sample_points(at::ScalarType dtype) {
-  const auto options = at::TensorOptions().dtype(dtype);
-  return at::cat({at::linspace(-60, 60, 2001, options), at::linspace(-12, 12, 8001, options),
-                  at::linspace(-1e-2, 1e-2, 401, options),
-                  at::tensor({0.0, -0.0, 1e-30, -1e-30}, options)});
-}
-
-double largest_difference(const at::Tensor& a, const at::Tensor& b, const at::Tensor& scale) {
-  if (a.sizes() != b.sizes()) return INFINITY;
-  const at::Tensor difference = (a.to(at::kDouble) - b.to(at::kDouble)).abs() / scale;
-  return difference.isnan().any().item<bool>() ? INFINITY : difference.max().item<double>();
-}
-
-/// Units of the last place of max(|x|, |y|).
-double largest_ulp(const at::Tensor& a, const at::Tensor& b, const at::Tensor& x) {
-  const at::Tensor magnitude = at::maximum(x.abs(), b.abs()).to(at::kDouble).clamp_min(1e-30);
-  const at::Tensor ulp = at::pow(2.0, magnitude.log2().floor() - 23);
-  return largest_difference(a, b, ulp);
-}
-
-/// What the expression computes, as a text: equal texts are the same function.
-std::string description(const std::vector<Node*>& nodes, const Value* input) {
-  std::unordered_map<const Value*, std::string> names = {{input, "x"}};
-  std::string text;
-  for (const Node* const node : nodes) {
-    text += node->kind().toUnqualString();
-    for (const Value* const argument : node->inputs()) {
-      const auto name = names.find(argument);
-      if (name != names.end()) {
-        text += "," + name->second;
-      } else if (const c10::IValue constant = *plain_constant(argument); constant.isTensor()) {
-        text += fmt::format(",{:.17g}:{}", constant.toTensor().item<double>(),
-                            c10::toString(constant.toTensor().scalar_type()));
-      } else if (constant.isScalar()) {
-        text += fmt::format(",{:.17g}", constant.toScalar().toDouble());
-      } else {
-        text += ",-";
-      }
-    }
-    names[node->output()] = fmt::format("%{}", names.size());
-    text += ";";
-  }
-  return text;
-}
 
 /// Where the first of `nodes` that reads `value` reads it.
 NodeInput first_use(const std::vector<Node*>& nodes, const Value* value) {
@@ -175,6 +63,10 @@ std::vector<Node*> between(const Value* input, Node* root, const std::vector<Nod
     nodes.push_back(node);
     for (const Value* const argument : node->inputs()) {
       if (argument == input || plain_constant(argument)) continue;
+      if (const Value* const tensor = tensor_of_dtype(argument)) {
+        if (tensor != input) return {};
+        continue;
+      }
       if (!allowed.contains(argument->node())) return {};
       pending.insert(const_cast<Node*>(argument->node()));
     }
@@ -183,24 +75,79 @@ std::vector<Node*> between(const Value* input, Node* root, const std::vector<Nod
   return nodes;
 }
 
-std::string rounding_note(const Match& match, double forward_ulp) {
-  if (forward_ulp == 0) return "";
-  return fmt::format(
-      "{} becomes {}, whose float32 results lie within {:.2g} units in the last place of "
-      "max(|input|, |result|) of the written-out ones.",
-      match.op, match.replacement, forward_ulp);
+/// The name that users know it by: erf_gelu is gelu's operator for this spelling.
+std::string function_name(const kernels::Activation& activation) {
+  const std::string name = unqualified(std::string(activation.invact_op));
+  return name == "erf_gelu" ? "gelu" : name;
 }
 
-const std::vector<const kernels::Activation*>& functions() {
-  static const auto rows = [] {
-    std::vector<const kernels::Activation*> found;
-    for (const auto& row : kernels::activations()) {
-      if (!row.in_place) found.push_back(&row);
-    }
-    for (const auto& row : kernels::written_out_activations()) found.push_back(&row);
-    return found;
-  }();
-  return rows;
+std::string rounding_note(const Match& match, const Recognized& recognized) {
+  std::vector<std::string> bounds;
+  bool differs = false;
+  for (const DtypeComparison& dtype : recognized.dtypes) {
+    // Of float64 the digits of the model's constants say more than roundings.
+    if (dtype.dtype == at::kDouble || !dtype.is_close()) continue;
+    differs |= dtype.ulp > 0;
+    bounds.push_back(fmt::format("{:.2g} ({})", dtype.ulp, dtype_name(dtype.dtype)));
+  }
+  if (!differs) return "";
+  return fmt::format(
+      "{} becomes {}, whose results lie within {} units in the last place of max(|input|, "
+      "|result|) of the written-out ones.",
+      match.op, match.replacement, fmt::join(bounds, ", "));
+}
+
+Rejection other_values(const kernels::Activation& activation, const DtypeComparison& dtype) {
+  if (!dtype.same_dtype || dtype.dtype == at::kDouble) {
+    return {"other_values", fmt::format("its {} results are not computed, or not given, in {}",
+                                        dtype_name(dtype.dtype), dtype_name(dtype.dtype))};
+  }
+  return {"other_values",
+          fmt::format("its constants or roundings are others: its {} results lie up to {:.2g} "
+                      "units in the last place from {}'s",
+                      dtype_name(dtype.dtype), dtype.ulp, activation.invact_op)};
+}
+
+/// The dtype of what the node that stands at `frames` read first, in the execution that ended with
+/// `output`; none where no operator made it.
+std::optional<at::ScalarType> dtype_read(const std::vector<CodeRange>& frames,
+                                         const OperatorCall& output, const Report& report) {
+  std::optional<StorageId> read;
+  for (int64_t id = output.id.value; id >= 0; --id) {
+    const OperatorCall& call = report.call({id});
+    if (read && call.output == read) return dtype_of(call.output_tensor);
+    const bool is_reader = !read && !call.inputs.empty() &&
+                           call.module_path == output.module_path && call.method == output.method &&
+                           frames.size() <= call.frames.size() &&
+                           std::equal(frames.begin(), frames.end(), call.frames.begin());
+    if (is_reader) read = call.inputs.front();
+  }
+  return std::nullopt;
+}
+
+/// Keeps what the function's operator keeps, in the dtypes in which it may stand for the
+/// expression.
+void keep_where_close(const Recognized& recognized, const std::vector<CodeRange>& reader,
+                      Match& match) {
+  const auto& in_float32 = *recognized.in(at::kFloat);
+  const bool none_below_float64 = std::ranges::none_of(recognized.dtypes, [](const auto& dtype) {
+    return dtype.dtype != at::kDouble && dtype.is_close();
+  });
+  if (none_below_float64) {
+    match.refusal = other_values(*recognized.activation, in_float32);
+  }
+  const bool has_inputs_dtype =
+      std::ranges::all_of(recognized.dtypes, &DtypeComparison::same_dtype);
+  match.kept = [recognized, reader, has_inputs_dtype, kept = std::move(match.kept)](
+                   const OperatorCall& output,
+                   const Report& report) -> std::variant<KeptInstead, Rejection> {
+    // Where the code names a dtype, the result's does not tell the input's.
+    const auto input = has_inputs_dtype ? std::optional(dtype_of(output.output_tensor))
+                                        : dtype_read(reader, output, report);
+    const DtypeComparison* const dtype = recognized.in(input.value_or(at::kDouble));
+    if (!dtype->is_close()) return other_values(*recognized.activation, *dtype);
+    return kept(output, report);
+  };
 }
 
 }  // namespace
@@ -233,23 +180,9 @@ std::vector<Node*> WrittenOutActivations::largest_expression(Node* root) const {
   return nodes;
 }
 
-const WrittenOutActivations::Recognized& WrittenOutActivations::recognize(
-    const Expression& expression) {
-  const auto [found, fresh] = known_.try_emplace(description(expression.nodes, expression.input));
-  if (!fresh) return found->second;
-  const at::NoGradGuard no_grad;
-  const at::Tensor x = sample_points(at::kDouble);
-  const at::Tensor y = evaluate(expression.nodes, expression.input, x);
-  if (y.scalar_type() != at::kDouble) return found->second;
-  for (const kernels::Activation* const activation : functions()) {
-    const at::Tensor scale = x.abs().clamp_min(1);
-    if (!(largest_difference(evaluate(*activation, x), y, scale) <= kSameFunction)) continue;
-    const at::Tensor points = sample_points(at::kFloat);
-    const at::Tensor written = evaluate(expression.nodes, expression.input, points);
-    const double ulp = largest_ulp(evaluate(*activation, points), written, points);
-    if (written.scalar_type() == at::kFloat) found->second = {activation, ulp};
-    break;
-  }
+const Recognized& WrittenOutActivations::recognized(const Expression& expression) {
+  const auto [found, fresh] = known_.try_emplace(description(expression));
+  if (fresh) found->second = recognize(expression);
   return found->second;
 }
 
@@ -261,7 +194,8 @@ std::optional<Match> WrittenOutActivations::match(Node* root) {
   std::unordered_set<const Value*> tried;
   for (Node* const node : nodes) {
     for (Value* const argument : node->inputs()) {
-      if (plain_constant(argument) || !tried.insert(argument).second) continue;
+      const bool is_other = plain_constant(argument) || tensor_of_dtype(argument) != nullptr;
+      if (is_other || !tried.insert(argument).second) continue;
       Expression expression{between(argument, root, nodes), argument};
       if (expression.nodes.size() > 1) expressions.push_back(std::move(expression));
     }
@@ -269,27 +203,21 @@ std::optional<Match> WrittenOutActivations::match(Node* root) {
   std::stable_sort(expressions.begin(), expressions.end(),
                    [](const auto& a, const auto& b) { return a.nodes.size() > b.nodes.size(); });
   for (const Expression& expression : expressions) {
-    const Recognized& recognized = recognize(expression);
-    if (!recognized.activation) continue;
-    const kernels::Activation& activation = *recognized.activation;
+    const Recognized& found = recognized(expression);
+    if (!found.activation) continue;
+    const kernels::Activation& activation = *found.activation;
     Match match;
     match.nodes = expression.nodes;
     match.arguments = {first_use(expression.nodes, expression.input)};
     for (c10::IValue& value : arguments_behind_self(activation)) {
       match.arguments.emplace_back(std::move(value));
     }
-    const std::string name = unqualified(std::string(activation.invact_op));
+    const std::string name = function_name(activation);
     match.op = "written-out " + name;
-    match.aliases = {name};
+    match.aliases = {name, unqualified(std::string(activation.invact_op))};
     keep_from_output(activation, match);
-    match.rounding = rounding_note(match, recognized.forward_ulp);
-    if (recognized.forward_ulp > kSameForwardUlp) {
-      match.refusal = Rejection{
-          "other_values",
-          fmt::format("its constants are rounded: its float32 results lie up to {:.0f} units in "
-                      "the last place from {}'s",
-                      recognized.forward_ulp, activation.invact_op)};
-    }
+    match.rounding = rounding_note(match, found);
+    keep_where_close(found, inlined_.origin(*expression.nodes.front())->frames, match);
     return match;
   }
   return std::nullopt;

@@ -6,7 +6,8 @@
 //
 // An expression of one tensor is known by its values, not by its spelling: it is one of the
 // library's functions where it agrees with the operator that would take its place, in float64 and
-// in float32, over the whole range. Reads only.
+// in the dtype that it runs in, over the whole range. Casts belong to it where they bring the
+// result back to its input's dtype: gelu(x.float()).type_as(x). Reads only.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "kernels/catalog.h"
 #include "rewriter/inlined_model.h"
+#include "rewriter/patterns/expression.h"
 #include "rewriter/patterns/match.h"
 
 namespace invact {
@@ -30,19 +31,8 @@ class WrittenOutActivations {
   std::optional<Match> match(torch::jit::Node* node);
 
  private:
-  /// Nodes in the order of running, and the one tensor that they read.
-  struct Expression {
-    std::vector<torch::jit::Node*> nodes;
-    torch::jit::Value* input = nullptr;
-  };
-  /// The function that an expression is, and how far its float32 values lie apart.
-  struct Recognized {
-    const kernels::Activation* activation = nullptr;
-    double forward_ulp = 0;
-  };
-
   std::vector<torch::jit::Node*> largest_expression(torch::jit::Node* root) const;
-  const Recognized& recognize(const Expression& expression);
+  const Recognized& recognized(const Expression& expression);
 
   const InlinedModel& inlined_;
   std::unordered_map<std::string, Recognized> known_;  ///< By what the expression computes.

@@ -63,7 +63,9 @@ INSTANTIATE_TEST_SUITE_P(
         Spelling{"0.5 * h * (1 + torch.tanh(h * 0.7978845608 * (1 + 0.044715 * h * h)))",
                  "written-out gelu", "invact::gelu"},
         Spelling{"h * 0.5 * (1.0 + torch.erf(h / 1.4142135623730951))", "written-out gelu",
-                 "invact::gelu"},
+                 "invact::erf_gelu"},
+        Spelling{"0.5 * h * (1 + torch.erf(h * 0.7071067811865476))", "written-out gelu",
+                 "invact::erf_gelu"},
         Spelling{"h * torch.sigmoid(h)", "written-out silu", "invact::silu"},
         Spelling{"h / (1 + torch.exp(-h))", "written-out silu", "invact::silu"},
         Spelling{"h * torch.sigmoid(1.702 * h)", "written-out quick_gelu", "invact::quick_gelu"},
@@ -73,7 +75,26 @@ INSTANTIATE_TEST_SUITE_P(
         Spelling{"h * torch.clamp(h + 3, 0, 6) / 6", "written-out hardswish", "invact::hardswish"},
         Spelling{"torch.relu6(h + 3) / 6", "written-out hardsigmoid", "invact::hardsigmoid"},
         Spelling{"h / (1 + torch.abs(h))", "written-out softsign", "invact::softsign"},
-        Spelling{"torch.log(1 + torch.exp(h))", "written-out softplus", "invact::softplus"}));
+        Spelling{"torch.log1p(torch.exp(h))", "written-out softplus", "invact::softplus"},
+        Spelling{"torch.square(torch.relu(h))", "written-out squared_relu", "invact::squared_relu"},
+        Spelling{"torch.relu(h) ** 2", "written-out squared_relu", "invact::squared_relu"},
+        Spelling{"torch.relu(h).pow(2)", "written-out squared_relu", "invact::squared_relu"},
+        Spelling{"torch.relu(h).pow(2.0)", "written-out squared_relu", "invact::squared_relu"},
+        Spelling{"torch.clamp(h, min=0) ** 2", "written-out squared_relu",
+                 "invact::squared_relu"}));
+
+TEST(WrittenOutTest, AProductOfAReluWithItselfIsItsSquare) {
+  Rewrite result =
+      rewrite(with_body("    r = torch.relu(torch.linear(x, self.w))\n"
+                        "    return torch.linear(r * r, self.w)\n"));
+  ASSERT_THAT(ops(result.plan), ElementsAre("written-out squared_relu"));
+  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  expect_verified(result);
+  // Who reads the ReLU keeps it.
+  EXPECT_TRUE(rewrite(with_body("    r = torch.relu(torch.linear(x, self.w))\n"
+                                "    return torch.linear(r * r, self.w) + r\n"))
+                  .plan.sites.empty());
+}
 
 TEST(WrittenOutTest, NearMissesAreNoSites) {
   for (const char* expression :
@@ -81,7 +102,8 @@ TEST(WrittenOutTest, NearMissesAreNoSites) {
         "0.5 * h * (1.0 + torch.tanh(0.7978845608 * (h + 0.044715 * torch.pow(h, 2.0))))",
         "0.5 * h * (1.1 + torch.tanh(0.7978845608 * (h + 0.044715 * torch.pow(h, 3.0))))",
         "h * 0.5 * (1.0 + torch.erf(h / 1.4))", "h * torch.sigmoid(1.7 * h)",
-        "h * torch.sigmoid(h + 1)", "h * torch.tanh(h)", "h * h", "2 * h * torch.sigmoid(h)"}) {
+        "h * torch.sigmoid(h + 1)", "h * torch.tanh(h)", "h * h", "2 * h * torch.sigmoid(h)",
+        "torch.relu(h) ** 3", "torch.relu(h) ** 2.5", "torch.abs(h) ** 2"}) {
     const Rewrite result = rewrite(make_mlp(expression, kColumns, kHidden, 4));
     EXPECT_TRUE(result.plan.sites.empty()) << expression << ": " << result.plan.sites[0].op;
   }
