@@ -47,6 +47,7 @@ constexpr Row kGoals[] = {
     {"cpu", "backward", "softplus",    "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "log_sigmoid", "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "softsign",    "",         kEvery, at_most_copies(1.2)},
+    {"cpu", "backward", "squared_relu", "",        kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "leaky_relu",  "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "hardsigmoid", "",         kEvery, at_most_copies(1.2)},
     {"cpu", "backward", "hardtanh",    "",         kEvery, at_most_copies(1.2)},
