@@ -204,16 +204,17 @@ struct HardtanhOperator {
 };
 
 /// Expands `X(Operator)` for every operator.
-#define INVACT_FOR_EACH_OPERATOR(X)                                                             \
-  X(GeluOperator)                                                                               \
-  X(SiluOperator)                                                                               \
-  X(MishOperator)                                                                               \
-  X(HardswishOperator)                                                                          \
-  X(ErfGeluOperator)                                                                            \
-  X(QuickGeluOperator)                                                                          \
-  X(EluOperator)                                                                                \
-  X(CeluOperator) X(SeluOperator) X(SoftplusOperator) X(LogSigmoidOperator) X(SoftsignOperator) \
-      X(LeakyReluOperator) X(HardsigmoidOperator) X(HardtanhOperator) X(Relu6Operator)          \
+#define INVACT_FOR_EACH_OPERATOR(X)                                                    \
+  X(GeluOperator)                                                                      \
+  X(SiluOperator)                                                                      \
+  X(MishOperator)                                                                      \
+  X(HardswishOperator)                                                                 \
+  X(ErfGeluOperator)                                                                   \
+  X(QuickGeluOperator)                                                                 \
+  X(EluOperator)                                                                       \
+  X(CeluOperator)                                                                      \
+  X(SeluOperator) X(SoftplusOperator) X(LogSigmoidOperator) X(SoftsignOperator)        \
+      X(LeakyReluOperator) X(HardsigmoidOperator) X(HardtanhOperator) X(Relu6Operator) \
           X(SquaredReluOperator)
 
 }  // namespace invact::kernels

@@ -22,6 +22,8 @@ class OperatorTable : public ::testing::TestWithParam<size_t> {
 TEST_P(OperatorTable, BothForwardsAreEqual) {
   if (!op().has_own_forward()) return;  // it is ATen's
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    // In 16 bit erf_gelu is ATen's gelu (operators.h), the other side the expression.
+    if (op().name == "erf_gelu" && dtype != at::kFloat) continue;
     Arrays arrays = make_arrays(dtype, kCount, at::kCPU);
     prepare(op(), arrays);
     // Both draw the same numbers, where they draw.
