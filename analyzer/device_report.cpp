@@ -36,14 +36,19 @@ std::string demangled(const std::string& name) {
   return status == 0 ? text.get() : name;
 }
 
+using Place = std::tuple<std::string, std::string, std::vector<CodeRange>>;
+
+Place place_of(const OperatorCall& call) {
+  return {call.module_path, call.op, call.frames};
+}
+
 /// Sums device time by the place in the model's code that asked for it.
 class TimeSums {
  public:
   explicit TimeSums(const std::vector<OperatorCall>& calls) {
-    std::map<std::tuple<std::string, std::string, std::vector<CodeRange>>, size_t> places;
+    std::map<Place, size_t> places;
     for (const OperatorCall& call : calls) {
-      const auto [entry, is_new] =
-          places.try_emplace({call.module_path, call.op, call.frames}, rows_.size());
+      const auto [entry, is_new] = places.try_emplace(place_of(call), rows_.size());
       if (is_new) rows_.push_back({call});
       row_of_call_.push_back(entry->second);
       ++rows_[entry->second].call_count;
@@ -167,6 +172,18 @@ DeviceReport build_device_report(const DeviceActivity& activity,
   report.unknown_count = activity.unknown_count;
   report.incomplete_count = activity.incomplete_count;
   return report;
+}
+
+void use_device_times(const DeviceReport& report, std::vector<OperatorCall>& calls) {
+  if (report.operators.empty()) return;
+  std::map<Place, int64_t> share;
+  for (const OperatorTime& row : report.operators) {
+    share[place_of(row.place)] = row.forward_ns / row.call_count;
+  }
+  for (OperatorCall& call : calls) {
+    const auto found = share.find(place_of(call));
+    call.forward_ns = found == share.end() ? 0 : found->second;
+  }
 }
 
 DeviceReport build_device_report(const AllocatorBytes& allocator, int64_t saved_bytes,

@@ -110,6 +110,10 @@ DeviceReport build_device_report(const DeviceActivity& activity,
                                  const std::vector<OperatorCall>& calls,
                                  const AllocatorBytes& allocator, int64_t saved_bytes);
 
+/// Lets each call's `forward_ns` be device time, of which the host's clock tells nothing: an even
+/// share of its place's, 0 where that used none. Nothing changes where no work was recorded.
+void use_device_times(const DeviceReport& report, std::vector<OperatorCall>& calls);
+
 /// Without CUPTI: what PyTorch's allocator alone can say, and why it is alone.
 DeviceReport build_device_report(const AllocatorBytes& allocator, int64_t saved_bytes,
                                  const std::string& why);

@@ -67,6 +67,7 @@ Observation observe_model(const std::string& path, const RunOptions& run, const 
                                   : observe_forward(observation.model, observation.inputs, eager));
   if (watch && observation.model.record.requires_grad) {
     observation.device = watch->report(observation.report.totals.saved_bytes);
+    use_device_times(*observation.device, observation.report.calls);
   }
   progress.step("Planning");
   observation.plan = make_plan(observation.report, observation.model, plan);

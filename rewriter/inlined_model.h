@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analyzer/trace.h"
+#include "rewriter/graph_nodes.h"
 
 namespace invact {
 
@@ -86,32 +87,5 @@ class InlinedModel {
   std::vector<NodeOrigin> origins_;
   std::vector<CodeCall> calls_;
 };
-
-/// Every node of a graph, nested blocks and forked tasks included, in printing order: the order of
-/// SiteLocation::node_index.
-std::vector<torch::jit::Node*> nodes_in_order(torch::jit::Graph& graph);
-
-/// Appends a node and all those inside it, in that order.
-void append_nodes_in_order(torch::jit::Node* node, std::vector<torch::jit::Node*>& nodes);
-
-/// A copy of some code within another graph.
-struct InsertedCode {
-  std::vector<torch::jit::Value*> outputs;
-  std::vector<torch::jit::Node*> nodes;  ///< In the order of nodes_in_order(code).
-};
-
-/// Copies `code` in front of `place`, with `inputs` for its arguments.
-InsertedCode insert_code_before(torch::jit::Node* place, torch::jit::Graph& code,
-                                at::ArrayRef<torch::jit::Value*> inputs);
-
-/// Of type Tensor: never None.
-bool is_tensor(const torch::jit::Value* value);
-
-/// Whether a node is, or could hide, a write to a tensor.
-bool may_write(const torch::jit::Node* node);
-
-/// A digest of the graph's operators and of how values flow between them; names and types do not
-/// matter.
-std::string graph_fingerprint(torch::jit::Graph& graph);
 
 }  // namespace invact

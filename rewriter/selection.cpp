@@ -1,14 +1,11 @@
 #include "rewriter/selection.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <unordered_set>
 
-#include "rewriter/legality.h"
+#include "rewriter/no_gain.h"
 #include "rewriter/selection_bound.h"
 
 namespace invact {
@@ -342,7 +339,7 @@ bool Selection::drop_gainless() {
     for (const auto& [bytes, i] : gainless) {
       if (bytes_of(i) < 0) continue;
       drop(i);
-      state_.reasons[i] = explain_no_gain(candidates_[i]);
+      state_.reasons[i] = why_no_gain(candidates_[i], prediction_, report_);
       changed = any = true;
       // What lies within has its turn.
       for (const size_t other : rivals(i)) {
@@ -376,7 +373,7 @@ bool Selection::try_taking(size_t candidate) {
   if (objective() < before) return true;
   drop(candidate);
   if (state_.reasons[candidate].code.empty()) {
-    state_.reasons[candidate] = explain_no_gain(candidates_[candidate]);
+    state_.reasons[candidate] = why_no_gain(candidates_[candidate], prediction_, report_);
   }
   for (const size_t other : replaced) take(other);
   return false;
@@ -389,28 +386,6 @@ void Selection::give_up() {
     drop(i);
     state_.reasons[i] = {"no_gain", "together with the other sites it frees nothing"};
   }
-}
-
-Rejection Selection::explain_no_gain(const Candidate& candidate) const {
-  for (const Execution& execution : candidate.executions) {
-    if (execution.keeps && prediction_.other_savers(*execution.keeps, execution.calls).empty()) {
-      return {"output_not_kept",
-              fmt::format("nobody else keeps its output (read by {}), so keeping it instead of "
-                          "the input frees nothing",
-                          fmt::join(consumers(candidate.graph_site), ", "))};
-    }
-    for (const CallId call : execution.calls) {
-      for (const StorageId storage : prediction_.kept_by(call)) {
-        const auto savers = prediction_.other_savers(storage, execution.calls);
-        if (savers.empty()) continue;
-        const OperatorCall& other = report_.call(savers.front());
-        return {"input_kept_elsewhere", fmt::format("its input's storage is also kept by {} in "
-                                                    "'{}'",
-                                                    other.op, other.module_path)};
-      }
-    }
-  }
-  return {"no_gain", "what it keeps of its own would cost as much as the input frees"};
 }
 
 }  // namespace invact

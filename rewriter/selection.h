@@ -78,7 +78,6 @@ class Selection {
   void restore(const State& state);
   void give_up();
   void hide_what_regions_hold();
-  Rejection explain_no_gain(const Candidate& candidate) const;
 
   const Report& report_;
   Prediction& prediction_;

@@ -48,7 +48,7 @@ forbid("math has no torch" "#include <(ATen|c10|torch)/" ${math})
 forbid("plain data has no torch" "#include <(ATen|c10|torch)/"
   ${ROOT}/kernels/catalog.h ${ROOT}/analyzer/trace.h ${ROOT}/analyzer/report.h ${ROOT}/analyzer/input_spec.h
   ${ROOT}/analyzer/bench_result.h ${ROOT}/analyzer/quartiles.h ${ROOT}/analyzer/device_activity.h ${ROOT}/analyzer/device_report.h ${ROOT}/analyzer/driver_memory.h ${ROOT}/analyzer/cupti/*.h
-  ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h
+  ${ROOT}/rewriter/plan.h ${ROOT}/rewriter/verification.h ${ROOT}/rewriter/prediction.h ${ROOT}/rewriter/selection_bound.h
   ${ROOT}/cli/render.h ${ROOT}/cli/report_file.h ${ROOT}/cli/report_diff.h ${ROOT}/cli/gates.h
   ${ROOT}/cli/chrome_trace.h ${ROOT}/cli/html/page.h)
 forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer/(model|session))|#include <CLI/"

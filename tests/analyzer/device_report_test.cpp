@@ -196,6 +196,22 @@ TEST(DeviceReportTest, CallsOfOnePlaceAreOneRowAndPlacesOfOneModuleAreNot) {
   EXPECT_EQ(report.operators[1].call_count, 1);
 }
 
+TEST(DeviceReportTest, ItsTimesTakeThePlaceOfTheHosts) {
+  std::vector<OperatorCall> calls = {call(0, "a", "aten::gelu"), call(1, "a", "aten::gelu"),
+                                     call(2, "b", "aten::view")};
+  for (OperatorCall& each : calls) each.forward_ns = 1000;
+  DeviceActivity activity;
+  use_device_times(build_device_report(activity, calls, {}, 0), calls);
+  EXPECT_EQ(calls[0].forward_ns, 1000);
+  activity.kernels = {kernel("k", 10, 40, external_id({0}, Pass::kForward)),
+                      kernel("k", 40, 90, external_id({1}, Pass::kForward)),
+                      kernel("k", 90, 99, external_id({1}, Pass::kBackward))};
+  use_device_times(build_device_report(activity, calls, {}, 0), calls);
+  EXPECT_EQ(calls[0].forward_ns, 40);
+  EXPECT_EQ(calls[1].forward_ns, 40);
+  EXPECT_EQ(calls[2].forward_ns, 0);
+}
+
 TEST(DeviceReportTest, AnIdOfNoCallBelongsToNobody) {
   DeviceActivity activity;
   activity.kernels = {kernel("k", 1, 3, external_id({5}, Pass::kForward))};
