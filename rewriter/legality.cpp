@@ -7,6 +7,7 @@
 
 #include "analyzer/call_sites.h"
 #include "rewriter/patterns/dropout.h"
+#include "rewriter/regions/chain_nodes.h"
 
 namespace invact {
 namespace {
@@ -62,6 +63,14 @@ bool is_new_tensor(const torch::jit::Value* value) {
   const auto* const schema = value->node()->maybeSchema();
   return schema && schema->returns().size() > value->offset() &&
          !schema->returns()[value->offset()].alias_info();
+}
+
+/// What `value` is a view of, or may be; itself where it is none.
+const Value* viewed(const Value* value) {
+  while (chain_role(value->node()) == ChainRole::kView && is_tensor(value->node()->input(0))) {
+    value = value->node()->input(0);
+  }
+  return value;
 }
 
 bool writes_first_alone(const Node* node) {
@@ -134,7 +143,7 @@ struct WholeModelAliases::Read {
   }
 
   static std::optional<std::string> attribute_name(const Value* value) {
-    const Node* const node = value->node();
+    const Node* const node = viewed(value)->node();
     if (node->kind() != prim::GetAttr || !is_tensor(value)) return std::nullopt;
     const auto owner = submodule_path(node->input());
     if (!owner) return std::nullopt;
@@ -178,7 +187,7 @@ std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite
     for (const Value* const input : match.inputs) {
       // To AliasDb one counter that is counted up could be any of the module's tensors. Autograd
       // itself minds a parameter that is changed before backward.
-      if (input->node()->kind() == prim::GetAttr) continue;
+      if (viewed(input)->node()->kind() == prim::GetAttr) continue;
       if (aliases_->hasWriters(input)) inputs.insert(input);
     }
     if (inputs.empty()) continue;

@@ -194,7 +194,10 @@ Rewrite rewrite_counting(const std::string& written) {
       "    written = torch.add_(self." +
       written +
       ", 1)\n"
-      "    return torch.linear(torch.relu(torch.layer_norm(h, [32]) * self.scale), self.v)\n");
+      "    scale = self.scale.view([1, 32])\n"
+      "    y = torch.linear(torch.relu(torch.layer_norm(h, [32]) * scale), self.v)\n"
+      "    written_later = torch.add_(self.count, 1)\n"
+      "    return y\n");
   return rewrite(module, exact());
 }
 
