@@ -64,9 +64,9 @@ class Group {
   static size_t part_of(size_t site) { return site / kMaxTried; }
 
   static const std::vector<size_t>& at(const SiteLists& lists, int64_t key) {
-    static const std::vector<size_t> kNone;
+    static const std::vector<size_t> none;
     const auto found = lists.find(key);
-    return found == lists.end() ? kNone : found->second;
+    return found == lists.end() ? none : found->second;
   }
 
   std::set<int64_t> touched(const Prediction& prediction) const {
