@@ -76,12 +76,7 @@ struct BatchNorm : Function<BatchNorm> {
     if (!grads[0].defined()) return result;
     const variable_list kept = ctx->get_saved_variables();
     const NormParameters parameters{kept[2], kept[3]};
-    // Undefined tensors have no edge.
-    std::array<bool, 3> mask{};
-    size_t edge = 0;
-    mask[0] = ctx->needs_input_grad(edge++);
-    if (parameters.weight.defined()) mask[1] = ctx->needs_input_grad(edge++);
-    if (parameters.bias.defined()) mask[2] = ctx->needs_input_grad(edge++);
+    const std::array<bool, 3> mask = wanted_gradients(ctx, parameters);
     const auto compute = [&] { return gradients(grads[0], kept[0], kept[1], parameters, mask); };
     Gradients<3> found =
         once_differentiable<3>(grads[0], kept[0], kept[2], kOperator, mask, compute);

@@ -89,12 +89,7 @@ struct Norm : Function<Norm> {
     const NormSettings settings{
         ctx->saved_data[kOperator].toStringRef(), ctx->saved_data[kCentered].toBool(),
         ctx->saved_data[kOffset].toDouble(), ctx->saved_data[kInputDtype].toScalarType()};
-    // Undefined tensors have no edge.
-    std::array<bool, 3> mask{};
-    size_t edge = 0;
-    mask[0] = ctx->needs_input_grad(edge++);
-    if (saved.parameters.weight.defined()) mask[1] = ctx->needs_input_grad(edge++);
-    if (saved.parameters.bias.defined()) mask[2] = ctx->needs_input_grad(edge++);
+    const std::array<bool, 3> mask = wanted_gradients(ctx, saved.parameters);
     const auto compute = [&] { return gradients(grads[0], saved, settings, mask); };
     Gradients<3> found = once_differentiable<3>(grads[0], saved.output, saved.parameters.weight,
                                                 settings.op, mask, compute);

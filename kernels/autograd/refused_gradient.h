@@ -1,5 +1,5 @@
-// Gradients that cannot be differentiated in their turn, as a node that says so: dropping the graph
-// silently would give a wrong number. Internal.
+// What the nodes of the norms share: which gradients are asked for, and that these cannot be
+// differentiated in their turn. Dropping the graph silently would give a wrong number. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,6 +12,8 @@
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "kernels/norm_operators.h"
 
 namespace invact::kernels {
 
@@ -46,6 +48,18 @@ struct RefusedGradient : torch::autograd::Function<RefusedGradient<kCount>> {
                                 "gradient itself is differentiated.");
   }
 };
+
+/// Which gradients a norm's node is asked for: of its input, weight and bias.
+inline std::array<bool, 3> wanted_gradients(torch::autograd::AutogradContext* ctx,
+                                            const NormParameters& parameters) {
+  // Undefined tensors have no edge.
+  std::array<bool, 3> mask{};
+  size_t edge = 0;
+  mask[0] = ctx->needs_input_grad(edge++);
+  if (parameters.weight.defined()) mask[1] = ctx->needs_input_grad(edge++);
+  if (parameters.bias.defined()) mask[2] = ctx->needs_input_grad(edge++);
+  return mask;
+}
 
 /// What `compute` makes of the three tensors, behind a node that refuses to be differentiated where
 /// grad mode is on. `mask`: which gradients it defines; `weight` may be undefined.

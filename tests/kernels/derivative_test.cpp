@@ -192,8 +192,10 @@ TEST_P(DerivativeTest, CatalogStatesTheMeasuredBound) {
   EXPECT_GE(error.max, bound / 1.2);
 }
 
-TEST_P(DerivativeTest, InstructionSetsAgree) {
-  if (instruction_set() == InstructionSet::kBaseline) GTEST_SKIP() << "the others are compared";
+/// The loops that run several elements at once.
+class VectorLoopsTest : public DerivativeTest {};
+
+TEST_P(VectorLoopsTest, AgreeWithTheBaseline) {
   StoredOutputs outputs;
   for (const double y : sampled_outputs(format())) {
     for (const bool left : {false, true}) {
@@ -223,6 +225,14 @@ INSTANTIATE_TEST_SUITE_P(
                                          Storage::kFloat16),
                        ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2,
                                          InstructionSet::kAvx512)),
+    case_name);
+
+INSTANTIATE_TEST_SUITE_P(
+    All, VectorLoopsTest,
+    ::testing::Combine(::testing::Range(size_t{0}, references().size()),
+                       ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
+                                         Storage::kFloat16),
+                       ::testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512)),
     case_name);
 
 }  // namespace
