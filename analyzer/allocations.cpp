@@ -50,10 +50,10 @@ class AllocationRecorder::State : public c10::MemoryReportingInfoBase {
     memory_.forward_end_ns = elapsed_ns();
   }
 
-  int64_t block_at(const void* address) const {
+  void mark_saved(const void* address, StorageId id) {
     const std::lock_guard lock(mutex_);
     const auto found = live_.find(address);
-    return found == live_.end() ? -1 : found->second;
+    if (found != live_.end()) memory_.allocations[found->second].storage = id;
   }
 
   StepMemory finish(const std::vector<const void*>& gradients) const {
@@ -66,13 +66,6 @@ class AllocationRecorder::State : public c10::MemoryReportingInfoBase {
       }
     }
     return memory;
-  }
-
-  std::vector<int64_t> block_bytes() const {
-    const std::lock_guard lock(mutex_);
-    std::vector<int64_t> bytes;
-    for (const Allocation& allocation : memory_.allocations) bytes.push_back(allocation.bytes);
-    return bytes;
   }
 
  private:
@@ -143,16 +136,12 @@ void AllocationRecorder::end_forward() {
   state_->end_forward();
 }
 
-int64_t AllocationRecorder::block_at(const void* address) const {
-  return state_->block_at(address);
+void AllocationRecorder::mark_saved(const void* address, StorageId id) {
+  state_->mark_saved(address, id);
 }
 
 StepMemory AllocationRecorder::finish(const std::vector<const void*>& gradients) const {
   return state_->finish(gradients);
-}
-
-std::vector<int64_t> AllocationRecorder::block_bytes() const {
-  return state_->block_bytes();
 }
 
 }  // namespace invact

@@ -27,14 +27,12 @@ class AllocationRecorder {
   /// What comes next counts as backward.
   void end_forward();
 
-  /// Index of the live block that begins at `address`; -1 where there is none.
-  int64_t block_at(const void* address) const;
+  /// Says that the live block at `address` holds the storage `id`, which autograd keeps; nothing
+  /// where there is none: it was made before the recording.
+  void mark_saved(const void* address, StorageId id);
 
   /// Everything reported so far. `gradients`: addresses of the parameters' gradients.
   StepMemory finish(const std::vector<const void*>& gradients) const;
-
-  /// Bytes of every block, in the order of allocating.
-  std::vector<int64_t> block_bytes() const;
 
   class State;
 

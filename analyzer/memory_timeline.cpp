@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
-#include <unordered_map>
 
 namespace invact {
 namespace {
 
-/// How far to look for where two sequences of blocks meet again.
-constexpr size_t kResynchronizationWindow = 32;
 /// Blocks listed as live at the peak.
 constexpr size_t kMaxLiveBlocks = 50;
 
@@ -160,52 +156,7 @@ class TimelineBuilder {
   MemoryTimeline timeline_;
 };
 
-/// The block of the step that `observed[i]` is, for each i; -1 where there is none.
-std::vector<int64_t> align_blocks(const std::vector<int64_t>& observed,
-                                  const std::vector<Allocation>& step) {
-  std::vector<int64_t> matches(observed.size(), -1);
-  size_t i = 0, j = 0;
-  while (i < observed.size() && j < step.size()) {
-    if (observed[i] == step[j].bytes) {
-      matches[i++] = static_cast<int64_t>(j++);
-      continue;
-    }
-    // One side made something more: the fewest blocks left out win.
-    bool found = false;
-    for (size_t skipped = 1; skipped < kResynchronizationWindow && !found; ++skipped) {
-      for (size_t k = 0; k <= skipped && !found; ++k) {
-        const size_t next_i = i + k, next_j = j + (skipped - k);
-        if (next_i < observed.size() && next_j < step.size() &&
-            observed[next_i] == step[next_j].bytes) {
-          i = next_i;
-          j = next_j;
-          found = true;
-        }
-      }
-    }
-    if (!found) break;
-  }
-  return matches;
-}
-
 }  // namespace
-
-void match_saved_storages(const Trace& observed, StepMemory& memory) {
-  std::set<StorageId> kept;
-  for (const SavedTensor& saved : observed.saved) kept.insert(saved.storage);
-  const auto matches = align_blocks(observed.forward_blocks, memory.allocations);
-  for (const StorageId id : kept) {
-    const Storage& storage = observed.storages.at(id.value);
-    if (storage.block < 0) continue;
-    const int64_t match = matches.at(storage.block);
-    if (match < 0) continue;
-    Allocation& allocation = memory.allocations[match];
-    const bool crosses =
-        allocation.allocated_event < memory.forward_end_event &&
-        (allocation.freed_event < 0 || allocation.freed_event >= memory.forward_end_event);
-    if (crosses) allocation.storage = id;
-  }
-}
 
 std::optional<MemoryTimeline> build_timeline(const Trace& trace) {
   if (!trace.step_memory) return std::nullopt;

@@ -67,11 +67,6 @@ struct MemoryTimeline {
 };
 inline constexpr size_t kMaxTimelinePoints = 512;
 
-/// Says which blocks of `memory` hold which kept storages: the observed forward and the step
-/// allocate the same blocks in the same order, but for what LibTorch makes once per process. A
-/// storage whose block cannot be told is left out.
-void match_saved_storages(const Trace& observed, StepMemory& memory);
-
 /// The timeline of `trace`'s step; none where it has none.
 std::optional<MemoryTimeline> build_timeline(const Trace& trace);
 

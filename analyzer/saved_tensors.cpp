@@ -31,8 +31,6 @@ struct RunningOperator {
   std::chrono::steady_clock::time_point began;
 };
 thread_local RunningOperator running;
-/// Our own detach() would otherwise be seen as an operator of the model.
-thread_local bool muted = false;
 
 /// TorchScript hands an observer its whole stack; the operator's own values are the last ones.
 std::span<const c10::IValue> last(std::span<const c10::IValue> values, size_t count) {
@@ -63,6 +61,7 @@ void visit_tensors(std::span<const c10::IValue> values, Visit visit) {
 
 struct Save {
   SavedTensor record;
+  std::string op;
   c10::weak_intrusive_ptr<c10::StorageImpl> storage{c10::intrusive_ptr<c10::StorageImpl>()};
   std::atomic<bool> held{true};
 
@@ -128,28 +127,24 @@ class SavedTensorRecorder::State {
     if (running.call.value < 0) running.call = begin_call(running.op);
     auto save = std::make_shared<Save>();
     save->record = {storages_.id_of(tensor), running.call, tensor_facts(tensor)};
+    save->op = calls_[running.call.value].op;
     if (tensor.has_storage()) save->storage = tensor.storage().getWeakStorageImpl();
     if (anonymous) running.call = {};
     saves_.push_back(save);
     return save;
   }
 
-  void write_held(const AllocationRecorder& allocations, Trace& trace) {
+  void write_held(Trace& trace, AllocationRecorder* allocations) {
     const std::lock_guard lock(mutex_);
     trace.storages = storages_.storages();
     trace.calls.assign(calls_.begin(), calls_.end());
     trace.saved.clear();
     for (const auto& save : saves_) {
-      const int64_t bytes = trace.storages[save->record.storage.value].bytes;
-      if (save->held && !save->is_released(bytes)) trace.saved.push_back(save->record);
-    }
-    trace.forward_blocks = allocations.block_bytes();
-    for (const SavedTensor& saved : trace.saved) {
-      Storage& storage = trace.storages[saved.storage.value];
-      const int64_t block = allocations.block_at(storages_.address_of(saved.storage));
-      // Of another size: an in-place resize moved the storage, and its first place was taken.
-      const bool same = block >= 0 && trace.forward_blocks[block] == storage.bytes;
-      storage.block = same ? block : -1;
+      const StorageId id = save->record.storage;
+      if (!save->held || save->is_released(trace.storages[id.value].bytes)) continue;
+      trace.saved.push_back(save->record);
+      const auto memory = save->storage.lock();
+      if (allocations != nullptr && memory) allocations->mark_saved(memory->data(), id);
     }
   }
 
@@ -205,20 +200,30 @@ class SaveHook : public torch::autograd::SavedVariableHooks {
   }
 
   void call_pack_hook(const at::Tensor& tensor) override {
-    const bool was_muted = std::exchange(muted, true);
+    // Our own detach() is no operator of the model.
+    const at::RecordFunctionGuard no_observers(/*is_enabled=*/false);
     // Keeping `tensor` itself would make a cycle: a saved output's grad_fn is the node being built.
     kept_ = tensor.detach();
-    muted = was_muted;
+    version_ = kept_._version();
     save_ = state_->add_save(kept_);
     state_.reset();
   }
 
-  at::Tensor call_unpack_hook() override { return kept_; }
+  /// LibTorch compares versions of what it saves itself alone.
+  at::Tensor call_unpack_hook() override {
+    TORCH_CHECK(kept_._version() == version_,
+                "one of the variables needed for gradient computation has been modified by an "
+                "inplace operation: a tensor of shape ",
+                kept_.sizes(), " that ", save_->op, " keeps is at version ", kept_._version(),
+                "; expected version ", version_, " instead");
+    return kept_;
+  }
 
  private:
   std::shared_ptr<State> state_;
   std::shared_ptr<Save> save_;
   at::Tensor kept_;
+  int64_t version_ = 0;
 };
 
 class RecordingEngine : public torch::autograd::Engine {
@@ -237,13 +242,11 @@ torch::autograd::Engine& recording_engine() {
 }
 
 std::unique_ptr<at::ObserverContext> on_operator_begin(const at::RecordFunction& function) {
-  if (muted) return nullptr;
   if (const auto state = active()) state->begin_operator(function);
   return nullptr;
 }
 
 void on_operator_end(const at::RecordFunction& function, at::ObserverContext*) {
-  if (muted) return;
   if (const auto state = active()) state->end_operator(function);
 }
 
@@ -270,8 +273,8 @@ SavedTensorRecorder::~SavedTensorRecorder() {
   active_state.reset();
 }
 
-void SavedTensorRecorder::write_held(const AllocationRecorder& allocations, Trace& trace) const {
-  state_->write_held(allocations, trace);
+void SavedTensorRecorder::write_held(Trace& trace, AllocationRecorder* allocations) const {
+  state_->write_held(trace, allocations);
 }
 
 }  // namespace invact

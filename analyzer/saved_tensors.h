@@ -4,7 +4,8 @@
 // How: LibTorch asks its engine for default saved-variable hooks
 // (torch/csrc/autograd/saved_variable.cpp). The engine can be replaced through
 // set_default_engine_stub, as Python's own engine does; ours hands out a hook per saved tensor. The
-// hook shares the tensor's storage, so observing copies nothing.
+// hook shares the tensor's storage, so observing copies nothing, and backward may follow. LibTorch
+// leaves it to hooks to see that nothing wrote to the tensor meanwhile; ours do.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -26,8 +27,8 @@ class SavedTensorRecorder {
   SavedTensorRecorder& operator=(const SavedTensorRecorder&) = delete;
 
   /// Writes storages, calls and the tensors that autograd holds *now* into `trace`: call it while
-  /// the outputs live. `allocations`: of the same forward.
-  void write_held(const AllocationRecorder& allocations, Trace& trace) const;
+  /// the outputs live. `allocations`, of the same forward, learns which blocks hold them.
+  void write_held(Trace& trace, AllocationRecorder* allocations = nullptr) const;
 
   class State;
 

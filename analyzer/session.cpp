@@ -17,11 +17,11 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "analyzer/allocations.h"
 #include "analyzer/error.h"
 #include "analyzer/forked_tasks.h"
-#include "analyzer/memory_timeline.h"
 #include "analyzer/saved_tensors.h"
 
 namespace invact {
@@ -116,6 +116,21 @@ class AutocastScope {
 
 void drop_gradients(const Model& model) {
   for (const at::Tensor& parameter : model.module.parameters()) parameter.mutable_grad().reset();
+}
+
+/// What is known before the model runs.
+Trace empty_trace(const Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  Trace trace;
+  trace.model = model.record;
+  trace.inputs = inputs.records;
+  trace.modules = module_records(model.module);
+  trace.run = {settings.device.str(),
+               settings.train ? "train" : "eval",
+               settings.executor == Executor::kEager ? "eager" : "default",
+               settings.autocast ? dtype_name(*settings.autocast) : "",
+               settings.seed,
+               at::get_num_threads()};
+  return trace;
 }
 
 /// Mode and random numbers are as they are.
@@ -248,48 +263,48 @@ void select_executor(Executor executor) {
   torch::jit::getProfilingMode() = executor == Executor::kDefault;
 }
 
-void warm_up(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+int64_t warm_up_steps(const RunSettings& settings) {
   // One run that profiles, one that compiles forward and backward, one to be sure.
-  for (int run = 0; run < 3; ++run) run_step(model, inputs, settings);
+  if (settings.executor == Executor::kDefault) return 3;
+  return settings.device.is_cuda() ? 1 : 0;
+}
+
+void warm_up(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  for (int64_t step = 0; step < warm_up_steps(settings); ++step) run_step(model, inputs, settings);
 }
 
 Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
-  Trace trace;
-  trace.model = model.record;
-  trace.inputs = inputs.records;
-  trace.modules = module_records(model.module);
-  trace.run = {settings.device.str(),
-               settings.train ? "train" : "eval",
-               settings.executor == Executor::kEager ? "eager" : "default",
-               settings.autocast ? dtype_name(*settings.autocast) : "",
-               settings.seed,
-               at::get_num_threads()};
+  Trace trace = empty_trace(model, inputs, settings);
   const BufferGuard buffers(model);
   const SavedTensorRecorder recorder(model.module);
-  const AllocationRecorder allocations(settings.device);
   const c10::IValue output = run_forward(model, inputs, settings);
-  recorder.write_held(allocations, trace);
+  recorder.write_held(trace);
   return trace;
 }
 
-void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,
-                    Trace& trace) {
+Trace observe_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+  Trace trace = empty_trace(model, inputs, settings);
   drop_gradients(model);
   const BufferGuard buffers(model);  // Its copies are none of the step's allocations.
+  std::optional<SavedTensorRecorder> recorder(std::in_place, model.module);
   AllocationRecorder allocations(settings.device);
-  const auto outputs =
-      forward_and_backward(model, inputs, settings, [&] { allocations.end_forward(); });
+  const auto outputs = forward_and_backward(model, inputs, settings, [&] {
+    recorder->write_held(trace, &allocations);
+    recorder.reset();  // What backward runs again is not kept.
+    allocations.end_forward();
+  });
   std::vector<const void*> gradients;
   for (const at::Tensor& parameter : model.module.parameters()) {
     if (parameter.grad().defined() && parameter.grad().has_storage()) {
       gradients.push_back(parameter.grad().storage().data());
     }
   }
-  StepMemory memory = allocations.finish(gradients);
-  for (const InputRecord& input : inputs.records) memory.input_bytes += input.tensor.bytes;
-  match_saved_storages(trace, memory);
-  trace.step_memory = std::move(memory);
+  trace.step_memory = allocations.finish(gradients);
+  for (const InputRecord& input : inputs.records) {
+    trace.step_memory->input_bytes += input.tensor.bytes;
+  }
   drop_gradients(model);
+  return trace;
 }
 
 std::vector<at::Tensor> draw_cotangents(Model& model, const ModelInputs& inputs,

@@ -41,8 +41,11 @@ void prepare_process(const RunSettings& settings);
 /// Sets how models that are loaded from now on run; those that have run keep their executor.
 void select_executor(Executor executor);
 
-/// Lets the profiling executor profile, optimize and differentiate: after this a run is like every
-/// later one. @throws as observe_forward.
+/// How many steps make the next one like every later one: the profiling executor profiles, optimizes
+/// and differentiates; on a GPU libraries make their workspaces; else none.
+int64_t warm_up_steps(const RunSettings& settings);
+
+/// Runs that many. @throws as observe_forward.
 void warm_up(Model& model, const ModelInputs& inputs, const RunSettings& settings);
 
 /// Parses "cpu", "cuda" or "cuda:1". @throws Error(kUsage).
@@ -52,6 +55,10 @@ c10::Device parse_device(const std::string& text);
 /// numbers start from `settings.seed`; its buffers are put back afterwards.
 /// @throws Error(kModel) where the model throws, Error(kEnvironment) where memory runs out.
 Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings);
+
+/// The same, and the backward that follows, in one run: the trace has what the allocators reported
+/// during it. The scalar differentiated is run_step's. @throws as observe_forward.
+Trace observe_step(Model& model, const ModelInputs& inputs, const RunSettings& settings);
 
 /// Values and gradients of one step. `outputs` are the floating outputs, nested ones flattened in
 /// order, detached.
@@ -79,10 +86,5 @@ std::vector<at::Tensor> draw_cotangents(Model& model, const ModelInputs& inputs,
 /// was lies outside. @returns nanoseconds, on a GPU from idle to idle. @throws as observe_forward.
 int64_t time_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
                   const std::vector<at::Tensor>& cotangents);
-
-/// Runs the same step and writes what the allocators reported into `trace`, which observe_forward
-/// made of the same model and inputs. @throws as observe_forward.
-void observe_memory(Model& model, const ModelInputs& inputs, const RunSettings& settings,
-                    Trace& trace);
 
 }  // namespace invact

@@ -29,7 +29,6 @@ StorageId StorageTable::add(const at::Tensor& tensor, StorageRole role) {
       ids_.try_emplace(storage_key(tensor), StorageId{static_cast<int64_t>(storages_.size())});
   if (!fresh) return found->second;
   storages_.push_back({found->second, storage_bytes(tensor), role});
-  addresses_.push_back(tensor.has_storage() ? tensor.storage().data() : nullptr);
   if (tensor.has_storage()) {
     storage_pins_.push_back(tensor.storage().getWeakStorageImpl());
   } else {

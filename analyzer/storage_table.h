@@ -25,14 +25,10 @@ class StorageTable {
 
   const std::vector<Storage>& storages() const { return storages_; }
 
-  /// Where the storage's memory began when it was first seen.
-  const void* address_of(StorageId id) const { return addresses_.at(id.value); }
-
  private:
   StorageId add(const at::Tensor& tensor, StorageRole role);
 
   std::vector<Storage> storages_;
-  std::vector<const void*> addresses_;
   std::unordered_map<const void*, StorageId> ids_;
   /// A weak reference keeps the StorageImpl's address taken while its data is freed: an address
   /// names one storage.

@@ -57,9 +57,6 @@ struct Storage {
   StorageId id;
   int64_t bytes = 0;
   StorageRole role = StorageRole::kActivation;
-  /// Which block of the observed forward it lies in, as an index into Trace::forward_blocks; -1:
-  /// made before the step, or gone when forward had ended.
-  int64_t block = -1;
   bool operator==(const Storage&) const = default;
 };
 
@@ -76,7 +73,7 @@ struct Allocation {
   bool operator==(const Allocation&) const = default;
 };
 
-/// What the allocators reported during one step without observation, forward and backward.
+/// What the allocators reported during one step, forward and backward.
 struct StepMemory {
   std::string backend;      ///< Who reported: "c10 CPU allocator".
   int64_t input_bytes = 0;  ///< Of the arguments, which were there before.
@@ -162,8 +159,6 @@ struct Trace {
   std::vector<Storage> storages;      ///< Index = id.
   std::vector<OperatorCall> calls;    ///< Index = id; in forward order.
   std::vector<SavedTensor> saved;     ///< In the order of saving.
-  /// Bytes of every block that the observed forward allocated, in order.
-  std::vector<int64_t> forward_blocks;
   std::optional<StepMemory> step_memory;  ///< Where a whole step was run.
   std::vector<std::string> notes;         ///< Sentences for the user.
   bool operator==(const Trace&) const = default;

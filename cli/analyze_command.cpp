@@ -47,7 +47,7 @@ int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
   const auto baseline = read_baseline(options.ci, options.json);
   Observation observation;
   {
-    Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 4 : 7);
+    Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 3 : 5);
     observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
   }
   strip_source_prefix(global.strip_prefix, observation);

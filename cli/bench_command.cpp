@@ -33,7 +33,7 @@ Model load(const std::string& path, const RunSettings& settings) {
 
 Runner make_runner(Model model, const ModelInputs& inputs, const RunSettings& settings) {
   Runner runner{std::move(model), {}};
-  if (settings.executor == Executor::kDefault) warm_up(runner.model, inputs, settings);
+  warm_up(runner.model, inputs, settings);
   runner.cotangents = draw_cotangents(runner.model, inputs, settings);
   return runner;
 }
@@ -45,9 +45,7 @@ StepClock clock_of(std::optional<Runner>& runner, const ModelInputs& inputs,
 }
 
 Report observe(Runner& runner, const ModelInputs& inputs, const RunSettings& settings) {
-  Trace trace = observe_forward(runner.model, inputs, settings);
-  observe_memory(runner.model, inputs, settings, trace);
-  return build_report(trace);
+  return build_report(observe_step(runner.model, inputs, settings));
 }
 
 BenchSide side_of(const Report& report, std::vector<int64_t> step_ns) {

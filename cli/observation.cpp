@@ -17,8 +17,6 @@ Report observe_default_executor(const std::string& path, const Observation& obse
   select_executor(Executor::kDefault);
   // A graph that has run keeps its executor: a fresh copy.
   Model model = load_model(path, settings.device);
-  progress.step("Warming up the profiling executor");
-  warm_up(model, observation.inputs, settings);
   Report report = build_report(observe(model, observation.inputs, settings, progress));
   report.executors = compare_executors(observation.report, report);
   report.notes.push_back(
@@ -32,16 +30,18 @@ Report observe_default_executor(const std::string& path, const Observation& obse
 
 Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
               Progress& progress, DeviceWatch* watch) {
-  progress.step("Observing what one forward keeps");
-  Trace trace = observe_forward(model, inputs, settings);
-  if (model.record.requires_grad) {
-    progress.step("Running forward and backward without observation");
-    const auto step = [&] { observe_memory(model, inputs, settings, trace); };
-    if (watch) {
-      watch->record(model, step);
-    } else {
-      step();
-    }
+  if (warm_up_steps(settings) > 0) {
+    progress.step("Warming up");
+    warm_up(model, inputs, settings);
+  }
+  progress.step("Observing one training step");
+  if (!model.record.requires_grad) return observe_forward(model, inputs, settings);
+  Trace trace;
+  const auto step = [&] { trace = observe_step(model, inputs, settings); };
+  if (watch) {
+    watch->record(model, step);
+  } else {
+    step();
   }
   return trace;
 }

@@ -23,17 +23,16 @@ struct Observation {
   RunSettings settings;
   Report report;
   Plan plan;
-  std::optional<DeviceReport> device;  ///< Of the plain step, on a GPU.
+  std::optional<DeviceReport> device;  ///< Of the observed step, on a GPU.
 };
 
-/// Loads and observes `path`; `check_backward` runs a plain step as well, which finds what hooks
-/// hide: an in-place write to a saved tensor. @throws Error.
+/// Loads and observes `path`: a training step, or without `check_backward` its forward alone, which
+/// does not find an in-place write to a saved tensor. @throws Error.
 Observation observe_model(const std::string& path, const RunOptions& run, const PlanOptions& plan,
                           bool check_backward, Progress& progress);
 
-/// One observed forward and, where there is something to differentiate, one step without
-/// hooks: it finds what they hide, an in-place write to a saved tensor, and gives the timeline.
-/// `watch`: what else looks at that step; null: nothing.
+/// Observes one step, after a warm-up where the first is not like the others; forward alone where
+/// there is nothing to differentiate. `watch`: what else looks at that step; null: nothing.
 Trace observe(Model& model, const ModelInputs& inputs, const RunSettings& settings,
               Progress& progress, DeviceWatch* watch = nullptr);
 

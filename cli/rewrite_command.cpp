@@ -264,7 +264,7 @@ int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
   std::string sha256;
   {
     const bool wants_page = !options.pictures.html.empty();
-    Progress progress(global, /*step_count=*/wants_page ? 8 : 4);
+    Progress progress(global, /*step_count=*/wants_page ? 6 : 4);
     // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
     // whole step.
     observation = observe_model(options.model, options.run, plan_options(options),

@@ -46,10 +46,8 @@ std::vector<Verification> run_all(const VerifyOptions& options, Progress& progre
       settings.seed = options.run.seed + static_cast<uint64_t>(i);
       progress.step(fmt::format("Verifying, run {} of {}", runs.size() + 1, count));
       const ModelInputs inputs = make_inputs(original, specs, settings.seed, settings.device);
-      if (settings.executor == Executor::kDefault) {
-        warm_up(original, inputs, settings);
-        warm_up(rewritten, inputs, settings);
-      }
+      warm_up(original, inputs, settings);
+      warm_up(rewritten, inputs, settings);
       runs.push_back(verify_rewrite(original, rewritten, inputs, settings, {}, {}));
     }
   }

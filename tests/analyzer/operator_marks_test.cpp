@@ -79,13 +79,12 @@ TEST(OperatorMarksTest, TheStepWhoseMemoryIsReportedCanBeMarked) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 4, 8, 4));
   const RunSettings settings;
   const auto inputs = make_inputs(model, {parse_input_spec("3x4")}, 0, settings.device);
-  Trace plain = observe_forward(model, inputs, settings);
-  Trace marked = plain;
-  observe_memory(model, inputs, settings, plain);
+  const Trace plain = observe_step(model, inputs, settings);
+  Trace marked;
   CountingListener listener;
   {
     const OperatorMarks marks(model.module, listener);
-    observe_memory(model, inputs, settings, marked);
+    marked = observe_step(model, inputs, settings);
     EXPECT_EQ(marks.calls().size(), 3u);
   }
   EXPECT_EQ(listener.open, 0);

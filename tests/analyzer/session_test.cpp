@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "analyzer/allocations.h"
+#include "analyzer/error.h"
 #include "analyzer/report.h"
 #include "tests/support/models.h"
 
@@ -21,11 +23,8 @@ using test::saved_and_loaded;
 
 constexpr int64_t kFloat = 4;
 
-Report observe_step(Model& model, const RunSettings& settings = {}) {
-  const ModelInputs inputs = rows(16);
-  Trace trace = observe_forward(model, inputs, settings);
-  observe_memory(model, inputs, settings, trace);
-  return build_report(trace);
+Report report_of_step(Model& model, const RunSettings& settings = {}) {
+  return build_report(observe_step(model, rows(16), settings));
 }
 
 BytesByKind live_at(const MemoryTimeline& timeline, int64_t time_ns) {
@@ -36,9 +35,9 @@ BytesByKind live_at(const MemoryTimeline& timeline, int64_t time_ns) {
   return bytes;
 }
 
-TEST(ObserveMemoryTest, SavedBytesOfTheTimelineAreTheReports) {
+TEST(ObserveStepTest, SavedBytesOfTheTimelineAreTheReports) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
-  const Report report = observe_step(model);
+  const Report report = report_of_step(model);
   ASSERT_TRUE(report.timeline);
   const MemoryTimeline& timeline = *report.timeline;
   EXPECT_EQ(timeline.backend, "c10 CPU allocator");
@@ -49,9 +48,9 @@ TEST(ObserveMemoryTest, SavedBytesOfTheTimelineAreTheReports) {
   EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kParameters)], model.record.parameter_bytes);
 }
 
-TEST(ObserveMemoryTest, EveryKeptStorageIsReleasedOnceAndGradientsStay) {
+TEST(ObserveStepTest, EveryKeptStorageIsReleasedOnceAndGradientsStay) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
-  const Report report = observe_step(model);
+  const Report report = report_of_step(model);
   const MemoryTimeline& timeline = *report.timeline;
   ASSERT_EQ(timeline.releases.size(), 2u);
   for (const StorageRelease& release : timeline.releases) {
@@ -67,14 +66,50 @@ TEST(ObserveMemoryTest, EveryKeptStorageIsReleasedOnceAndGradientsStay) {
   }
 }
 
-TEST(ObserveMemoryTest, FrozenParametersGetNoGradientAndAreToldApart) {
+/// Of every block, in the order of allocating.
+std::vector<int64_t> block_bytes(const StepMemory& memory) {
+  std::vector<int64_t> bytes;
+  for (const Allocation& allocation : memory.allocations) bytes.push_back(allocation.bytes);
+  return bytes;
+}
+
+TEST(ObserveStepTest, ObservingAllocatesNothing) {
+  Model model = saved_and_loaded(make_mlp("torch.dropout(torch.gelu(h), 0.5, True)", 16, 32, 4));
+  const ModelInputs inputs = rows(16);
+  const Trace trace = observe_step(model, inputs, {});
+  const AllocationRecorder allocations(at::kCPU);
+  run_step(model, inputs, {});
+  EXPECT_EQ(block_bytes(*trace.step_memory), block_bytes(allocations.finish({})));
+}
+
+TEST(ObserveStepTest, InPlaceWriteToASavedTensorIsTheModelsError) {
+  Model model = saved_and_loaded(make_module("Bad", {{"w", parameter({16, 16})}}, R"(
+def forward(self, x):
+    y = torch.sigmoid(torch.linear(x, self.w))
+    y.mul_(2)
+    return y
+)"));
+  try {
+    observe_step(model, rows(16), {});
+    FAIL() << "the version check did not fire";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kModel);
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("modified by an inplace operation"));
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("aten::sigmoid"));
+  }
+  // The hooks are gone, for who runs next.
+  Model sound = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
+  EXPECT_GT(report_of_step(sound).totals.saved_bytes, 0);
+}
+
+TEST(ObserveStepTest, FrozenParametersGetNoGradientAndAreToldApart) {
   Model model = saved_and_loaded(
       make_module("Lora", {{"frozen", parameter({32, 16}, false)}, {"w", parameter({4, 32})}}, R"(
 def forward(self, x):
     return torch.linear(torch.gelu(torch.linear(x, self.frozen)), self.w)
 )"));
   EXPECT_EQ(model.record.trainable_parameter_bytes, 4 * 32 * kFloat);
-  const Report report = observe_step(model);
+  const Report report = report_of_step(model);
   EXPECT_EQ(report.timeline->points.back().live_bytes[static_cast<size_t>(MemoryKind::kGradients)],
             4 * 32 * kFloat);
 }
@@ -120,7 +155,7 @@ TEST(AutocastTest, LowPrecisionCopiesAreKeptAndNamed) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
   RunSettings settings;
   settings.autocast = at::kBFloat16;
-  const Report report = observe_step(model, settings);
+  const Report report = report_of_step(model, settings);
   EXPECT_EQ(report.run.autocast, "bfloat16");
   // x, h, y in two bytes each, and w2's copy; nobody wants x's gradient, for which w1 would be
   // kept.
@@ -137,8 +172,8 @@ TEST(AutocastTest, EndsWithForward) {
   Model model = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
   RunSettings low;
   low.autocast = at::kBFloat16;
-  observe_step(model, low);
-  EXPECT_EQ(observe_step(model).totals.saved_bytes, kRows * (16 + 32 + 32) * kFloat);
+  report_of_step(model, low);
+  EXPECT_EQ(report_of_step(model).totals.saved_bytes, kRows * (16 + 32 + 32) * kFloat);
 }
 
 /// Puts the executor of the other tests back.
@@ -150,14 +185,14 @@ class ExecutorTest : public ::testing::Test {
 TEST_F(ExecutorTest, DefaultExecutorIsMeasuredAfterWarmUp) {
   const auto module = make_mlp("torch.dropout(torch.gelu(h), 0.5, True)", 16, 32, 4);
   Model eager_model = saved_and_loaded(module);
-  const Report eager = observe_step(eager_model);
+  const Report eager = report_of_step(eager_model);
   RunSettings settings;
   settings.executor = Executor::kDefault;
   Model model = saved_and_loaded(module);
   select_executor(settings.executor);
   warm_up(model, rows(16), settings);
-  const Report first = observe_step(model, settings);
-  const Report second = observe_step(model, settings);
+  const Report first = report_of_step(model, settings);
+  const Report second = report_of_step(model, settings);
   EXPECT_EQ(first.run.executor, "default");
   EXPECT_EQ(first.totals, second.totals) << "still changing after warm-up";
   // Its formula for dropout keeps a mask of bytes where ATen keeps one of floats.
