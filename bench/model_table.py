@@ -10,6 +10,7 @@ and gradients by autograd from Python, in bfloat16 beside float64. Times are of 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import math
@@ -57,6 +58,7 @@ def bfloat16_ratio(name: str, work: pathlib.Path) -> float:
 class StepMemory(NamedTuple):
     """Of one step, in bytes."""
 
+    peak: int
     at_end: int  # parameters, buffers, inputs and every gradient: no peak is lower, whatever was kept
     activation_peak: int  # the most that is live at once but parameters and gradients
 
@@ -65,9 +67,25 @@ def step_memory(file: pathlib.Path, arguments: list[str | int]) -> StepMemory:
     timeline = run(["analyze", file, *arguments])["timeline"]
     points = [dict(zip(timeline["columns"], point, strict=True)) for point in timeline["points"]]
     return StepMemory(
+        peak=timeline["peak"]["bytes"],
         at_end=sum(points[-1][kind] for kind in ("parameters", "gradients", "saved", "temporaries", "other")),
         activation_peak=max(point["saved"] + point["temporaries"] + point["other"] for point in points),
     )
+
+
+def peak_share(original: pathlib.Path, example: models.Input, work: pathlib.Path) -> str:
+    """By how much the step's peak falls, over what is saved less, at the smallest doubling of the batch where it can
+    fall so far: where the original's peak stands that much above what every step has at its end."""
+    rewritten = work / "batch.pt"
+    for doublings in range(8):
+        shape = (example.shape[0] << doublings, *example.shape[1:])
+        given = ["--input", dataclasses.replace(example, shape=shape).flag()]
+        prediction = run(["rewrite", original, "-o", rewritten, "--force", "--no-verify", *given])["prediction"]
+        freed = prediction["saved_bytes_before"] - prediction["saved_bytes_after"]
+        before = step_memory(original, given)
+        if before.peak - before.at_end >= freed:
+            return f"{(before.peak - step_memory(rewritten, given).peak) / freed:.2f} at {shape[0]}"
+    return f"below the gradients at {shape[0]}"
 
 
 def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
@@ -91,15 +109,13 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         f"{accepted} of {len(result['plan'])}",
     ]
     if verified is None:
-        return [*cells, "equal copy", "", "", "", "", "", ""]
+        return [*cells, "equal copy", "", "", "", "", "", "", ""]
     largest = max(output["max_rel_error"] for output in verified["outputs"])
     own = verified["reference_distance"]
     time = times["ratio"]
     freed = predicted["saved_bytes_before"] - predicted["saved_bytes_after"]
-    peak_before = times["original"]["peak_bytes"]
-    peak_fall = peak_before - times["rewritten"]["peak_bytes"]
     before, now = (step_memory(file, seed_and_threads) for file in (original, rewritten))
-    peak_room = min(freed, peak_before - before.at_end)
+    peak_fall, peak_room = before.peak - now.peak, min(freed, before.peak - before.at_end)
     return [
         *cells,
         "bit for bit" if largest == 0 else f"{largest:.0e}",
@@ -107,6 +123,7 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
         f"{own:.1e}" if own is not None else "none",
         f"{bfloat16_ratio(name, work):.2f}",
         f"{peak_fall / MIB:.1f} of {peak_room / MIB:.1f}",
+        peak_share(original, models.MODELS[name].input, work),
         f"{(before.activation_peak - now.activation_peak) / freed:.2f}",
         f"{time['median']:.3f} ({time['lower_quartile']:.3f} to {time['upper_quartile']:.3f})",
     ]
@@ -122,12 +139,13 @@ bit for bit; sites: accepted of all. Outputs: the largest
 difference over the output's largest magnitude. Gradient distance and the original's own from float64: `invact rewrite`'s verification.
 bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16, dropout
 drawing the same masks in both dtypes; limit 1.2. Peak: by how many MiB the step's peak fell, of how many it could: what is saved less, but no further
-than to what every step has at its end, parameters, inputs and all gradients. Activations: by how much the most that is live at once but parameters and
+than to what every step has at its end, parameters, inputs and all gradients. Share: by how much the peak fell over what is saved less, at the smallest
+doubling of the batch where that can be 1: where gradients do not make the peak. Activations: by how much the most that is live at once but parameters and
 gradients fell, over what is saved less. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
 
 """
 
-COLUMNS = "model|kept|after|limit|exact|sites|outputs|gradient distance|own|bfloat16|peak|activations|time".split("|")
+COLUMNS = "model|kept|after|limit|exact|sites|outputs|gradient distance|own|bfloat16|peak|share|activations|time".split("|")
 
 
 def main() -> None:
