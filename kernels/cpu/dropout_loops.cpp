@@ -5,19 +5,16 @@
 
 #include "kernels/cpu/bit_words.h"
 #include "kernels/cpu/storage_lanes.h"
+#include "kernels/math/bit_bytes.h"
 #include "kernels/math/host_device.h"
 
 namespace invact::kernels::cpu {
 namespace {
 
-/// Bit i of the byte: the lowest bit of byte i of eight.
 INVACT_HOST_DEVICE uint64_t gather_byte(const uint8_t* drawn) {
-  constexpr uint64_t kLowestBits = 0x0101010101010101u;
-  // Brings bit 8 i to bit 56 + i; no two products meet in one bit.
-  constexpr uint64_t kGather = 0x0102040810204080u;
   uint64_t eight;
   memcpy(&eight, drawn, sizeof(eight));
-  return (eight & kLowestBits) * kGather >> 56;
+  return math::bits_of_bytes(eight);
 }
 
 INVACT_HOST_DEVICE uint64_t gather_word(const uint8_t* drawn) {

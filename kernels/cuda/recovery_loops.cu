@@ -1,17 +1,14 @@
 // Definition of recovery_loops.h.
 #include <c10/cuda/CUDAException.h>
 
-#include <algorithm>
 #include <cstdint>
 
+#include "kernels/cuda/eight_per_thread.cuh"
 #include "kernels/cuda/recovery_loops.h"
 #include "kernels/cuda/storage.cuh"
 
 namespace invact::kernels::cuda {
 namespace {
-
-constexpr int kThreads = 256;
-constexpr int64_t kMaxBlocks = 1 << 16;
 
 // The library's own division is approximate (CMakeLists.txt): it would miss outputs that the
 // correctly rounded quotient finds.
@@ -22,25 +19,26 @@ __device__ double quotient(double dropped, double divisor) {
   return __ddiv_rn(dropped, divisor);
 }
 
-template <class T, class Real>
-__global__ void __launch_bounds__(kThreads)
+template <bool kAligned, class T, class Real>
+__global__ void __launch_bounds__(kThreadsPerBlock)
     recover_kernel(const T* dropped, const uint8_t* kept, Real divisor, T* output, int64_t count) {
-  const int64_t stride = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += stride) {
-    const bool is_kept = (kept[i / 8] >> (i % 8) & 1) != 0;
-    from_compute(is_kept ? quotient(to_compute(dropped[i]), divisor) : Real(0), output + i);
-  }
+  for_each_pack(count, [&](int64_t first, int size) {
+    map_pack<kAligned>(dropped + first, kept[first / kPerThread], size, output + first,
+                       [divisor](T x, bool is_kept, T* result) {
+                         from_compute(is_kept ? quotient(to_compute(x), divisor) : Real(0), result);
+                       });
+  });
 }
 
 template <class T, class Real>
 void recover_typed(const void* dropped, const uint8_t* kept, double divisor, void* output,
                    int64_t count, cudaStream_t stream) {
-  const auto blocks =
-      static_cast<unsigned>(std::min((count + kThreads - 1) / kThreads, kMaxBlocks));
-  recover_kernel<T, Real><<<blocks, kThreads, 0, stream>>>(static_cast<const T*>(dropped), kept,
-                                                           static_cast<Real>(divisor),
-                                                           static_cast<T*>(output), count);
+  const auto kernel = is_pack_aligned(dropped) && is_pack_aligned(output)
+                          ? recover_kernel<true, T, Real>
+                          : recover_kernel<false, T, Real>;
+  kernel<<<block_count(count), kThreadsPerBlock, 0, stream>>>(static_cast<const T*>(dropped), kept,
+                                                              static_cast<Real>(divisor),
+                                                              static_cast<T*>(output), count);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
