@@ -10,7 +10,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/grad_mode.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/csrc/jit/python/update_graph_executor_opt.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
@@ -26,6 +28,9 @@
 
 namespace invact {
 namespace {
+
+using torch::autograd::impl::post_acc_grad_hooks;
+using torch::autograd::impl::set_post_acc_grad_hooks;
 
 bool is_out_of_memory(const std::string& message) {
   return message.find("not enough memory") != std::string::npos ||
@@ -117,6 +122,37 @@ class AutocastScope {
 void drop_gradients(const Model& model) {
   for (const at::Tensor& parameter : model.module.parameters()) parameter.mutable_grad().reset();
 }
+
+/// Hands every parameter's gradient on when backward has completed it, and drops it.
+class GradientStream {
+ public:
+  GradientStream(const Model& model, const GradientTaker& take) {
+    for (const auto& parameter : model.module.named_parameters()) {
+      // A shared parameter's gradient goes by the first of its names.
+      if (!parameter.value.requires_grad() || post_acc_grad_hooks(parameter.value)) continue;
+      set_post_acc_grad_hooks(parameter.value, std::make_unique<Hook>(parameter.name, take));
+      parameters_.push_back(parameter.value);
+    }
+  }
+  ~GradientStream() {
+    for (const at::Tensor& parameter : parameters_) set_post_acc_grad_hooks(parameter, nullptr);
+  }
+  GradientStream(const GradientStream&) = delete;
+  GradientStream& operator=(const GradientStream&) = delete;
+
+ private:
+  struct Hook : torch::autograd::PostAccumulateGradHook {
+    Hook(std::string name, const GradientTaker& take) : name_(std::move(name)), take_(take) {}
+    void operator()(const at::Tensor& parameter) override {
+      take_(name_, parameter.grad());
+      parameter.mutable_grad().reset();
+    }
+    const std::string name_;
+    const GradientTaker& take_;
+  };
+
+  std::vector<at::Tensor> parameters_;
+};
 
 /// What is known before the model runs.
 Trace empty_trace(const Model& model, const ModelInputs& inputs, const RunSettings& settings) {
@@ -331,12 +367,16 @@ int64_t time_step(Model& model, const ModelInputs& inputs, const RunSettings& se
   return std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count();
 }
 
-StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
+StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                    const GradientTaker& take) {
   drop_gradients(model);
   const BufferGuard buffers(model);
+  std::optional<GradientStream> stream;
+  if (take) stream.emplace(model, take);
   StepResult result;
   result.outputs = forward_and_backward(model, inputs, settings);
   for (auto& output : result.outputs) output.value = output.value.detach();
+  if (take) return result;
   for (const auto& parameter : model.module.named_parameters()) {
     if (!parameter.value.requires_grad()) continue;
     result.gradients.push_back({parameter.name, parameter.value.grad()});

@@ -7,6 +7,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,8 +42,8 @@ void prepare_process(const RunSettings& settings);
 /// Sets how models that are loaded from now on run; those that have run keep their executor.
 void select_executor(Executor executor);
 
-/// How many steps make the next one like every later one: the profiling executor profiles, optimizes
-/// and differentiates; on a GPU libraries make their workspaces; else none.
+/// How many steps make the next one like every later one: the profiling executor profiles,
+/// optimizes and differentiates; on a GPU libraries make their workspaces; else none.
 int64_t warm_up_steps(const RunSettings& settings);
 
 /// Runs that many. @throws as observe_forward.
@@ -71,11 +72,16 @@ struct StepResult {
   std::vector<Named> gradients;  ///< One per parameter that requires gradients.
 };
 
+/// Takes one parameter's gradient.
+using GradientTaker = std::function<void(const std::string& name, const at::Tensor& gradient)>;
+
 /// Runs forward and backward without hooks. The scalar differentiated is sum_i <output_i, r_i> over
 /// the floating outputs that require gradients; r_i is normal, drawn in float32 from a generator
 /// seeded with seed + 1, over sqrt(numel). Gradients are zeroed first and taken out of the module,
-/// buffers put back. @throws as observe_forward.
-StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings);
+/// buffers put back. With `take` each gradient goes there as soon as backward has completed it, and
+/// is not kept: no two are in memory. @throws as observe_forward.
+StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
+                    const GradientTaker& take = {});
 
 /// What a step's backward starts from, one r_i per output that requires gradients: drawn once, so
 /// that no step that is timed draws them. Runs forward. @throws as observe_forward.

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +10,8 @@
 
 #include "analyzer/error.h"
 #include "analyzer/report.h"
+#include "rewriter/float64_reference.h"
+#include "rewriter/gradient_distance.h"
 #include "rewriter/kept_code.h"
 #include "rewriter/tolerance.h"
 
@@ -39,50 +40,28 @@ TensorComparison compare(const std::string& name, const at::Tensor& original,
     return result;
   }
   if (original.numel() == 0) return result;
-  const at::Tensor a = original.to(at::kCPU, at::kDouble).flatten();
-  const at::Tensor b = rewritten.to(at::kCPU, at::kDouble).flatten();
-  const at::Tensor equal = a.eq(b).logical_or(a.isnan().logical_and(b.isnan()));
-  const at::Tensor error = (a - b).abs().masked_fill(equal, 0).nan_to_num(INFINITY, INFINITY);
-  const int64_t worst = error.argmax().item<int64_t>();
-  result.max_abs_error = error[worst].item<double>();
-  const double largest = a.abs().nan_to_num(0, 0, 0).max().item<double>();
+  double largest = 0, square = 0, other_square = 0, product = 0;
+  int64_t worst = -1;
+  visit_pieces(original, rewritten, [&](int64_t first, const at::Tensor& a, const at::Tensor& b) {
+    const at::Tensor equal = a.eq(b).logical_or(a.isnan().logical_and(b.isnan()));
+    const at::Tensor error = (a - b).abs().masked_fill(equal, 0).nan_to_num(INFINITY, INFINITY);
+    const int64_t at = error.argmax().item<int64_t>();
+    if (const double value = error[at].item<double>(); worst < 0 || value > result.max_abs_error) {
+      worst = first + at;
+      result.max_abs_error = value;
+      result.worst_original = a[at].item<double>();
+      result.worst_rewritten = b[at].item<double>();
+    }
+    largest = std::max(largest, a.abs().nan_to_num(0, 0, 0).max().item<double>());
+    square += std::pow(a.norm().item<double>(), 2);
+    other_square += std::pow(b.norm().item<double>(), 2);
+    product += a.dot(b).item<double>();
+  });
   result.max_rel_error = largest > 0 ? result.max_abs_error / largest : result.max_abs_error;
-  const double norms = a.norm().item<double>() * b.norm().item<double>();
-  result.cosine = norms > 0 ? a.dot(b).item<double>() / norms : 1;
+  const double norms = std::sqrt(square) * std::sqrt(other_square);
+  result.cosine = norms > 0 ? product / norms : 1;
   result.worst_index = unravel(worst, original.sizes());
-  result.worst_original = a[worst].item<double>();
-  result.worst_rewritten = b[worst].item<double>();
   return result;
-}
-
-double norm_of(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.to(at::kDouble).norm().item<double>() : 0;
-}
-
-double difference_norm(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).norm().item<double>();
-}
-
-/// Each gradient's term of the gradient distance: |a - b| / max(|a|, largest |a| / 1000).
-std::vector<double> distance_terms(const std::vector<Named>& original,
-                                   const std::vector<Named>& other) {
-  double largest = 0;
-  for (const Named& gradient : original) largest = std::max(largest, norm_of(gradient.value));
-  std::vector<double> terms(original.size(), 0);
-  for (size_t i = 0; i < original.size(); ++i) {
-    if (!original[i].value.defined() || !other[i].value.defined()) continue;
-    const double scale = std::max(norm_of(original[i].value), largest / 1000);
-    const double difference = difference_norm(original[i].value, other[i].value);
-    terms[i] = scale > 0 ? difference / scale : difference;
-  }
-  return terms;
-}
-
-/// NaN counts as infinitely far.
-double largest_term(const std::vector<double>& terms) {
-  double largest = 0;
-  for (const double term : terms) largest = std::isnan(term) ? INFINITY : std::max(largest, term);
-  return largest;
 }
 
 /// Lowest floating precision among the parameters.
@@ -98,95 +77,6 @@ std::string lowest_dtype(const Model& model) {
     any = true;
   }
   return any ? lowest : "float32";
-}
-
-c10::IValue to_double(const c10::IValue& value) {
-  if (value.isTensor() && value.toTensor().is_floating_point())
-    return value.toTensor().to(at::kDouble);
-  if (value.isTuple()) {
-    std::vector<c10::IValue> elements;
-    for (const auto& element : value.toTupleRef().elements())
-      elements.push_back(to_double(element));
-    return c10::ivalue::Tuple::create(std::move(elements));
-  }
-  if (value.isTensorList()) {
-    c10::List<at::Tensor> tensors;
-    for (const at::Tensor& tensor : value.toTensorVector()) {
-      tensors.push_back(tensor.is_floating_point() ? tensor.to(at::kDouble) : tensor);
-    }
-    return tensors;
-  }
-  return value;
-}
-
-/// Floating parameters and buffers alone: Module::to(kDouble) would convert token tables as well.
-void convert_to_double(torch::jit::Module& module) {
-  const auto convert = [](const at::Tensor& tensor) {
-    if (tensor.is_floating_point()) tensor.set_data(tensor.to(at::kDouble));
-  };
-  for (const at::Tensor& parameter : module.parameters()) convert(parameter);
-  for (const at::Tensor& buffer : module.buffers()) convert(buffer);
-}
-
-/// LibTorch 2.11's CPU flash attention reads a float32 mask, which a trace may hold as a constant,
-/// as if it were float64.
-class NoFlashAttention {
- public:
-  NoFlashAttention() : before_(at::globalContext().userEnabledFlashSDP()) {
-    at::globalContext().setSDPUseFlash(false);
-  }
-  ~NoFlashAttention() { at::globalContext().setSDPUseFlash(before_); }
-  NoFlashAttention(const NoFlashAttention&) = delete;
-  NoFlashAttention& operator=(const NoFlashAttention&) = delete;
-
- private:
-  bool before_;
-};
-
-/// What rounding of any depth makes of outputs, relatively.
-double output_rounding(const std::string& dtype) {
-  if (dtype == "bfloat16") return 2e-1;
-  if (dtype == "float16") return 3e-2;
-  return 1e-3;
-}
-
-/// Whether float64 computed the same function. It does not where a dtype is baked into the code, or
-/// where random numbers are drawn differently; such a run is no reference.
-bool same_function(const std::vector<Named>& exact, const std::vector<Named>& outputs,
-                   double rounding) {
-  if (exact.size() != outputs.size()) return false;
-  for (size_t i = 0; i < exact.size(); ++i) {
-    if (exact[i].value.sizes() != outputs[i].value.sizes()) return false;
-    const double difference = difference_norm(exact[i].value, outputs[i].value);
-    if (!(difference <= rounding * std::max(norm_of(exact[i].value), 1e-30))) return false;
-  }
-  return true;
-}
-
-/// The original's distance from its own float64 gradient.
-std::optional<double> reference_distance(const Model& original, const ModelInputs& inputs,
-                                         RunSettings settings, const StepResult& step,
-                                         const std::string& dtype,
-                                         std::vector<std::string>& notes) {
-  settings.autocast.reset();
-  try {
-    Model exact = original.record.path.empty() ? wrap_module(original.module.clone())
-                                               : load_model(original.record.path, settings.device);
-    convert_to_double(exact.module);
-    ModelInputs exact_inputs;
-    for (const auto& value : inputs.values) exact_inputs.values.push_back(to_double(value));
-    const NoFlashAttention no_flash;
-    const StepResult exact_step = run_step(exact, exact_inputs, settings);
-    if (exact_step.gradients.size() != step.gradients.size() ||
-        !same_function(exact_step.outputs, step.outputs, output_rounding(dtype))) {
-      notes.push_back("No float64 reference: in float64 the model computes another function.");
-      return std::nullopt;
-    }
-    return largest_term(distance_terms(exact_step.gradients, step.gradients));
-  } catch (const Error& error) {
-    notes.push_back(fmt::format("No float64 reference: {}", error.what()));
-    return std::nullopt;
-  }
 }
 
 void compare_outputs(const StepResult& original, const StepResult& rewritten, double tolerance,
@@ -218,7 +108,11 @@ void compare_gradients(const StepResult& original, const StepResult& rewritten,
                     original.gradients.size(), rewritten.gradients.size()));
     return;
   }
-  const auto terms = distance_terms(original.gradients, rewritten.gradients);
+  std::vector<GradientDifference> differences;
+  for (size_t i = 0; i < original.gradients.size(); ++i) {
+    differences.push_back(difference_of(original.gradients[i].value, rewritten.gradients[i].value));
+  }
+  const auto terms = distance_terms(differences);
   result.gradient_distance = largest_term(terms);
   for (size_t i = 0; i < terms.size(); ++i) {
     const Named& before = original.gradients[i];

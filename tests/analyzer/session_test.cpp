@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "analyzer/allocations.h"
 #include "analyzer/error.h"
 #include "analyzer/report.h"
@@ -174,6 +176,30 @@ TEST(AutocastTest, EndsWithForward) {
   low.autocast = at::kBFloat16;
   report_of_step(model, low);
   EXPECT_EQ(report_of_step(model).totals.saved_bytes, kRows * (16 + 32 + 32) * kFloat);
+}
+
+TEST(RunStepTest, GradientsGoToTheTakerOneByOneAndAreNotKept) {
+  // Two layers share one weight: its gradient is complete once, under one name.
+  const auto module =
+      make_mlp("torch.linear(torch.linear(torch.gelu(h), self.w1.t()), self.w1)", 16, 32, 4);
+  Model model = saved_and_loaded(module);
+  const StepResult kept = run_step(model, rows(16), {});
+  std::map<std::string, at::Tensor> taken;
+  const StepResult rest = run_step(model, rows(16), {}, [&](const auto& name, const auto& value) {
+    EXPECT_TRUE(taken.emplace(name, value.clone()).second) << name << " came twice";
+    for (const auto& parameter : model.module.named_parameters()) {
+      EXPECT_EQ(parameter.value.grad().defined(), parameter.name == name);
+    }
+  });
+  EXPECT_TRUE(rest.gradients.empty());
+  EXPECT_TRUE(at::equal(rest.outputs[0].value, kept.outputs[0].value));
+  ASSERT_EQ(taken.size(), kept.gradients.size());
+  for (const auto& [name, value] : kept.gradients) EXPECT_TRUE(at::equal(taken.at(name), value));
+  for (const at::Tensor& parameter : model.module.parameters()) {
+    EXPECT_FALSE(parameter.grad().defined());
+  }
+  // Nobody takes the next step's.
+  EXPECT_EQ(run_step(model, rows(16), {}).gradients.size(), taken.size());
 }
 
 /// Puts the executor of the other tests back.

@@ -255,32 +255,5 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{"torch.gelu(h)", std::vector<int64_t>{0, 16}},
                       std::pair{"torch.gelu(h.t()).t()", std::vector<int64_t>{8, 16}}));
 
-TEST(VerifyTest, AnotherModelFailsAndNamesTheWorstElement) {
-  Model original = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
-  Model other = saved_and_loaded(make_mlp("torch.gelu(h, approximate='tanh')", 16, 32, 4));
-  ModelInputs inputs;
-  inputs.values = {at::randn({8, 16})};
-  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, 1);
-  EXPECT_FALSE(verification.passed);
-  EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("output differs")));
-  EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("1 were predicted")));
-  EXPECT_THAT(verification.failures,
-              ::testing::Contains(::testing::HasSubstr("worst element is [")));
-}
-
-TEST(VerifyTest, AGradientOnOneSideOnlyFails) {
-  const std::string both = "def forward(self, x):\n    return x * self.a + self.b\n";
-  const std::string one = "def forward(self, x):\n    return x * self.a + self.b.detach()\n";
-  Model original =
-      saved_and_loaded(make_module("M", {{"a", parameter({16})}, {"b", parameter({16})}}, both));
-  Model other =
-      saved_and_loaded(make_module("M", {{"a", parameter({16})}, {"b", parameter({16})}}, one));
-  ModelInputs inputs;
-  inputs.values = {at::randn({8, 16})};
-  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, {});
-  EXPECT_THAT(verification.failures,
-              ::testing::ElementsAre(::testing::HasSubstr("'b' has a gradient in one model only")));
-}
-
 }  // namespace
 }  // namespace invact
