@@ -153,40 +153,7 @@ struct BranchWords {
   uint64_t free[kBatchWords];
 
   INVACT_HOST_DEVICE uint64_t left(int word) const { return packed[word] & ~free[word]; }
-  INVACT_HOST_DEVICE LaneMask left_lanes(int element) const {
-    return mask_of(left(element / kWord) >> element % kWord);
-  }
 };
-
-/// A batch's gradients by the forms of its elements' branches, without refinement.
-template <class F>
-INVACT_HOST_DEVICE void differentiate_batch(const F& f, const float* grad_output, const float* y,
-                                            const BranchWords& branch, int count,
-                                            float* grad_input) {
-#if defined(__AVX512F__)
-  // A tenth to a quarter of the elements lie on the left branch, whose form is the dearer one: they
-  // are put side by side for it.
-  float left_slopes[kBatch + kLanes];
-  int left_count = 0;
-  for (int i = 0; i < count; i += kLanes) {
-    left_count += store_chosen(branch.left_lanes(i), load_lanes(y + i), left_slopes + left_count);
-  }
-  for (int i = 0; i < left_count; i += kLanes) {
-    store_lanes(f.float32_left(load_lanes(left_slopes + i)), left_slopes + i);
-  }
-  const float* left_slope = left_slopes;
-  for (int i = 0; i < count; i += kLanes) {
-    const LaneMask left = branch.left_lanes(i);
-    const Floats slope = with_chosen(left, f.float32_right(load_lanes(y + i)), left_slope);
-    left_slope += __builtin_popcount(left.low) + __builtin_popcount(left.high);
-    store_lanes(load_lanes(grad_output + i) * slope, grad_input + i);
-  }
-#else
-  for (int i = 0; i < count; i += kWord) {
-    differentiate(f, grad_output + i, y + i, branch.left(i / kWord), grad_input + i);
-  }
-#endif
-}
 
 /// A batch of float32, or less of it, of a function with refinement codes.
 template <class F>
@@ -199,7 +166,10 @@ INVACT_HOST_DEVICE void backward_batch(const F& f, const float* grad_output, con
     branch.free[w] = above(y + w * kWord, 0.0f);
     near.add(w, below(y + w * kWord, F::kFirstUnrefined));
   }
-  differentiate_batch(f, grad_output, y, branch, words * kWord, grad_input);
+  for (int w = 0; w < words; ++w) {
+    differentiate(f, grad_output + w * kWord, y + w * kWord, branch.left(w),
+                  grad_input + w * kWord);
+  }
   // Apart from the loop above, whose instructions a wrong guess here would throw away.
   for (int n = 0; n < near.count; ++n) {
     const int w = near.word[n];

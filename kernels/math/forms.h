@@ -71,30 +71,9 @@ INVACT_HOST_DEVICE Real float32_left_factor(Real y) {
   return at_least(at_most(y, splat<Real>(0)), splat<Real>(C::kMinimumYHigh));
 }
 
-/// float32, right branch: s * P(s - c) / Q(s - c).
-template <class C, class Real>
-INVACT_HOST_DEVICE Real float32_right(Real y) {
-  const Real s = float32_right_root<C>(y);
-  const Real z = s - C::kRightCentre;
-  const Real numerator = evaluate(C::right_numerator(), z) * s;
-  const Real quotient = numerator / evaluate(C::right_denominator(), z);
-  const Real value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
-  return choose(is_nan(y), y, value);
-}
-
-/// float32, left branch: y * w * P(w) / Q(w).
-template <class C, class Real>
-INVACT_HOST_DEVICE Real float32_left(Real y) {
-  const Real negative_y = float32_left_factor<C>(y);
-  const Real w = float32_left_root<C>(y, negative_y);
-  const Real numerator = evaluate(C::left_numerator(), w) * w * negative_y;
-  const Real value = numerator / evaluate(C::left_denominator(), w);
-  return choose(is_nan(y), y, value);
-}
-
-/// float32, either branch, by one division. What both compute is interleaved: the two are chains of
-/// dependent instructions, and a processor that runs them side by side should find them side by
-/// side.
+/// float32: right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w), by one division. What both
+/// compute is interleaved: the two are chains of dependent instructions, and a processor that runs
+/// them side by side should find them side by side.
 template <class C, class Real>
 INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
   const Real s = float32_right_root<C>(y);
