@@ -56,6 +56,7 @@ constexpr Row kGoals[] = {
     {"cpu", "",         "layer_norm",  "",         kEvery, at_most_atens(1.05)},
     {"cpu", "",         "rms_norm",    "",         kEvery, at_most_atens(1.05)},
     {"cpu", "",         "dropout",     "",         kEvery, at_most_atens(1.05)},
+    {"cpu", "",         "gelu_dropout", "",        kEvery, at_most_atens(1.05)},
     {"cuda", "",        "",            "",         kEvery, at_most_atens(1.03)},
     // At least 0.9 of the copy's bandwidth.
     {"cuda", "",        "",            "bfloat16", 1 << 25, at_most_copies(1 / 0.9)},

@@ -45,7 +45,7 @@ class Dropped {
   const uint8_t* bits(int64_t first) const { return bits_ + first / 8; }
 
   void recover(int64_t first, int64_t count, ChunkBuffer& output) const {
-    const auto loop = cpu::has_avx2() ? &cpu::avx2::recover : &cpu::baseline::recover;
+    const auto loop = cpu::recover_loop();
     loop(storage_, {at_element(tensor_, first), bits(first), divisor_, output.bytes, count});
   }
 
@@ -82,7 +82,7 @@ at::Tensor dropped_bits(const at::Tensor& self, const at::Tensor& dropped, const
   uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
   const auto pack = [&]<class F>(const F& f) {
     if constexpr (F::kBranchBits > 0) {
-      const auto loop = cpu::has_avx2() ? &cpu::avx2::pack<F> : &cpu::baseline::pack<F>;
+      const cpu::PackLoop<F> loop = cpu::pack_loop<F>();
       source.for_each_chunk([&](int64_t first, int64_t count) {
         ChunkBuffer output;
         source.recover(first, count, output);
@@ -126,9 +126,9 @@ at::Tensor dropped_backward(const at::Tensor& grad_output, const at::Tensor& dro
   const Dropped source(ordered, ordered_kept, recovered);
   const uint8_t* const bits = branch ? ordered_branch.const_data_ptr<uint8_t>() : nullptr;
   char* const to = static_cast<char*>(grad_input.mutable_data_ptr());
-  const auto keep = cpu::has_avx2() ? &cpu::avx2::keep : &cpu::baseline::keep;
+  const auto keep = cpu::keep_loop();
   const auto differentiate = [&]<class F>(const F& f) {
-    const auto loop = cpu::has_avx2() ? &cpu::avx2::backward<F> : &cpu::baseline::backward<F>;
+    const cpu::BackwardLoop<F> loop = cpu::backward_loop<F>();
     source.for_each_chunk([&](int64_t first, int64_t count) {
       ChunkBuffer output;
       ChunkBuffer grad;

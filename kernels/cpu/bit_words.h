@@ -49,7 +49,7 @@ INVACT_HOST_DEVICE LaneMask mask_of(uint64_t bits) {
 #endif
 }
 
-/// Bit i: v[i] < bound.
+/// Bit i: v[i] < bound; of a 16-bit dtype a bound between -2 and -2^-14.
 template <class T>
 INVACT_HOST_DEVICE uint64_t below(const T* v, float bound) {
   uint64_t word = 0;
@@ -61,6 +61,37 @@ INVACT_HOST_DEVICE uint64_t below(const double* v, double bound) {
   for (int i = 0; i < kWord; ++i) word |= static_cast<uint64_t>(v[i] < bound) << i;
   return word;
 }
+
+#if defined(__AVX512F__)
+/// Bit i: a 16-bit number's code lies in first ... last. What is below a negative bound, NaN left
+/// out, is such a range.
+template <class T>
+INVACT_HOST_DEVICE uint64_t codes_between(const T* v, int first, int last) {
+  const auto half = [&](const T* from) -> uint64_t {
+    const __m512i codes = _mm512_loadu_si512(from);
+    const __m512i above_first =
+        _mm512_sub_epi16(codes, _mm512_set1_epi16(static_cast<short>(first)));
+    return _mm512_cmple_epu16_mask(above_first,
+                                   _mm512_set1_epi16(static_cast<short>(last - first)));
+  };
+  return half(v) | half(v + kWord / 2) << kWord / 2;
+}
+constexpr int kNegative = 0x8000;
+constexpr uint32_t magnitude_bits(float bound) {
+  return __builtin_bit_cast(uint32_t, bound) & 0x7fffffffu;
+}
+INVACT_HOST_DEVICE uint64_t below(const BFloat16Bits* v, float bound) {
+  constexpr int kInfinity = 0x7f80;
+  const int magnitude = static_cast<int>(magnitude_bits(bound) >> 16) + 1;
+  return codes_between(v, kNegative | magnitude, kNegative | kInfinity);
+}
+INVACT_HOST_DEVICE uint64_t below(const HalfBits* v, float bound) {
+  constexpr int kInfinity = 0x7c00;
+  constexpr int kRebias = (127 - 15) << 10;  // the bound is a normal number
+  const int magnitude = static_cast<int>(magnitude_bits(bound) >> 13) - kRebias + 1;
+  return codes_between(v, kNegative | magnitude, kNegative | kInfinity);
+}
+#endif
 
 /// Bit i: v[i] > bound.
 INVACT_HOST_DEVICE uint64_t above(const float* v, float bound) {

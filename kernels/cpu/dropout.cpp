@@ -37,7 +37,7 @@ at::Tensor drop(const at::Tensor& drawn, const at::Tensor& input, const at::Tens
   at::Tensor kept = empty_bits(drawn);
   uint8_t* const bits = kept.mutable_data_ptr<uint8_t>();
   const Storage storage = storage_of(input);
-  const auto loop = cpu::has_avx2() ? &cpu::avx2::drop : &cpu::baseline::drop;
+  const auto loop = cpu::drop_loop();
   char* const to = output.defined() ? static_cast<char*>(output.mutable_data_ptr()) : nullptr;
   const uint8_t* const bytes = static_cast<const uint8_t*>(drawn.const_data_ptr());
   cpu::for_each_block_range(drawn, [&](int64_t first, int64_t end) {
@@ -50,7 +50,7 @@ at::Tensor drop(const at::Tensor& drawn, const at::Tensor& input, const at::Tens
 
 void keep(const at::Tensor& input, const at::Tensor& kept, double scale, at::Tensor& output) {
   const Storage storage = storage_of(input);
-  const auto loop = cpu::has_avx2() ? &cpu::avx2::keep : &cpu::baseline::keep;
+  const auto loop = cpu::keep_loop();
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const uint8_t* const bits = kept.const_data_ptr<uint8_t>();
   cpu::for_each_block_range(output, [&](int64_t first, int64_t end) {

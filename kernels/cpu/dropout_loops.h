@@ -1,5 +1,5 @@
 // The CPU loops of dropout over flat memory: drawn bytes to bits and output, and the gradient from
-// bits. No torch: compiled twice, like loops.h.
+// bits. No torch: compiled for each instruction set, like loops.h.
 #pragma once
 
 #include <cstdint>
@@ -34,5 +34,20 @@ namespace avx2 {
 void drop(Storage storage, const DropArrays& arrays);
 void keep(Storage storage, const KeepArrays& arrays);
 }  // namespace avx2
+
+namespace avx512 {
+void drop(Storage storage, const DropArrays& arrays);
+void keep(Storage storage, const KeepArrays& arrays);
+}  // namespace avx512
+
+/// The fastest that this processor runs.
+inline decltype(&baseline::drop) drop_loop() {
+  if (has_avx512()) return &avx512::drop;
+  return has_avx2() ? &avx2::drop : &baseline::drop;
+}
+inline decltype(&baseline::keep) keep_loop() {
+  if (has_avx512()) return &avx512::keep;
+  return has_avx2() ? &avx2::keep : &baseline::keep;
+}
 
 }  // namespace invact::kernels::cpu

@@ -1,6 +1,7 @@
 // CPU kernels: threads, cache and the choice of instruction set around the loops of loops.h. ATen's
 // own kernel makes the output; where it treats every element alike it is called chunk by chunk, so
-// that the bits are packed while input and output are in cache.
+// that the bits are packed while input and output are in cache. Hardswish, whose value is five
+// exact operations, has a loop of its own.
 #include "kernels/device_kernels.h"
 
 #include <ATen/ops/add_cpu_dispatch.h>
@@ -118,10 +119,35 @@ std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
   return std::nullopt;
 }
 
+/// Output and bits in one pass by our own loop, of which ATen's bits are known: NaN, whose payloads
+/// depend on the loop, is left to ATen.
+void own_forward(const math::Hardswish& f, const at::Tensor& self, at::Tensor& output,
+                 uint8_t* bits) {
+  const Storage storage = storage_of(self);
+  const cpu::ForwardLoop<math::Hardswish> loop = cpu::forward_loop<math::Hardswish>();
+  char* const to = static_cast<char*>(output.mutable_data_ptr());
+  for_each_block_range(output, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += kChunk) {
+      const int64_t count = std::min(kChunk, end - first);
+      if (loop(f, storage,
+               {at_element(self, first), to + first * output.element_size(), bits + first / 8,
+                count})) {
+        continue;
+      }
+      const at::Tensor chunk_input = flat_range(self, first, count);
+      at::Tensor chunk_output = flat_range(output, first, count);
+      ForwardKernel{chunk_input, chunk_output}(f);
+    }
+  });
+}
+
 struct CpuKernels {
   static void forward_out(const ActivationFunction& function, const at::Tensor& self,
                           at::Tensor& output, at::Tensor& branch) {
     uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
+    if (const auto* hardswish = std::get_if<math::Hardswish>(&function)) {
+      return own_forward(*hardswish, self, output, bits);
+    }
     const int64_t total = self.numel();
     const auto pack_blocks = [&](int64_t first, int64_t end) {
       if (first < end) pack(function, self, output, bits, first, end - first);

@@ -71,6 +71,52 @@ INVACT_HOST_DEVICE uint64_t with_refinements(const F& f, uint64_t left, uint64_t
   return left;
 }
 
+/// y = f(x) for a word of elements. @return whether one is NaN.
+template <class F>
+INVACT_HOST_DEVICE bool evaluate_word(const F& f, const double* x, double* y) {
+  bool has_nan = false;
+  for (int i = 0; i < kWord; ++i) {
+    y[i] = f.value(x[i]);
+    has_nan |= math::is_nan(y[i]);
+  }
+  return has_nan;
+}
+template <class F, class T>
+INVACT_HOST_DEVICE bool evaluate_word(const F& f, const T* x, T* y) {
+  uint64_t nans = 0;
+  const auto value = [&](int i) {
+    const Floats lanes = f.value(load_lanes(x + i));
+    nans |= bits_of(math::is_nan(lanes));
+    return lanes;
+  };
+  for (int i = 0; i < kWord; i += 2 * kLanes) store_pair(value(i), value(i + kLanes), y + i);
+  return nans != 0;
+}
+
+template <class F, class T>
+bool forward_all(const F& f, const OwnForwardArrays& arrays) {
+  const T* const input = static_cast<const T*>(arrays.input);
+  T* const output = static_cast<T*>(arrays.output);
+  constexpr Compute<T> kFirstRight = F::template first_right<Compute<T>>();
+  bool has_nan = false;
+  int64_t first = 0;
+  for (; first + kWord <= arrays.count; first += kWord) {
+    has_nan |= evaluate_word(f, input + first, output + first);
+    store_word(below(input + first, kFirstRight), arrays.bits + first / 8);
+  }
+  const size_t rest = static_cast<size_t>(arrays.count - first);
+  if (rest != 0) {
+    T last_input[kWord] = {};  // zeros lie on the right branch
+    T last_output[kWord];
+    memcpy(last_input, input + first, rest * sizeof(T));
+    has_nan |= evaluate_word(f, last_input, last_output);
+    const uint64_t left = below(last_input, kFirstRight);
+    memcpy(output + first, last_output, rest * sizeof(T));
+    memcpy(arrays.bits + first / 8, &left, (rest + 7) / 8);
+  }
+  return !has_nan;
+}
+
 /// Whole words, at most a batch.
 template <class F, class T>
 INVACT_HOST_DEVICE void pack_words(const F& f, const T* x, const T* y, int words, uint8_t* bits) {
@@ -153,40 +199,7 @@ struct BranchWords {
   uint64_t free[kBatchWords];
 
   INVACT_HOST_DEVICE uint64_t left(int word) const { return packed[word] & ~free[word]; }
-  INVACT_HOST_DEVICE LaneMask left_lanes(int element) const {
-    return mask_of(left(element / kWord) >> element % kWord);
-  }
 };
-
-/// A batch's gradients by the forms of its elements' branches, without refinement.
-template <class F>
-INVACT_HOST_DEVICE void differentiate_batch(const F& f, const float* grad_output, const float* y,
-                                            const BranchWords& branch, int count,
-                                            float* grad_input) {
-#if defined(__AVX512F__)
-  // A tenth to a quarter of the elements lie on the left branch, whose form is the dearer one: they
-  // are put side by side for it.
-  float left_slopes[kBatch + kLanes];
-  int left_count = 0;
-  for (int i = 0; i < count; i += kLanes) {
-    left_count += store_chosen(branch.left_lanes(i), load_lanes(y + i), left_slopes + left_count);
-  }
-  for (int i = 0; i < left_count; i += kLanes) {
-    store_lanes(f.float32_left(load_lanes(left_slopes + i)), left_slopes + i);
-  }
-  const float* left_slope = left_slopes;
-  for (int i = 0; i < count; i += kLanes) {
-    const LaneMask left = branch.left_lanes(i);
-    const Floats slope = with_chosen(left, f.float32_right(load_lanes(y + i)), left_slope);
-    left_slope += __builtin_popcount(left.low) + __builtin_popcount(left.high);
-    store_lanes(load_lanes(grad_output + i) * slope, grad_input + i);
-  }
-#else
-  for (int i = 0; i < count; i += kWord) {
-    differentiate(f, grad_output + i, y + i, branch.left(i / kWord), grad_input + i);
-  }
-#endif
-}
 
 /// A batch of float32, or less of it, of a function with refinement codes.
 template <class F>
@@ -199,7 +212,10 @@ INVACT_HOST_DEVICE void backward_batch(const F& f, const float* grad_output, con
     branch.free[w] = above(y + w * kWord, 0.0f);
     near.add(w, below(y + w * kWord, F::kFirstUnrefined));
   }
-  differentiate_batch(f, grad_output, y, branch, words * kWord, grad_input);
+  for (int w = 0; w < words; ++w) {
+    differentiate(f, grad_output + w * kWord, y + w * kWord, branch.left(w),
+                  grad_input + w * kWord);
+  }
   // Apart from the loop above, whose instructions a wrong guess here would throw away.
   for (int n = 0; n < near.count; ++n) {
     const int w = near.word[n];
@@ -255,6 +271,21 @@ void backward_all(const F& f, const BackwardArrays& arrays) {
 namespace INVACT_LOOPS {
 
 template <class F>
+bool forward(const F& f, Storage storage, const OwnForwardArrays& arrays) {
+  switch (storage) {
+    case Storage::kFloat64:
+      return forward_all<F, double>(f, arrays);
+    case Storage::kFloat32:
+      return forward_all<F, float>(f, arrays);
+    case Storage::kBFloat16:
+      return forward_all<F, BFloat16Bits>(f, arrays);
+    case Storage::kFloat16:
+      return forward_all<F, HalfBits>(f, arrays);
+  }
+  return false;
+}
+
+template <class F>
 void pack(const F& f, Storage storage, const ForwardArrays& arrays) {
   switch (storage) {
     case Storage::kFloat64:
@@ -282,6 +313,7 @@ void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
   }
 }
 
+template bool forward<math::Hardswish>(const math::Hardswish&, Storage, const OwnForwardArrays&);
 #define INVACT_INSTANTIATE(F) template void pack<F>(const F&, Storage, const ForwardArrays&);
 INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE

@@ -22,6 +22,18 @@ struct ForwardArrays {
   int64_t count;
 };
 
+struct OwnForwardArrays {
+  const void* input;
+  void* output;
+  uint8_t* bits;  ///< As above.
+  int64_t count;
+};
+
+/// Of a function with a branch bit whose value() has ATen's bits. @return whether no output is NaN:
+/// a NaN's payload may be another than ATen's.
+template <class Function>
+using ForwardLoop = bool (*)(const Function&, Storage, const OwnForwardArrays&);
+
 /// Of a function with a branch bit.
 template <class Function>
 using PackLoop = void (*)(const Function&, Storage, const ForwardArrays&);
@@ -39,6 +51,8 @@ using BackwardLoop = void (*)(const Function&, Storage, const BackwardArrays&);
 
 namespace baseline {
 template <class Function>
+bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
+template <class Function>
 void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
 template <class Function>
 void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
@@ -46,12 +60,16 @@ void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 
 namespace avx2 {
 template <class Function>
+bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
+template <class Function>
 void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
 template <class Function>
 void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 }  // namespace avx2
 
 namespace avx512 {
+template <class Function>
+bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
 template <class Function>
 void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
 template <class Function>
@@ -80,6 +98,11 @@ inline bool has_avx512() {
 }
 
 /// The fastest loops that this processor runs.
+template <class Function>
+ForwardLoop<Function> forward_loop() {
+  if (has_avx512()) return &avx512::forward<Function>;
+  return has_avx2() ? &avx2::forward<Function> : &baseline::forward<Function>;
+}
 template <class Function>
 PackLoop<Function> pack_loop() {
   if (has_avx512()) return &avx512::pack<Function>;

@@ -1,10 +1,10 @@
-// The CPU loop that has outputs back from what dropout made of them. No torch: compiled twice, like
-// loops.h.
+// The CPU loop that has outputs back from what dropout made of them. No torch: compiled for each
+// instruction set, like loops.h.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/storage.h"
+#include "kernels/cpu/loops.h"
 
 namespace invact::kernels::cpu {
 
@@ -24,5 +24,15 @@ void recover(Storage storage, const RecoverArrays& arrays);
 namespace avx2 {
 void recover(Storage storage, const RecoverArrays& arrays);
 }  // namespace avx2
+
+namespace avx512 {
+void recover(Storage storage, const RecoverArrays& arrays);
+}  // namespace avx512
+
+/// The fastest that this processor runs.
+inline decltype(&baseline::recover) recover_loop() {
+  if (has_avx512()) return &avx512::recover;
+  return has_avx2() ? &avx2::recover : &baseline::recover;
+}
 
 }  // namespace invact::kernels::cpu

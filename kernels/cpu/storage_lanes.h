@@ -76,22 +76,6 @@ INVACT_HOST_DEVICE void store_lanes(Floats lanes, float* to) {
   _mm512_storeu_ps(to, lanes.low);
   _mm512_storeu_ps(to + kLanes / 2, lanes.high);
 }
-
-/// Writes the lanes of the mask side by side, up to kLanes numbers. @return how many.
-INVACT_HOST_DEVICE int store_chosen(LaneMask mask, Floats lanes, float* to) {
-  const int low_count = __builtin_popcount(mask.low);
-  _mm512_storeu_ps(to, _mm512_maskz_compress_ps(mask.low, lanes.low));
-  _mm512_storeu_ps(to + low_count, _mm512_maskz_compress_ps(mask.high, lanes.high));
-  return low_count + __builtin_popcount(mask.high);
-}
-
-/// The way back: `lanes` with those of the mask from `from`, of which up to kLanes numbers are
-/// read.
-INVACT_HOST_DEVICE Floats with_chosen(LaneMask mask, Floats lanes, const float* from) {
-  const float* const high_from = from + __builtin_popcount(mask.low);
-  return {_mm512_mask_expand_ps(lanes.low, mask.low, _mm512_loadu_ps(from)),
-          _mm512_mask_expand_ps(lanes.high, mask.high, _mm512_loadu_ps(high_from))};
-}
 #else
 INVACT_HOST_DEVICE Floats load_lanes(const float* from) {
   Floats lanes;

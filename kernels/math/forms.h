@@ -71,30 +71,9 @@ INVACT_HOST_DEVICE Real float32_left_factor(Real y) {
   return at_least(at_most(y, splat<Real>(0)), splat<Real>(C::kMinimumYHigh));
 }
 
-/// float32, right branch: s * P(s - c) / Q(s - c).
-template <class C, class Real>
-INVACT_HOST_DEVICE Real float32_right(Real y) {
-  const Real s = float32_right_root<C>(y);
-  const Real z = s - C::kRightCentre;
-  const Real numerator = evaluate(C::right_numerator(), z) * s;
-  const Real quotient = numerator / evaluate(C::right_denominator(), z);
-  const Real value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
-  return choose(is_nan(y), y, value);
-}
-
-/// float32, left branch: y * w * P(w) / Q(w).
-template <class C, class Real>
-INVACT_HOST_DEVICE Real float32_left(Real y) {
-  const Real negative_y = float32_left_factor<C>(y);
-  const Real w = float32_left_root<C>(y, negative_y);
-  const Real numerator = evaluate(C::left_numerator(), w) * w * negative_y;
-  const Real value = numerator / evaluate(C::left_denominator(), w);
-  return choose(is_nan(y), y, value);
-}
-
-/// float32, either branch, by one division. What both compute is interleaved: the two are chains of
-/// dependent instructions, and a processor that runs them side by side should find them side by
-/// side.
+/// float32: right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w), by one division. What both
+/// compute is interleaved: the two are chains of dependent instructions, and a processor that runs
+/// them side by side should find them side by side.
 template <class C, class Real>
 INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
   const Real s = float32_right_root<C>(y);
@@ -113,37 +92,33 @@ INVACT_HOST_DEVICE Real float32_form(Real y, Mask<Real> left) {
   return choose(is_nan(y), y, value);
 }
 
-/// bfloat16: right P(s), left y * P(s), s = sqrt(y - y0) with each branch's own y0 near y*.
+/// s = sqrt(y - y0), at most kRightEnd, of the 16-bit forms: y0 near y* is each branch's own.
+template <class C, class Real>
+INVACT_HOST_DEVICE Real chosen_root(Real y, Mask<Real> left) {
+  const Real zero = splat<Real>(0);
+  const Real origin = choose(left, splat<Real>(C::kLeftOrigin), splat<Real>(C::kRightOrigin));
+  const Real reachable = choose(left, at_most(y, zero), y);
+  const Real distance = at_least(reachable - origin, zero);
+  return at_most(square_root(distance), splat<Real>(C::kRightEnd));
+}
+
+/// bfloat16: right P(s), left y * P(s).
 template <class C, class Real>
 INVACT_HOST_DEVICE Real polynomial_form(Real y, Mask<Real> left) {
-  const Real zero = splat<Real>(0);
-  const Real left_origin = splat<Real>(C::kLeftOrigin);
-  const Real negative_y = at_most(y, zero);
-  const Real from_left = negative_y - left_origin;
-  const Real from_right = y - C::kRightOrigin;
-  const Real distance = at_least(choose(left, from_left, from_right), zero);
-  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
-  const Real left_value = evaluate(C::left_numerator(), s) * at_least(negative_y, left_origin);
-  const Real right_polynomial = evaluate(C::right_numerator(), s);
-  const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), right_polynomial);
-  const Real value = choose(left, left_value, right_value);
+  const Real s = chosen_root<C>(y, left);
+  const Real polynomial = evaluate_chosen(left, C::left_numerator(), C::right_numerator(), s);
+  const Real left_factor = at_least(at_most(y, splat<Real>(0)), splat<Real>(C::kLeftOrigin));
+  const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), polynomial);
+  const Real value = choose(left, polynomial * left_factor, right_value);
   return choose(is_nan(y), y, value);
 }
 
-/// float16: P(s) / Q(s) on either branch, s = sqrt(y - y0) with each branch's own y0 near y*.
+/// float16: P(s) / Q(s) on either branch.
 template <class C, class Real>
 INVACT_HOST_DEVICE Real rational_form(Real y, Mask<Real> left) {
-  const Real zero = splat<Real>(0);
-  const Real from_left = at_most(y, zero) - C::kLeftOrigin;
-  const Real from_right = y - C::kRightOrigin;
-  const Real distance = at_least(choose(left, from_left, from_right), zero);
-  const Real s = at_most(square_root(distance), splat<Real>(C::kRightEnd));
-  const Real left_numerator = evaluate(C::left_numerator(), s);
-  const Real right_numerator = evaluate(C::right_numerator(), s);
-  const Real left_denominator = evaluate(C::left_denominator(), s);
-  const Real right_denominator = evaluate(C::right_denominator(), s);
-  const Real numerator = choose(left, left_numerator, right_numerator);
-  const Real denominator = choose(left, left_denominator, right_denominator);
+  const Real s = chosen_root<C>(y, left);
+  const Real numerator = evaluate_chosen(left, C::left_numerator(), C::right_numerator(), s);
+  const Real denominator = evaluate_chosen(left, C::left_denominator(), C::right_denominator(), s);
   const Real quotient = numerator / denominator;
   const Real right_value = choose(s >= C::kRightEnd, splat<Real>(1), quotient);
   const Real value = choose(left, quotient, right_value);

@@ -20,6 +20,14 @@ struct Hardswish {
     return Real(-1.5);
   }
 
+  /// f(x) by ATen's operations in ATen's order, each of them IEEE's: the same bits for every x but
+  /// those that give NaN, whose payloads may differ.
+  template <class Real>
+  INVACT_HOST_DEVICE Real value(Real x) const {
+    const Real from_zero = nan_or_at_least(x + splat<Real>(3), splat<Real>(0));
+    return x * nan_or_at_most(from_zero, splat<Real>(6)) / splat<Real>(6);
+  }
+
   // What replaces a smaller y - y*: an eighth of an ulp, so that the output at the minimum gives
   // the mean f' of the inputs that round to it.
   template <class Real>
@@ -42,12 +50,11 @@ struct Hardswish {
   template <class Real>
   INVACT_HOST_DEVICE Real slope(Real y, Mask<Real> left, double floor) const {
     const Real zero = splat<Real>(0);
-    const Real distance = at_least(y + splat<Real>(0.375), splat<Real>(floor));
+    const Real distance = nan_or_at_least(y + splat<Real>(0.375), splat<Real>(floor));
     const Real magnitude = square_root(distance * splat<Real>(2.0 / 3.0));
     const Real left_value = choose(y >= zero, zero, -magnitude);  // 0: the flat part below -3
     const Real right_value = choose(y >= splat<Real>(3), splat<Real>(1), magnitude);
-    const Real value = choose(left, left_value, right_value);
-    return choose(is_nan(y), y, value);
+    return choose(left, left_value, right_value);
   }
 };
 

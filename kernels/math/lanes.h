@@ -103,6 +103,16 @@ INVACT_HOST_DEVICE Real at_most(Real v, Real bound) {
   return choose(v < bound, v, bound);
 }
 
+// The same of NaN gives NaN.
+template <class Real>
+INVACT_HOST_DEVICE Real nan_or_at_least(Real v, Real bound) {
+  return choose(v < bound, bound, v);
+}
+template <class Real>
+INVACT_HOST_DEVICE Real nan_or_at_most(Real v, Real bound) {
+  return choose(v > bound, bound, v);
+}
+
 #if !defined(__CUDACC__) && defined(__SSE2__)
 // For one float too without a branch, which no predictor could tell.
 INVACT_HOST_DEVICE float at_least(float v, float bound) {

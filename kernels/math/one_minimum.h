@@ -9,6 +9,9 @@
 #include "kernels/math/host_device.h"
 #include "kernels/math/refinement.h"
 #include "kernels/math/solve.h"
+#if defined(__AVX512F__)
+#include "kernels/math/table_form.h"
+#endif
 
 namespace invact::kernels::math {
 
@@ -31,16 +34,11 @@ struct OneMinimum {
   /// that share y.
   template <class Real>
   INVACT_HOST_DEVICE Real from_float32(Real y, Mask<Real> left) const {
+#if defined(__AVX512F__)
+    return table_form<typename C::Float32, typename C::Float32Table>(y, left);
+#else
     return float32_form<typename C::Float32>(y, left);
-  }
-  /// The same where the branch is known.
-  template <class Real>
-  INVACT_HOST_DEVICE Real float32_left(Real y) const {
-    return math::float32_left<typename C::Float32>(y);
-  }
-  template <class Real>
-  INVACT_HOST_DEVICE Real float32_right(Real y) const {
-    return math::float32_right<typename C::Float32>(y);
+#endif
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_bfloat16(Real y, Mask<Real> left) const {

@@ -83,6 +83,14 @@ INVACT_HOST_DEVICE PairedFloats choose(PairedMask mask, PairedFloats a, PairedFl
           _mm512_mask_blend_ps(mask.high, b.high, a.high)};
 }
 
+/// table[index], by the index's lowest five bits.
+INVACT_HOST_DEVICE PairedFloats look_up(const float* table, PairedInts index) {
+  const __m512 first = _mm512_load_ps(table);
+  const __m512 second = _mm512_load_ps(table + 16);
+  return {_mm512_permutex2var_ps(first, __builtin_bit_cast(__m512i, index.low), second),
+          _mm512_permutex2var_ps(first, __builtin_bit_cast(__m512i, index.high), second)};
+}
+
 INVACT_HOST_DEVICE PairedFloats square_root(PairedFloats v) {
   return {_mm512_sqrt_ps(v.low), _mm512_sqrt_ps(v.high)};
 }
@@ -92,6 +100,12 @@ INVACT_HOST_DEVICE PairedFloats at_least(PairedFloats v, PairedFloats bound) {
 }
 INVACT_HOST_DEVICE PairedFloats at_most(PairedFloats v, PairedFloats bound) {
   return {_mm512_min_ps(v.low, bound.low), _mm512_min_ps(v.high, bound.high)};
+}
+INVACT_HOST_DEVICE PairedFloats nan_or_at_least(PairedFloats v, PairedFloats bound) {
+  return at_least(bound, v);
+}
+INVACT_HOST_DEVICE PairedFloats nan_or_at_most(PairedFloats v, PairedFloats bound) {
+  return at_most(bound, v);
 }
 
 INVACT_HOST_DEVICE PairedFloats as_real(PairedInts bits) {

@@ -20,15 +20,21 @@ namespace {
 
 constexpr double kCentre = -1.0;  // a kink of some, and nothing to the others
 
-using Case = std::tuple<size_t, Storage, bool>;  // index into closed_references(), AVX2
+enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
+
+using Case = std::tuple<size_t, Storage, InstructionSet>;  // index into closed_references()
 
 class ClosedFormTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (std::get<2>(GetParam()) && !kernels::cpu::has_avx2()) GTEST_SKIP() << "no AVX2 here";
+    if (instruction_set() == InstructionSet::kAvx2 && !kernels::cpu::has_avx2())
+      GTEST_SKIP() << "no AVX2 here";
+    if (instruction_set() == InstructionSet::kAvx512 && !kernels::cpu::has_avx512())
+      GTEST_SKIP() << "no AVX-512 here";
   }
   const ClosedReference& reference() const { return closed_references()[std::get<0>(GetParam())]; }
   Storage storage() const { return std::get<1>(GetParam()); }
+  InstructionSet instruction_set() const { return std::get<2>(GetParam()); }
   Format format() const { return format_of(storage()); }
   bool is_squared_relu() const { return reference().name == "SquaredRelu"; }
   Grid grid() const {
@@ -60,8 +66,15 @@ class ClosedFormTest : public ::testing::TestWithParam<Case> {
   }
   std::vector<double> derivative(const std::vector<double>& y) const {
     const StoredOutputs outputs{y, std::vector<uint8_t>(y.size())};
-    return std::get<2>(GetParam()) ? avx2::derivative(reference().function, storage(), outputs)
-                                   : baseline::derivative(reference().function, storage(), outputs);
+    switch (instruction_set()) {
+      case InstructionSet::kBaseline:
+        return baseline::derivative(reference().function, storage(), outputs);
+      case InstructionSet::kAvx2:
+        return avx2::derivative(reference().function, storage(), outputs);
+      case InstructionSet::kAvx512:
+        return avx512::derivative(reference().function, storage(), outputs);
+    }
+    return {};
   }
   /// What computing in float, or in double, costs.
   double rounding() const { return storage() == Storage::kFloat64 ? 0x1p-50 : 0x1p-21; }
@@ -142,15 +155,20 @@ TEST_P(ClosedFormTest, IsFiniteForEveryFiniteOutput) {
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   return closed_references()[std::get<0>(info.param)].name + storage_name(std::get<1>(info.param)) +
-         (std::get<2>(info.param) ? "Avx2" : "Baseline");
+         (std::get<2>(info.param) == InstructionSet::kAvx2     ? "Avx2"
+          : std::get<2>(info.param) == InstructionSet::kAvx512 ? "Avx512"
+                                                               : "Baseline");
 }
+
+const auto kInstructionSets =
+    ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2, InstructionSet::kAvx512);
 
 INSTANTIATE_TEST_SUITE_P(All, ClosedFormTest,
                          ::testing::Combine(::testing::Range(size_t{0}, closed_references().size()),
                                             ::testing::Values(Storage::kFloat64, Storage::kFloat32,
                                                               Storage::kBFloat16,
                                                               Storage::kFloat16),
-                                            ::testing::Bool()),
+                                            kInstructionSets),
                          case_name);
 
 INSTANTIATE_TEST_SUITE_P(
@@ -158,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Combine(::testing::ValuesIn(references_with_default_parameters()),
                        ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
                                          Storage::kFloat16),
-                       ::testing::Bool()),
+                       kInstructionSets),
     case_name);
 
 class SquaredReluTest : public ClosedFormTest {};
@@ -173,7 +191,7 @@ INSTANTIATE_TEST_SUITE_P(All, SquaredReluTest,
                                             ::testing::Values(Storage::kFloat64, Storage::kFloat32,
                                                               Storage::kBFloat16,
                                                               Storage::kFloat16),
-                                            ::testing::Bool()),
+                                            kInstructionSets),
                          case_name);
 
 /// Over the whole range of the dtype.

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <set>
 #include <string>
@@ -201,6 +202,42 @@ TEST(LoopsTest, BackwardMultipliesByTheDerivativeInFullPrecision) {
         const double allowed = 1e-6 * std::max(1.0, std::abs(expected[i]));
         ASSERT_NEAR(result[i], expected[i], allowed) << "y " << y[i];
         ASSERT_NEAR(result64[i], expected64[i], 1e-8 * allowed) << "y " << y[i];
+      }
+    }
+  }
+}
+
+TEST(LoopsTest, BackwardOfSpecialOutputsIsTheDerivative) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  StoredOutputs outputs;
+  for (const double y :
+       {0.0, -0.0, 1e-45, -1e-45, -1e-30, infinity, -infinity, 3e38, std::nan("")}) {
+    for (int i = 0; i < 8; ++i) {
+      outputs.y.push_back(y);
+      // What lies above zero is on the right branch.
+      outputs.left.push_back(i % 2 != 0 && !(y > 0));
+    }
+  }
+  const size_t count = outputs.y.size();
+  std::vector<float> y(outputs.y.begin(), outputs.y.end()), ones(count, 1.0f), result(count);
+  std::vector<uint8_t> bits((count + 7) / 8);
+  for (size_t i = 0; i < count; ++i) bits[i / 8] |= static_cast<uint8_t>(outputs.left[i] << i % 8);
+  for (const ActivationFunction& function : functions()) {
+    for (const Loops& loops : runnable_loops()) {
+      SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
+      run_backward(
+          function, loops.set, Storage::kFloat32,
+          {ones.data(), y.data(), bits.data(), result.data(), static_cast<int64_t>(count)});
+      const std::vector<double> expected = loops.derivative(function, Storage::kFloat32, outputs);
+      for (size_t i = 0; i < count; ++i) {
+        if (std::isnan(expected[i])) {
+          EXPECT_TRUE(std::isnan(result[i])) << "y " << y[i];
+        } else if (std::isinf(expected[i])) {
+          EXPECT_EQ(result[i], expected[i]) << "y " << y[i];
+        } else {
+          EXPECT_NEAR(result[i], expected[i], 1e-6 * std::max(1.0, std::abs(expected[i])))
+              << "y " << y[i];
+        }
       }
     }
   }

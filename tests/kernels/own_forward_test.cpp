@@ -49,7 +49,9 @@ TEST_P(OwnForwardTest, DerivativeStaysWithinTheThresholds) {
   const Grid inputs = grid();
   const Limit limit = information_limit(reference(), inputs,
                                         stored_outputs(reference(), inputs, format_of(storage())));
-  const auto evaluate = kernels::cpu::has_avx2() ? &avx2::derivative : &baseline::derivative;
+  const auto evaluate = kernels::cpu::has_avx512() ? &avx512::derivative
+                        : kernels::cpu::has_avx2() ? &avx2::derivative
+                                                   : &baseline::derivative;
   for (const bool one_dnn : {false, true}) {
     const OneDnnGuard guard(one_dnn);
     const StoredOutputs outputs = own_outputs(inputs);

@@ -5,6 +5,7 @@ y* is the minimum of f; s = sqrt(y - y*), w = sqrt(ln(y* / y)). "Right" is x >= 
 float32   right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w): minimax, at the limit of the stored y
 bfloat16  right P(s), left y * P(s), with a y0 of each branch's own in place of y*: conditional mean
 float16   right P(s) / Q(s), left P(s) / Q(s), likewise
+          the same by a table of polynomials for both branches: table.py
 float64   a series in signed s near the minimum; elsewhere the kernel solves f(x) = y
 
 The conditional mean E[f' | stored y, branch] is what no estimator can beat; the 16-bit forms are fitted to it over every
@@ -16,6 +17,7 @@ import numpy as np
 from activations import ACTIVATIONS, FORMATS, all_inputs, minimum, normal_mass, round_to
 from fitting import chebyshev_basis, minimax, minimax_rational, rounding_amplification, to_monomials
 from scipy.optimize import least_squares
+from table import fit_table
 
 FLOAT32_DEGREES = (8, 4)
 BFLOAT16_DEGREES = (9, 5)
@@ -206,10 +208,12 @@ def fit(name):
     """Everything that <name>'s coefficient struct holds."""
     bfloat16 = {s: fit_sixteen_bit(name, "bfloat16", s, d, False) for s, d in zip(("right", "left"), BFLOAT16_DEGREES)}
     float16 = {s: fit_sixteen_bit(name, "float16", s, d, True) for s, d in zip(("right", "left"), FLOAT16_DEGREES)}
+    series = fit_series(name)
     return {
         "float32": fit_float32(name),
+        "table": fit_table(name, series["coefficients"]),
         "bfloat16": bfloat16,
         "float16": float16,
-        "series": fit_series(name),
+        "series": series,
         "float64_end": float64_end(name),
     }

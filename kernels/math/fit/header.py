@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 from activations import minimum
 from forms import BFLOAT16_DEGREES, FLOAT16_DEGREES, FLOAT32_DEGREES, SERIES_RADIUS, distance_floor, high_low
+from table import DEGREE as TABLE_DEGREE
+from table import PLACES, places
 
 HEADER_FOLDER = Path(__file__).resolve().parent.parent
 # Both fits are optima of the same problem; what is left is the solver's own stopping error.
-CHECK_TOLERANCE = {"float32": 2e-7, "bfloat16": 2e-4, "float16": 1e-4, "float64": 1e-14}
+CHECK_TOLERANCE = {"float32": 2e-7, "float32 table": 2e-7, "bfloat16": 2e-4, "float16": 1e-4, "float64": 1e-14}
 
 
 def _float(value):
@@ -44,6 +46,11 @@ def polynomial(kind, name, coefficients):
     return lines + [line, "  }"]
 
 
+def array(name, values):
+    lines = [f"  alignas(64) static constexpr float {name}[{len(values)}] = {{"]
+    return lines + textwrap.wrap(", ".join(_float(v) for v in values) + "};", 95, initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
 def first_at_least(value):
     """The smallest float32 that is not below an mpmath number: x < it says exactly x < value for every float32 x."""
     nearest = np.float32(float(value))
@@ -63,6 +70,15 @@ def _float32_struct(name, fit):
     for key in ("right_numerator", "right_denominator", "left_numerator", "left_denominator"):
         body += polynomial("float", key, fit[key])
     return lines + ["  " + line for line in body] + ["  };"]
+
+
+def _table_struct(fit):
+    lines = [f"  /// Pieces of degree {TABLE_DEGREE} (fit/table.py); worst error {fit['error']:.1e} of f' in exact arithmetic."]
+    body = []
+    for key in ("rate", "shift", "first", "last"):
+        body += _scalar("float", f"k{key.capitalize()}", fit[key])
+    body += array("kCentres", fit["centres"]) + array("kCoefficients", fit["coefficients"].T.ravel())
+    return lines + ["  struct Float32Table {"] + ["  " + line for line in body] + ["  };"]
 
 
 def _sixteen_bit_struct(title, comment, fits):
@@ -94,6 +110,7 @@ def _float64_struct(name, fit):
 def render_struct(name, struct, fit):
     degrees = f"{BFLOAT16_DEGREES[0]} and {BFLOAT16_DEGREES[1]}"
     lines = [f"struct {struct} {{"] + _float64_struct(name, fit) + [""] + _float32_struct(name, fit["float32"]) + [""]
+    lines += _table_struct(fit["table"]) + [""]
     comment = f"Polynomials of degree {degrees} to the conditional mean."
     lines += _sixteen_bit_struct("BFloat16", comment, fit["bfloat16"])
     degrees = f"{FLOAT16_DEGREES[0]}/{FLOAT16_DEGREES[0]} and {FLOAT16_DEGREES[1]}/{FLOAT16_DEGREES[1]}"
@@ -120,17 +137,28 @@ OPENING = [
 def parse(text):
     """{struct path: coefficients} of a header's text, by struct nesting; enough to evaluate the fits again."""
     found, path = {}, []
-    pattern = r"struct (\w+) \{|^\s*\};|constexpr \S+ (k\w+) = (\S+?)f?;|> (\w+)\(\) \{\s*return \{\{(.*?)\}\}"
+    pattern = r"struct (\w+) \{|^\s*\};|constexpr \S+ (k\w+) = (\S+?)f?;|(?:> (\w+)\(\) \{\s*return \{|(k\w+)\[\d+\] = )\{(.*?)\}"
     for match in re.finditer(pattern, text, re.M | re.S):
         if match[1]:
             path.append(match[1])
         elif match[2]:
             found["/".join([*path, match[2]])] = float(match[3])
-        elif match[4]:
-            found["/".join([*path, match[4]])] = [float(v.strip().rstrip("f")) for v in match[5].split(",")]
+        elif match[4] or match[5]:
+            found["/".join([*path, match[4] or match[5]])] = [float(v.strip().rstrip("f")) for v in match[6].split(",")]
         else:
             path.pop()
     return found
+
+
+TABLE_KEYS = ("kRate", "kFirst", "kLast", "kCentres", "kCoefficients")
+
+
+def _table_values(table):
+    """On a grid that is dense near the first piece."""
+    q = np.geomspace(table["kFirst"], table["kLast"], 4000)
+    place = places(q, table["kRate"]) % PLACES
+    coefficients = np.reshape(table["kCoefficients"], (-1, PLACES))[:, place]
+    return np.polynomial.polynomial.polyval(q - np.array(table["kCentres"])[place], coefficients, tensor=False)
 
 
 def _values(found, struct):
@@ -151,6 +179,7 @@ def _values(found, struct):
         right * ratio("Float32/right", z),
         y_min * np.exp(-w * w) * w * ratio("Float32/left", w),
     ])
+    values["float32 table"] = _table_values({key: get(f"Float32Table/{key}") for key in TABLE_KEYS})
     for title, dtype in (("BFloat16", "bfloat16"), ("Float16", "float16")):
         parts = []
         for side, y in (("right", y_min + right**2), ("left", np.linspace(y_min, 0, 2000))):
