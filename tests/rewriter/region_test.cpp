@@ -116,6 +116,37 @@ TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
   expect_same_bits(result);
 }
 
+TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
+  // Rotary embedding: halves of q in each other's places. The order decides how q's gradient lies
+  // in memory, and with it the order in which that of g is summed.
+  Rewrite result = rewrite(
+      with_body("    h = torch.linear(x, self.w).view([2, 64, 2, 8])\n"
+                "    q = (h * torch.rsqrt(torch.mean(h * h, [-1], True)) * self.g[:8])\n"
+                "    q = q.transpose(1, 2)\n"
+                "    half = q.size(3) // 2\n"
+                "    y = q * 0.5 + torch.cat([-q[..., half:], q[..., :half]], -1) * 0.25\n"
+                "    return torch.scaled_dot_product_attention(y, y, y)\n"),
+      exact(), {2, 64, 16});
+  EXPECT_THAT(regions(result.plan), Contains("mul, neg, cat, add"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
+  // Of three gradients of h today's order adds the norm's last.
+  const torch::jit::Module module =
+      with_body("    h = torch.linear(x, self.w)\n"
+                "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
+                "    u = torch.linear(h, self.w, self.b)\n"
+                "    y = torch.linear(torch.silu(n), self.w)\n"
+                "    return torch.linear(h + u + y, self.w)\n");
+  Rewrite in_exact = rewrite(module, exact());
+  EXPECT_THAT(regions(in_exact.plan), IsEmpty());
+  expect_same_bits(in_exact);
+  Rewrite result = rewrite(module, PlanOptions{});
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  expect_verified(result);
+}
+
 TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
   Rewrite result =
       rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
