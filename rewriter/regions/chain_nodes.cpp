@@ -35,20 +35,17 @@ bool is_dropout(const Node* node) {
 /// Cheap by the catalog, but not to be run again: random in a way that keeps no bits, or with
 /// statistics.
 bool is_excluded(const Node* node) {
-  static constexpr std::array<std::string_view, 14> kExcluded = {"aten::alpha_dropout",
-                                                                 "aten::feature_alpha_dropout",
-                                                                 "aten::feature_dropout",
-                                                                 "aten::rrelu",
-                                                                 "aten::native_dropout",
-                                                                 "aten::native_batch_norm",
-                                                                 "aten::instance_norm",
-                                                                 "aten::copy_",
-                                                                 "aten::detach",
-                                                                 "aten::alpha_dropout_",
-                                                                 "aten::feature_dropout_",
-                                                                 "aten::rrelu_",
-                                                                 "aten::feature_alpha_dropout_",
-                                                                 "aten::detach_"};
+  static constexpr std::array<std::string_view, 13> kExcluded = {
+      "aten::alpha_dropout",   "aten::feature_alpha_dropout",
+      "aten::feature_dropout", "aten::rrelu",
+      "aten::native_dropout",  "aten::native_batch_norm",
+      "aten::copy_",           "aten::detach",
+      "aten::alpha_dropout_",  "aten::feature_dropout_",
+      "aten::rrelu_",          "aten::feature_alpha_dropout_",
+      "aten::detach_"};
+  if (node->kind() == aten::instance_norm) {
+    return !node->input(3)->mustBeNone() || !node->input(4)->mustBeNone();
+  }
   return std::ranges::count(kExcluded, std::string_view(node->kind().toQualString())) > 0;
 }
 

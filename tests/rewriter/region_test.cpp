@@ -119,26 +119,26 @@ TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
 TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
   // Rotary embedding: halves of q in each other's places. The order decides how q's gradient lies
   // in memory, and with it the order in which that of g is summed.
-  Rewrite result = rewrite(
-      with_body("    h = torch.linear(x, self.w).view([2, 64, 2, 8])\n"
-                "    q = (h * torch.rsqrt(torch.mean(h * h, [-1], True)) * self.g[:8])\n"
-                "    q = q.transpose(1, 2)\n"
-                "    half = q.size(3) // 2\n"
-                "    y = q * 0.5 + torch.cat([-q[..., half:], q[..., :half]], -1) * 0.25\n"
-                "    return torch.scaled_dot_product_attention(y, y, y)\n"),
-      exact(), {2, 64, 16});
+  Rewrite result =
+      rewrite(with_body("    h = torch.linear(x, self.w).view([2, 64, 2, 8])\n"
+                        "    q = (h * torch.rsqrt(torch.mean(h * h, [-1], True)) * self.g[:8])\n"
+                        "    q = q.transpose(1, 2)\n"
+                        "    half = q.size(3) // 2\n"
+                        "    y = q * 0.5 + torch.cat([-q[..., half:], q[..., :half]], -1) * 0.25\n"
+                        "    return torch.scaled_dot_product_attention(y, y, y)\n"),
+              exact(), {2, 64, 16});
   EXPECT_THAT(regions(result.plan), Contains("mul, neg, cat, add"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
   // Of three gradients of h today's order adds the norm's last.
-  const torch::jit::Module module =
-      with_body("    h = torch.linear(x, self.w)\n"
-                "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
-                "    u = torch.linear(h, self.w, self.b)\n"
-                "    y = torch.linear(torch.silu(n), self.w)\n"
-                "    return torch.linear(h + u + y, self.w)\n");
+  const torch::jit::Module module = with_body(
+      "    h = torch.linear(x, self.w)\n"
+      "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
+      "    u = torch.linear(h, self.w, self.b)\n"
+      "    y = torch.linear(torch.silu(n), self.w)\n"
+      "    return torch.linear(h + u + y, self.w)\n");
   Rewrite in_exact = rewrite(module, exact());
   EXPECT_THAT(regions(in_exact.plan), IsEmpty());
   expect_same_bits(in_exact);
@@ -261,6 +261,26 @@ torch::jit::Module batch_norm(const std::string& training) {
   module.register_buffer("var", at::ones({4}));
   module.define(source);
   return module;
+}
+
+TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
+  Rewrite result = rewrite(
+      with_lines(
+          "    n = torch.instance_norm(h, self.g, self.b, None, None, True, 0.1, 1e-5, False)\n"
+          "    y = torch.relu(n)\n"),
+      exact(), {2, 16, 16});
+  EXPECT_THAT(regions(result.plan), ElementsAre("instance_norm, relu"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
+  Rewrite result = rewrite(
+      with_lines("    n = torch.instance_norm(h, self.g, self.b, self.frozen, self.frozen, False, "
+                 "0.1, 1e-5, False)\n"
+                 "    y = torch.relu(n)\n"),
+      exact(), {2, 16, 16});
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
 }
 
 TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
