@@ -92,20 +92,6 @@ bool draws_dropout(const Node* node) {
   return p && p->isDouble() && p->toDouble() > 0 && p->toDouble() < 1;
 }
 
-bool reads_no_memory(const Node* node) {
-  switch (node->kind()) {
-    case aten::size:
-    case aten::dim:
-    case prim::dtype:
-    case prim::device:
-    case prim::requires_grad:
-    case prim::layout:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool is_statistic(const Node* node, size_t position) {
   return node->kind() == aten::batch_norm && (position == 3 || position == 4);
 }
