@@ -244,25 +244,6 @@ TEST(RegionTest, AWriteToOneOfItsAttributesIs) {
   expect_same_bits(result);
 }
 
-constexpr const char* kBatchNorm = R"(
-def forward(self, x):
-    h = torch.conv2d(x, self.k)
-    n = torch.batch_norm(h, self.g, self.b, self.mean, self.var, %s, 0.1, 1e-5, False)
-    return torch.conv2d(torch.relu(n), self.k)
-)";
-
-torch::jit::Module batch_norm(const std::string& training) {
-  std::string source = kBatchNorm;
-  source.replace(source.find("%s"), 2, training);
-  torch::jit::Module module = make_module(
-      "BatchNorm", {{"k", parameter({4, 4, 3, 3})}, {"g", parameter({4})}, {"b", parameter({4})}},
-      "");
-  module.register_buffer("mean", at::zeros({4}));
-  module.register_buffer("var", at::ones({4}));
-  module.define(source);
-  return module;
-}
-
 TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
   Rewrite result = rewrite(
       with_lines(
@@ -283,6 +264,31 @@ TEST(RegionTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
   expect_same_bits(result);
 }
 
+constexpr const char* kBatchNorm = R"(
+def forward(self, x):
+    h = torch.conv2d(x, self.k)
+    n = torch.batch_norm(h, self.g, self.b, self.mean, self.var, %s, 0.1, 1e-5, False)
+    return torch.conv2d(torch.relu(n), self.k)
+)";
+
+torch::jit::Module with_statistics(const std::string& source) {
+  torch::jit::Module module = make_module(
+      "BatchNorm", {{"k", parameter({4, 4, 3, 3})}, {"g", parameter({4})}, {"b", parameter({4})}},
+      "");
+  for (const char* const mean : {"mean", "other_mean"}) {
+    module.register_buffer(mean, at::zeros({4}));
+  }
+  for (const char* const var : {"var", "other_var"}) module.register_buffer(var, at::ones({4}));
+  module.define(source);
+  return module;
+}
+
+torch::jit::Module batch_norm(const std::string& training) {
+  std::string source = kBatchNorm;
+  source.replace(source.find("%s"), 2, training);
+  return with_statistics(source);
+}
+
 TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
   Rewrite result = rewrite(batch_norm("True"), exact(), {2, 4, 12, 12});
   EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, relu"));
@@ -293,6 +299,31 @@ TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
     return model.module.attr("mean").toTensor();
   };
   EXPECT_TRUE(at::equal(statistics(result.model), statistics(result.rewritten)));
+}
+
+/// Two branches that are joined: between the first one's nodes stands the second one's batch norm.
+torch::jit::Module branches(const std::string& mean, const std::string& var) {
+  return with_statistics(R"(
+def forward(self, x):
+    n = torch.batch_norm(torch.conv2d(x, self.k), self.g, self.b, self.mean, self.var, True, 0.1,
+                         1e-5, False)
+    m = torch.batch_norm(torch.conv2d(x, self.k), self.g, self.b, self.)" +
+                         mean + ", self." + var + R"(, True, 0.1, 1e-5, False)
+    y = torch.cat([torch.relu_(n), torch.conv2d(m, self.k, None, 1, 1)])
+    return torch.conv2d(y, self.k)
+)");
+}
+
+TEST(RegionTest, ABatchNormInBetweenWritesItsOwnStatisticsAlone) {
+  Rewrite result = rewrite(branches("other_mean", "other_var"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm", "batch_norm, relu, cat"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, OneThatWritesTheChainsStatisticsMustNotChangePlacesWithIt) {
+  Rewrite result = rewrite(branches("mean", "var"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm"));
+  expect_same_bits(result);
 }
 
 TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
