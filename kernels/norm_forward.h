@@ -9,9 +9,9 @@
 #include <optional>
 #include <tuple>
 
-namespace invact::kernels {
+#include "kernels/optional_tensor.h"
 
-using OptionalTensor = std::optional<at::Tensor>;
+namespace invact::kernels {
 
 /// Output, and the reciprocal deviation (root mean square) of each row.
 using NormForward = std::tuple<at::Tensor, at::Tensor>;

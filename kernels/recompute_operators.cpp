@@ -9,15 +9,10 @@
 
 #include "kernels/autograd/refusals.h"
 #include "kernels/cpu/batch_norm.h"
+#include "kernels/optional_tensor.h"
 
 namespace invact::kernels {
 namespace {
-
-using OptionalTensor = std::optional<at::Tensor>;
-
-at::Tensor value_of(const OptionalTensor& tensor) {
-  return tensor.value_or(at::Tensor());
-}
 
 at::Tensor copy_of(const OptionalTensor& statistic) {
   return statistic && statistic->defined() ? statistic->clone() : at::empty({0});

@@ -122,13 +122,13 @@ Candidate make_candidate(GraphSite graph_site) {
   return candidate;
 }
 
-std::vector<Candidate> find_candidates(const Report& report, const Prediction& prediction,
-                                       const InlinedModel& inlined, const MatchContext& context) {
+std::vector<Candidate> find_candidates(const Report& report, const InlinedModel& inlined,
+                                       const MatchContext& context) {
   std::vector<Candidate> candidates;
   for (GraphSite& site : find_graph_sites(inlined, context)) {
     candidates.push_back(make_candidate(std::move(site)));
   }
-  find_executions(report, prediction, candidates);
+  find_executions(report, context.prediction, candidates);
   return candidates;
 }
 

@@ -34,7 +34,7 @@ Candidate make_candidate(GraphSite graph_site);
 
 /// Every site of the model that `context` names, open, with its executions; behind them the calls
 /// that no walk over its code reaches, rejected.
-std::vector<Candidate> find_candidates(const Report& report, const Prediction& prediction,
-                                       const InlinedModel& inlined, const MatchContext& context);
+std::vector<Candidate> find_candidates(const Report& report, const InlinedModel& inlined,
+                                       const MatchContext& context);
 
 }  // namespace invact

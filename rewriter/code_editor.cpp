@@ -52,6 +52,15 @@ std::optional<std::string> replaced_operator(const std::string& op) {
   return find(kernels::dropouts());
 }
 
+/// A view that a chain takes of what feeds it goes with the chain's nodes: what it is a view of.
+Value* viewed_from_outside(Value* tensor, const std::unordered_map<const Node*, Node*>& ends) {
+  while (true) {
+    const auto end = ends.find(tensor->node());
+    if (end == ends.end() || end->second == tensor->node()) return tensor;
+    tensor = tensor->node()->input(0);
+  }
+}
+
 const CodeEdits kNoEdits;
 constexpr const char* kRecompute = "invact::recompute";
 constexpr const char* kRelease = "invact::release";
@@ -205,8 +214,9 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
 void CodeEditor::insert_releases(const Level& level, const Ends& ends) {
   for (const Release& release : level.edits->releases) {
     Node* const reader = level.nodes.at(static_cast<size_t>(release.node_index));
-    Value* const tensor = level.nodes.at(static_cast<size_t>(release.tensor_node))
-                              ->input(static_cast<size_t>(release.tensor_position));
+    Value* const named = level.nodes.at(static_cast<size_t>(release.tensor_node))
+                             ->input(static_cast<size_t>(release.tensor_position));
+    Value* const tensor = viewed_from_outside(named, ends);
     const auto found = ends.find(reader);
     Node* const end = found == ends.end() ? nullptr : found->second;
     std::vector<Value*> users;

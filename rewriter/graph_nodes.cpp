@@ -11,6 +11,7 @@
 namespace invact {
 namespace {
 
+namespace aten = torch::jit::aten;
 namespace prim = torch::jit::prim;
 namespace attr = torch::jit::attr;
 using torch::jit::Block;
@@ -48,6 +49,30 @@ InsertedCode insert_code_before(Node* place, Graph& code, at::ArrayRef<Value*> i
 
 bool is_tensor(const Value* value) {
   return value->type()->isSubtypeOf(*c10::TensorType::get());
+}
+
+bool reads_no_memory(const Node* node) {
+  switch (node->kind()) {
+    case aten::size:
+    case aten::dim:
+    case prim::dtype:
+    case prim::device:
+    case prim::requires_grad:
+    case prim::layout:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Node* only_reader(const Value* value) {
+  Node* reader = nullptr;
+  for (const auto& use : value->uses()) {
+    if (reads_no_memory(use.user)) continue;
+    if (reader || use.offset != 0) return nullptr;
+    reader = use.user;
+  }
+  return reader;
 }
 
 bool may_write(const Node* node) {

@@ -28,6 +28,13 @@ InsertedCode insert_code_before(torch::jit::Node* place, torch::jit::Graph& code
 /// Of type Tensor: never None.
 bool is_tensor(const torch::jit::Value* value);
 
+/// Asks a tensor for something that it tells without its memory.
+bool reads_no_memory(const torch::jit::Node* node);
+
+/// Who reads the tensor's memory, as its first argument and nobody else; null where there is no
+/// such node.
+torch::jit::Node* only_reader(const torch::jit::Value* value);
+
 /// Whether a node is, or could hide, a write to a tensor.
 bool may_write(const torch::jit::Node* node);
 

@@ -84,6 +84,16 @@ bool writes_first_alone(const Node* node) {
          std::ranges::count_if(arguments, is_written) == 1;
 }
 
+/// All that a node writes; empty: that cannot be told.
+std::vector<const Value*> written_by(const Node* node) {
+  if (writes_first_alone(node)) return {node->input(0)};
+  std::vector<const Value*> statistics;
+  for (size_t i = 0; i < node->inputs().size(); ++i) {
+    if (is_statistic(node, i)) statistics.push_back(node->input(i));
+  }
+  return statistics;
+}
+
 /// An in-place operator in a loop writes what an earlier turn returned, unless its input is made
 /// anew in the same turn.
 bool overwrites_earlier_turn(const Node* node) {
@@ -154,9 +164,11 @@ struct WholeModelAliases::Read {
 bool WholeModelAliases::writes_to(Node* node, const Read& read) const {
   if (aliases_->writesToAlias(node, read.values)) return true;
   if (!aliases_->writesToAlias(node, read.attributes)) return false;
-  const auto written =
-      writes_first_alone(node) ? Read::attribute_name(node->input(0)) : std::nullopt;
-  return !written || read.names.contains(*written);
+  const std::vector<const Value*> written = written_by(node);
+  return written.empty() || std::ranges::any_of(written, [&read](const Value* value) {
+           const auto name = Read::attribute_name(value);
+           return !name || read.names.contains(*name);
+         });
 }
 
 std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {

@@ -14,6 +14,7 @@
 #include "rewriter/legality.h"
 #include "rewriter/prediction.h"
 #include "rewriter/regions/region_candidates.h"
+#include "rewriter/running_again.h"
 #include "rewriter/selection.h"
 
 namespace invact {
@@ -47,8 +48,8 @@ class Planner {
         prediction_(report),
         inlined_(model.module),
         aliases_(inlined_),
-        candidates_(find_candidates(report, prediction_, inlined_,
-                                    {model.module, report.run.device == "cpu"})) {
+        candidates_(find_candidates(report, inlined_,
+                                    {model.module, prediction_, report.run.device == "cpu"})) {
     for (Candidate& region : find_region_candidates(report, prediction_, inlined_)) {
       candidates_.push_back(std::move(region));
     }
@@ -226,7 +227,7 @@ class Planner {
       Site& site = candidate.site;
       site.accepted = candidate.open;
       if (candidate.graph_site.copies.size() > 0 && candidate.graph_site.match().is_recomputed()) {
-        site.extra_ns = selection.extra_ns(candidate);
+        site.extra_ns = extra_ns(candidate, report_);
       }
       site.saved_bytes_delta = candidate.has_delta ? selection.delta(candidate) : 0;
       if (candidate.open) {

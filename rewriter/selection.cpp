@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "rewriter/no_gain.h"
+#include "rewriter/running_again.h"
 #include "rewriter/selection_bound.h"
 
 namespace invact {
@@ -14,9 +15,6 @@ namespace {
 // A pattern of several nodes goes before those within it, a chain that is run again before both.
 constexpr int kPattern = 1;
 constexpr int kRegion = 2;
-
-/// Of a chain's largest tensor: what it must free at least; choose() says why.
-constexpr int64_t kWorthRunningAgain = 8;
 
 /// Rounds of improving; each one frees bytes, and real models need two or three.
 constexpr int kMaxRounds = 16;
@@ -33,34 +31,8 @@ Selection::Selection(const Report& report, Prediction& prediction,
     open_.push_back(i);
     for (const auto* node : candidates[i].graph_site.match().nodes) by_node_[node].push_back(i);
   }
-  find_penalties();
-}
-
-/// The largest tensor that running a chain again reads or makes.
-int64_t Selection::size_of(const Execution& execution) const {
-  int64_t bytes = 0;
-  for (const CallId id : execution.calls) {
-    const OperatorCall& call = report_.call(id);
-    for (const auto* storages : {&call.inputs, &call.outputs}) {
-      for (const StorageId storage : *storages) {
-        const Storage& memory = report_.storage(storage);
-        if (memory.role == StorageRole::kActivation) bytes = std::max(bytes, memory.bytes);
-      }
-    }
-  }
-  return bytes;
-}
-
-void Selection::find_penalties() {
-  penalties_.resize(candidates_.size());
-  for (const size_t i : open_) {
-    const bool may_lapse = candidates_[i].graph_site.match().may_lapse;
-    if (level(i) < kRegion && !may_lapse) continue;
-    for (const Execution& execution : candidates_[i].executions) {
-      const int64_t share = size_of(execution) / kWorthRunningAgain;
-      penalties_[i] += may_lapse ? 2 * share : share;
-    }
-  }
+  penalties_.resize(candidates.size());
+  for (const size_t i : open_) penalties_[i] = least_worthwhile_bytes(candidates[i], report);
 }
 
 void Selection::choose() {
@@ -173,8 +145,8 @@ void Selection::spare_time(int64_t budget) {
   for (const size_t i : open_) {
     if (!state_.taken[i] || level(i) != kRegion) continue;
     const int64_t freed = std::max<int64_t>(1, -delta(candidates_[i]));
-    by_cost.emplace_back(static_cast<double>(extra_ns(candidates_[i])) / static_cast<double>(freed),
-                         i);
+    by_cost.emplace_back(
+        static_cast<double>(extra_ns(candidates_[i], report_)) / static_cast<double>(freed), i);
   }
   std::sort(by_cost.rbegin(), by_cost.rend());
   for (const auto& [cost, i] : by_cost) {
@@ -191,14 +163,6 @@ void Selection::spare_time(int64_t budget) {
       state_.reasons[i] = {"within_budget", "is not needed to keep the budget"};
     }
   }
-}
-
-int64_t Selection::extra_ns(const Candidate& candidate) const {
-  int64_t ns = 0;
-  for (const Execution& execution : candidate.executions) {
-    for (const CallId call : execution.calls) ns += report_.call(call).forward_ns;
-  }
-  return ns;
 }
 
 void Selection::finish() {

@@ -46,9 +46,6 @@ class Selection {
   /// belong to one that is taken.
   void finish();
 
-  /// How long a chain's operators ran in the observed forward: what running them again takes.
-  int64_t extra_ns(const Candidate& candidate) const;
-
   /// What this site adds to the others that are taken, but for those of the same nodes: negative
   /// frees bytes. `candidate` is one of those given.
   int64_t delta(const Candidate& candidate);
@@ -65,8 +62,6 @@ class Selection {
   int level(size_t candidate) const;
   bool has_taken_rival(size_t candidate, int above) const;
   int64_t objective() const { return prediction_.saved_bytes() + penalty_; }
-  int64_t size_of(const Execution& execution) const;
-  void find_penalties();
   void take(size_t candidate);
   void drop(size_t candidate);
   void begin(int highest_level);

@@ -13,9 +13,12 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "kernels/activation_function.h"
+#include "kernels/autograd/gradient_layout.h"
 #include "kernels/autograd/refusals.h"
 #include "kernels/autograd/saved_function.h"
 #include "kernels/internal_operators.h"
@@ -40,6 +43,15 @@ void remember(AutogradContext* ctx, const char* op, const ActivationFunction& fu
   save_function(ctx, op, function, strides);
 }
 
+/// A gradient that equals ATen's, as relu6's does, lies in memory as ATen's as well.
+at::Tensor input_gradient(const at::Tensor& grad_output, const at::Tensor& output,
+                          const std::optional<at::Tensor>& branch, c10::SymIntArrayRef strides,
+                          const ActivationFunction& function) {
+  at::Tensor gradient = activation_backward(grad_output, output, branch, strides, function);
+  const bool is_exact = std::holds_alternative<math::Hardtanh>(function);
+  return is_exact ? laid_out_as_by_aten(std::move(gradient), grad_output) : gradient;
+}
+
 /// grad_output * f'(output, branch) as a node of its own: linear in grad_output, so that any order
 /// of differentiation works along it. Its derivative along `output` would need f'' and does not
 /// exist here.
@@ -50,7 +62,7 @@ struct Gradient : Function<Gradient> {
                             const ActivationFunction& function) {
     at::AutoDispatchBelowADInplaceOrView guard;
     remember(ctx, op.c_str(), function, output, branch, strides);
-    return activation_backward(grad_output, output, branch, strides, function);
+    return input_gradient(grad_output, output, branch, strides, function);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads);
@@ -65,7 +77,7 @@ at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
   if (torch::autograd::GradMode::is_enabled()) {
     return Gradient::apply(grad_output, saved[0], branch, strides, op, function);
   }
-  return activation_backward(grad_output, saved[0], branch, strides, function);
+  return input_gradient(grad_output, saved[0], branch, strides, function);
 }
 
 variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grads) {

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "kernels/cpu/batch_norm.h"
+#include "kernels/optional_tensor.h"
 #include "kernels/recompute_operators.h"
 
 namespace invact::kernels {
@@ -18,23 +19,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-using OptionalTensor = std::optional<at::Tensor>;
-
 constexpr const char* kEpsilon = "eps";
 constexpr const char* kHasBias = "has_bias";
-
-/// An undefined tensor is no argument of a Function, nothing is.
-OptionalTensor given(const at::Tensor& tensor) {
-  return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
-}
 
 struct KnownBatchNorm : Function<KnownBatchNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& input,
                             const OptionalTensor& weight, const OptionalTensor& bias,
                             const at::Tensor& mean, const at::Tensor& invstd, double eps) {
     const at::AutoDispatchBelowADInplaceOrView guard;
-    const at::Tensor w = weight.value_or(at::Tensor());
-    const at::Tensor b = bias.value_or(at::Tensor());
+    const at::Tensor w = value_of(weight);
+    const at::Tensor b = value_of(bias);
     ctx->save_for_backward({input, w, mean, invstd});
     ctx->saved_data[kEpsilon] = eps;
     ctx->saved_data[kHasBias] = b.defined();

@@ -22,6 +22,7 @@
 #include "kernels/autograd/refusals.h"
 #include "kernels/autograd/refused_gradient.h"
 #include "kernels/norm_operators.h"
+#include "kernels/optional_tensor.h"
 
 namespace invact::kernels {
 namespace {
@@ -30,13 +31,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-using OptionalTensor = std::optional<at::Tensor>;
-
 constexpr const char* kOperator = "batch_norm";
-
-at::Tensor value_of(const OptionalTensor& tensor) {
-  return tensor.value_or(at::Tensor());
-}
 
 Gradients<3> gradients(const at::Tensor& grad_output, const at::Tensor& output,
                        const at::Tensor& invstd, const NormParameters& parameters,

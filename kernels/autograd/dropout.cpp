@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "kernels/autograd/gradient_layout.h"
 #include "kernels/autograd/refusals.h"
 #include "kernels/dropout_operators.h"
 
@@ -45,7 +46,8 @@ struct Gradient : Function<Gradient> {
                             bool in_place) {
     at::AutoDispatchBelowADInplaceOrView guard;
     remember(ctx, kept, strides, p, in_place);
-    return dropout_backward(grad_output, kept, strides, p, in_place);
+    return laid_out_as_by_aten(dropout_backward(grad_output, kept, strides, p, in_place),
+                               grad_output);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads);

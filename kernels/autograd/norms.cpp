@@ -44,10 +44,6 @@ struct SavedNorm {
   NormParameters parameters;
 };
 
-at::Tensor value_of(const OptionalTensor& tensor) {
-  return tensor.value_or(at::Tensor());
-}
-
 /// Of input, weight and bias; undefined where the mask says so.
 Gradients<3> gradients(const at::Tensor& grad_output, const SavedNorm& saved,
                        const NormSettings& settings, std::array<bool, 3> mask) {

@@ -14,26 +14,23 @@ using torch::jit::Node;
 
 /// A number per channel. On the CPU its dtype depends on input and weight: of the two statistics
 /// that ATen keeps, one is left.
-int64_t channel_bytes(const OperatorCall& call, const Report& report) {
+int64_t channel_bytes(const OperatorCall& call, const Report& report,
+                      const Prediction& prediction) {
   if (report.run.device != "cpu") {
     const int64_t channels = call.output_tensor.shape.size() > 1 ? call.output_tensor.shape[1] : 0;
     const bool is_double = call.output_tensor.dtype == "float64";
     return channels * static_cast<int64_t>(is_double ? sizeof(double) : sizeof(float));
   }
   int64_t bytes = 0;
-  for (const SavedTensor& saved : report.saved) {
-    if (saved.call == call.id && std::ranges::count(call.inputs, saved.storage) == 0) {
-      bytes += report.storage(saved.storage).bytes;
-    }
+  for (const StorageId kept : prediction.kept_by(call.id)) {
+    if (std::ranges::count(call.inputs, kept) == 0) bytes += report.storage(kept).bytes;
   }
   return bytes / 2;
 }
 
 /// The one number per channel that is freed in any case is not worth other gradients.
-bool is_kept_by_another(const OperatorCall& call, const Report& report) {
-  return std::ranges::any_of(report.saved, [&call](const SavedTensor& saved) {
-    return saved.call != call.id && saved.storage == call.output;
-  });
+bool is_kept_by_another(const OperatorCall& call, const Prediction& prediction) {
+  return call.output && !prediction.other_savers(*call.output, {call.id}).empty();
 }
 
 }  // namespace
@@ -57,7 +54,7 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
     return match;
   }
   const auto training = torch::jit::toIValue(node->input(5));
-  match.kept = [weight = *weight, bias = *bias, training](
+  match.kept = [weight = *weight, bias = *bias, training, &prediction = context.prediction](
                    const OperatorCall& call,
                    const Report& report) -> std::variant<KeptInstead, Rejection> {
     const bool trains = training ? training->toBool() : report.run.mode == "train";
@@ -66,12 +63,12 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
       return Rejection{"input_not_needed", "only its bias is trained, and nothing before it"};
     }
     if (!is_recoverable(weight, bias, 0, dtype_of(call.output_tensor))) return not_recoverable();
-    if (!is_kept_by_another(call, report)) {
+    if (!is_kept_by_another(call, prediction)) {
       return Rejection{"output_not_kept",
                        "nobody else keeps its output, so keeping it instead of the input frees "
                        "nothing to speak of"};
     }
-    return KeptInstead{call.output, channel_bytes(call, report)};
+    return KeptInstead{call.output, channel_bytes(call, report, prediction)};
   };
   return match;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analyzer/report.h"
+#include "rewriter/prediction.h"
 
 namespace invact {
 
@@ -79,10 +80,11 @@ struct Match {
   bool is_recomputed() const { return strategy == "recompute"; }
 };
 
-/// What patterns may ask besides the graph.
+/// What patterns may ask besides the graph. All must outlive the matches.
 struct MatchContext {
   const torch::jit::Module& top;
-  bool on_cpu = true;  ///< Where the observed step ran.
+  const Prediction& prediction;  ///< Who keeps what in the observed step.
+  bool on_cpu = true;            ///< Where the observed step ran.
 };
 
 /// "aten::gelu" gives "gelu", "invact::rms_norm_cast" "rms_norm_cast".

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "rewriter/graph_nodes.h"
 #include "rewriter/patterns/norm.h"
 
 namespace invact {
@@ -13,18 +14,6 @@ namespace {
 namespace aten = torch::jit::aten;
 using torch::jit::Node;
 using torch::jit::Value;
-
-/// The node that reads the tensor behind `value`, where it is one; those that ask for its sizes
-/// aside.
-Node* only_reader(const Value* value) {
-  Node* reader = nullptr;
-  for (const auto& use : value->uses()) {
-    if (use.user->kind() == aten::size) continue;
-    if (reader || use.offset != 0) return nullptr;
-    reader = use.user;
-  }
-  return reader;
-}
 
 struct Dimensions {
   int64_t first;
@@ -40,7 +29,8 @@ std::optional<Dimensions> constant_dimensions(const Node* transpose) {
 }
 
 /// The copy that the linear behind `norm` keeps of its result; none where it keeps none.
-std::optional<StorageId> kept_copy(const OperatorCall& norm, const Report& report) {
+std::optional<StorageId> kept_copy(const OperatorCall& norm, const Report& report,
+                                   const Prediction& prediction) {
   const auto reads = [&norm](const OperatorCall& call) {
     return std::find(call.inputs.begin(), call.inputs.end(), norm.output) != call.inputs.end();
   };
@@ -48,10 +38,10 @@ std::optional<StorageId> kept_copy(const OperatorCall& norm, const Report& repor
       report.calls.begin() + norm.id.value + 1, report.calls.end(),
       [&reads](const OperatorCall& call) { return call.op == "aten::linear" && reads(call); });
   if (reader == report.calls.end()) return std::nullopt;
-  for (const SavedTensor& saved : report.saved) {
-    if (saved.call == reader->id && !std::ranges::count(reader->inputs, saved.storage) &&
-        report.storage(saved.storage).bytes == report.storage(*norm.output).bytes) {
-      return saved.storage;
+  for (const StorageId kept : prediction.kept_by(reader->id)) {
+    if (!std::ranges::count(reader->inputs, kept) &&
+        report.storage(kept).bytes == report.storage(*norm.output).bytes) {
+      return kept;
     }
   }
   return std::nullopt;
@@ -80,11 +70,12 @@ std::optional<Match> match_transposed_norm(Node* node, const MatchContext& conte
   match->gain =
       "keeps its output, laid out as the next layer reads and keeps it, and a number per row "
       "instead of its input";
-  match->kept = [norm = match->kept](const OperatorCall& call,
-                                     const Report& report) -> std::variant<KeptInstead, Rejection> {
+  match->kept = [norm = match->kept, &prediction = context.prediction](
+                    const OperatorCall& call,
+                    const Report& report) -> std::variant<KeptInstead, Rejection> {
     auto kept = norm(call, report);
     if (auto* const instead = std::get_if<KeptInstead>(&kept)) {
-      instead->storage = kept_copy(call, report);
+      instead->storage = kept_copy(call, report, prediction);
       if (!instead->storage)
         return Rejection{"no_copy", "the next layer keeps no copy of its output"};
     }

@@ -35,20 +35,17 @@ bool is_dropout(const Node* node) {
 /// Cheap by the catalog, but not to be run again: random in a way that keeps no bits, or with
 /// statistics.
 bool is_excluded(const Node* node) {
-  static constexpr std::array<std::string_view, 14> kExcluded = {"aten::alpha_dropout",
-                                                                 "aten::feature_alpha_dropout",
-                                                                 "aten::feature_dropout",
-                                                                 "aten::rrelu",
-                                                                 "aten::native_dropout",
-                                                                 "aten::native_batch_norm",
-                                                                 "aten::instance_norm",
-                                                                 "aten::copy_",
-                                                                 "aten::detach",
-                                                                 "aten::alpha_dropout_",
-                                                                 "aten::feature_dropout_",
-                                                                 "aten::rrelu_",
-                                                                 "aten::feature_alpha_dropout_",
-                                                                 "aten::detach_"};
+  static constexpr std::array<std::string_view, 13> kExcluded = {
+      "aten::alpha_dropout",   "aten::feature_alpha_dropout",
+      "aten::feature_dropout", "aten::rrelu",
+      "aten::native_dropout",  "aten::native_batch_norm",
+      "aten::copy_",           "aten::detach",
+      "aten::alpha_dropout_",  "aten::feature_dropout_",
+      "aten::rrelu_",          "aten::feature_alpha_dropout_",
+      "aten::detach_"};
+  if (node->kind() == aten::instance_norm) {
+    return !node->input(3)->mustBeNone() || !node->input(4)->mustBeNone();
+  }
   return std::ranges::count(kExcluded, std::string_view(node->kind().toQualString())) > 0;
 }
 
@@ -93,20 +90,6 @@ bool draws_dropout(const Node* node) {
   if (!is_dropout(node) || !is_constant(node, 2, true)) return false;
   const auto p = torch::jit::toIValue(node->input(1));
   return p && p->isDouble() && p->toDouble() > 0 && p->toDouble() < 1;
-}
-
-bool reads_no_memory(const Node* node) {
-  switch (node->kind()) {
-    case aten::size:
-    case aten::dim:
-    case prim::dtype:
-    case prim::device:
-    case prim::requires_grad:
-    case prim::layout:
-      return true;
-    default:
-      return false;
-  }
 }
 
 bool is_statistic(const Node* node, size_t position) {

@@ -24,9 +24,6 @@ ChainRole chain_role(const torch::jit::Node* node);
 /// A dropout that draws: its bits are kept, so that backward draws nothing.
 bool draws_dropout(const torch::jit::Node* node);
 
-/// Asks a tensor for something that it tells without its memory.
-bool reads_no_memory(const torch::jit::Node* node);
-
 /// Arguments that the node reads only to change them, as batch norm does its running statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);
 

@@ -11,17 +11,6 @@ namespace aten = torch::jit::aten;
 using torch::jit::Node;
 using torch::jit::Value;
 
-/// Who reads the tensor's memory, as its first argument and nobody else.
-Node* only_reader(const Value* value) {
-  Node* reader = nullptr;
-  for (const auto& use : value->uses()) {
-    if (reads_no_memory(use.user)) continue;
-    if (reader || use.offset != 0) return nullptr;
-    reader = use.user;
-  }
-  return reader;
-}
-
 /// The bias is a tensor or None, whatever the run.
 bool has_known_bias(const Node* linear) {
   const Value* const bias = linear->input(2);

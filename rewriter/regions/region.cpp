@@ -121,11 +121,19 @@ class Chain {
       if (node == output_ || !is_view) continue;
       const bool reads_member = std::ranges::any_of(
           node->inputs(), [this](Value* input) { return members_.contains(input->node()); });
-      if (reads_member) continue;
+      if (reads_member || views_what_is_computed_with(node)) continue;
       members_.erase(node);
       return true;
     }
     return false;
+  }
+
+  /// The gradient that comes through the view must join the other one where it does today.
+  bool views_what_is_computed_with(const Node* view) const {
+    if (chain_role(view) != ChainRole::kView) return false;
+    return std::ranges::any_of(view->input(0)->uses(), [this](const torch::jit::Use& use) {
+      return members_.contains(use.user) && chain_role(use.user) == ChainRole::kCompute;
+    });
   }
 
   bool is_made_within(Node* writer) const {
@@ -198,6 +206,7 @@ std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGrap
     add_readers(*region, inlined, observed, taken);
     regions.push_back(std::move(*region));
   }
+  for (Region& region : regions) region.keeps_order = keeps_gradient_order(region, observed, taken);
   std::reverse(regions.begin(), regions.end());
   return regions;
 }

@@ -35,6 +35,7 @@ struct Region {
   /// cannot be named, so that the result's memory cannot be given back.
   std::vector<RegionReader> readers;
   std::optional<StorageId> result;  ///< Where the result lay in the observed step.
+  bool keeps_order = true;          ///< keeps_gradient_order().
 
   torch::jit::Node* output() const { return nodes.back(); }
 };
@@ -50,5 +51,11 @@ using ChainEnds = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>
 std::vector<RegionReader> find_readers(torch::jit::Value* value, StorageId storage,
                                        const InlinedModel& inlined, const ObservedGraph& observed,
                                        const ChainEnds& ends);
+
+/// Whether gradients are added up in the order of today once the chain is one operator. Its
+/// backward then runs where its last node's did, before that of everyone who reads one of its
+/// inputs in between: a sum of three rounds otherwise, and one of two may lie otherwise in memory.
+bool keeps_gradient_order(const Region& region, const ObservedGraph& observed,
+                          const ChainEnds& ends);
 
 }  // namespace invact

@@ -101,6 +101,7 @@ class RegionCandidates {
     candidate.site.module_paths.push_back(code.module_path);
     if (!fresh) {
       candidate.graph_site.copies.push_back(match_of(region));
+      candidate.graph_site.copies.front().is_exact &= region.keeps_order;
       if (location.readers != candidate.site.location.readers) disagreeing_.insert(found->second);
     }
     note_readers(region, found->second);
@@ -133,7 +134,7 @@ class RegionCandidates {
     match.inputs = region.inputs;
     match.replacement = "invact::recompute";
     match.strategy = "recompute";
-    match.is_exact = true;
+    match.is_exact = region.keeps_order;
     match.gain = region.readers.empty()
                      ? "runs again in backward; only what feeds it is kept"
                      : "runs again in backward; what feeds it is kept, its result given back";

@@ -116,6 +116,37 @@ TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
   expect_same_bits(result);
 }
 
+TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
+  // Rotary embedding: halves of q in each other's places. The order decides how q's gradient lies
+  // in memory, and with it the order in which that of g is summed.
+  Rewrite result =
+      rewrite(with_body("    h = torch.linear(x, self.w).view([2, 64, 2, 8])\n"
+                        "    q = (h * torch.rsqrt(torch.mean(h * h, [-1], True)) * self.g[:8])\n"
+                        "    q = q.transpose(1, 2)\n"
+                        "    half = q.size(3) // 2\n"
+                        "    y = q * 0.5 + torch.cat([-q[..., half:], q[..., :half]], -1) * 0.25\n"
+                        "    return torch.scaled_dot_product_attention(y, y, y)\n"),
+              exact(), {2, 64, 16});
+  EXPECT_THAT(regions(result.plan), Contains("mul, neg, cat, add"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
+  // Of three gradients of h today's order adds the norm's last.
+  const torch::jit::Module module = with_body(
+      "    h = torch.linear(x, self.w)\n"
+      "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
+      "    u = torch.linear(h, self.w, self.b)\n"
+      "    y = torch.linear(torch.silu(n), self.w)\n"
+      "    return torch.linear(h + u + y, self.w)\n");
+  Rewrite in_exact = rewrite(module, exact());
+  EXPECT_THAT(regions(in_exact.plan), IsEmpty());
+  expect_same_bits(in_exact);
+  Rewrite result = rewrite(module, PlanOptions{});
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  expect_verified(result);
+}
+
 TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
   Rewrite result =
       rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
@@ -213,6 +244,26 @@ TEST(RegionTest, AWriteToOneOfItsAttributesIs) {
   expect_same_bits(result);
 }
 
+TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
+  Rewrite result = rewrite(
+      with_lines(
+          "    n = torch.instance_norm(h, self.g, self.b, None, None, True, 0.1, 1e-5, False)\n"
+          "    y = torch.relu(n)\n"),
+      exact(), {2, 16, 16});
+  EXPECT_THAT(regions(result.plan), ElementsAre("instance_norm, relu"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
+  Rewrite result = rewrite(
+      with_lines("    n = torch.instance_norm(h, self.g, self.b, self.frozen, self.frozen, False, "
+                 "0.1, 1e-5, False)\n"
+                 "    y = torch.relu(n)\n"),
+      exact(), {2, 16, 16});
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
+}
+
 constexpr const char* kBatchNorm = R"(
 def forward(self, x):
     h = torch.conv2d(x, self.k)
@@ -220,16 +271,22 @@ def forward(self, x):
     return torch.conv2d(torch.relu(n), self.k)
 )";
 
-torch::jit::Module batch_norm(const std::string& training) {
-  std::string source = kBatchNorm;
-  source.replace(source.find("%s"), 2, training);
+torch::jit::Module with_statistics(const std::string& source) {
   torch::jit::Module module = make_module(
       "BatchNorm", {{"k", parameter({4, 4, 3, 3})}, {"g", parameter({4})}, {"b", parameter({4})}},
       "");
-  module.register_buffer("mean", at::zeros({4}));
-  module.register_buffer("var", at::ones({4}));
+  for (const char* const mean : {"mean", "other_mean"}) {
+    module.register_buffer(mean, at::zeros({4}));
+  }
+  for (const char* const var : {"var", "other_var"}) module.register_buffer(var, at::ones({4}));
   module.define(source);
   return module;
+}
+
+torch::jit::Module batch_norm(const std::string& training) {
+  std::string source = kBatchNorm;
+  source.replace(source.find("%s"), 2, training);
+  return with_statistics(source);
 }
 
 TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
@@ -242,6 +299,31 @@ TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
     return model.module.attr("mean").toTensor();
   };
   EXPECT_TRUE(at::equal(statistics(result.model), statistics(result.rewritten)));
+}
+
+/// Two branches that are joined: between the first one's nodes stands the second one's batch norm.
+torch::jit::Module branches(const std::string& mean, const std::string& var) {
+  return with_statistics(R"(
+def forward(self, x):
+    n = torch.batch_norm(torch.conv2d(x, self.k), self.g, self.b, self.mean, self.var, True, 0.1,
+                         1e-5, False)
+    m = torch.batch_norm(torch.conv2d(x, self.k), self.g, self.b, self.)" +
+                         mean + ", self." + var + R"(, True, 0.1, 1e-5, False)
+    y = torch.cat([torch.relu_(n), torch.conv2d(m, self.k, None, 1, 1)])
+    return torch.conv2d(y, self.k)
+)");
+}
+
+TEST(RegionTest, ABatchNormInBetweenWritesItsOwnStatisticsAlone) {
+  Rewrite result = rewrite(branches("other_mean", "other_var"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm", "batch_norm, relu, cat"));
+  expect_same_bits(result);
+}
+
+TEST(RegionTest, OneThatWritesTheChainsStatisticsMustNotChangePlacesWithIt) {
+  Rewrite result = rewrite(branches("mean", "var"), exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm"));
+  expect_same_bits(result);
 }
 
 TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {

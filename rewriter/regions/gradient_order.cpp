@@ -1,0 +1,58 @@
+// Whether a chain that runs as one operator leaves the order alone in which gradients are added up.
+#include <algorithm>
+#include <vector>
+
+#include "rewriter/regions/chain_nodes.h"
+#include "rewriter/regions/region.h"
+
+namespace invact {
+namespace {
+
+using torch::jit::Node;
+using torch::jit::Use;
+using torch::jit::Value;
+
+bool is_member(const Region& region, const Node* node) {
+  return std::ranges::count(region.nodes, node) > 0;
+}
+
+/// Somebody's call shows that no gradient goes to `value`.
+bool takes_no_gradient(const Value* value, const ObservedGraph& observed) {
+  if (value->node()->kind() == torch::jit::prim::Constant) return true;
+  return std::ranges::any_of(value->uses(), [&observed](const Use& use) {
+    const OperatorCall* const call = use.offset == 0 ? observed.call(use.user) : nullptr;
+    return call && !call->inputs.empty() && !call->input_requires_grad;
+  });
+}
+
+/// The node of `block` that is `node` or has it inside; null where there is none.
+const Node* within(const torch::jit::Block* block, const Node* node) {
+  while (node && node->owningBlock() != block) node = node->owningBlock()->owningNode();
+  return node;
+}
+
+}  // namespace
+
+bool keeps_gradient_order(const Region& region, const ObservedGraph& observed,
+                          const ChainEnds& ends) {
+  const auto* const block = region.output()->owningBlock();
+  return std::ranges::all_of(region.inputs, [&](const Value* input) {
+    if (takes_no_gradient(input, observed)) return true;
+    const auto reads_input = [input](const Node* node) {
+      return std::ranges::count(node->inputs(), input) > 0;
+    };
+    const Node* const first = *std::ranges::find_if(region.nodes, reads_input);
+    return std::ranges::all_of(input->uses(), [&](const Use& use) {
+      if (is_member(region, use.user) || reads_no_memory(use.user)) return true;
+      // Whether the reader's own chain is run as one is not decided yet.
+      const auto end = ends.find(use.user);
+      const Node* const reader = within(block, use.user);
+      const Node* const last = end == ends.end() ? reader : within(block, end->second);
+      if (!reader || !last) return false;
+      return (reader->isBefore(first) && last->isBefore(first)) ||
+             (reader->isAfter(region.output()) && last->isAfter(region.output()));
+    });
+  });
+}
+
+}  // namespace invact
