@@ -128,7 +128,6 @@ std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const Match
   }
   std::map<std::pair<CodeKey, std::string>, size_t> index_of;
   std::vector<GraphSite> sites;
-  std::unordered_set<const Node*> within_larger;
   for (const Match& match : find_matches(inlined, context)) {
     const NodeOrigin* const origin = inlined.origin(*match.output());
     if (!origin) continue;
@@ -139,11 +138,9 @@ std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const Match
     if (!fresh) join_call(match, site.copies.front());
     site.module_paths.insert(origin->module_path);
     site.copies.push_back(match);
-    if (match.has_arguments()) within_larger.insert(match.nodes.begin(), match.nodes.end());
   }
   for (GraphSite& site : sites) {
     Match& match = site.copies.front();
-    site.within_larger = !match.has_arguments() && within_larger.contains(match.output());
     const auto calls = calls_of.at(key_of(*inlined.origin(*match.output())));
     if (match.has_arguments() && site.copies.size() != calls) {
       match.refusal =

@@ -20,7 +20,6 @@ struct GraphSite {
   std::vector<SiteNode> nodes;  ///< Site::nodes.
   std::string function;         ///< NodeOrigin::function.
   std::vector<Match> copies;    ///< The site in the inlined graph, once per call of it.
-  bool within_larger = false;   ///< Its node is part of another site's pattern.
 
   const Match& match() const { return copies.front(); }
 };

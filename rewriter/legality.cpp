@@ -101,6 +101,19 @@ bool overwrites_earlier_turn(const Node* node) {
                                       node->input(0)->node()->owningBlock() == node->owningBlock());
 }
 
+/// What a chain writes itself it made itself; what another pattern overwrites, it must have made
+/// for that alone.
+bool overwrites_its_own(const Match& match, const Node* node) {
+  const auto is_member = [&match](const Node* other) {
+    return std::ranges::count(match.nodes, other) > 0;
+  };
+  if (!is_member(node)) return false;
+  if (match.is_recomputed()) return true;
+  const Value* const overwritten = node->input(0);
+  return writes_first_alone(node) && is_member(overwritten->node()) &&
+         overwritten->uses().size() == 1;
+}
+
 }  // namespace
 
 WholeModelAliases::WholeModelAliases(const InlinedModel& inlined) : inlined_(inlined) {
@@ -181,8 +194,7 @@ std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSit
       continue;
     }
     for (Node* node = match.nodes.front()->next(); node != match.output(); node = node->next()) {
-      // What a chain writes itself it made itself.
-      if (match.is_recomputed() && std::ranges::count(match.nodes, node) > 0) continue;
+      if (overwrites_its_own(match, node)) continue;
       if (!writes_to(node, read)) continue;
       return Rejection{"input_written",
                        fmt::format("{} writes to its input in place while it is being computed",

@@ -173,15 +173,15 @@ void Selection::finish() {
     candidate.part_of_larger = has_taken_rival(i, level(i));
     if (!candidate.part_of_larger) candidate.reject(state_.reasons[i]);
   }
-  hide_what_regions_hold();
+  hide_what_larger_ones_hold();
 }
 
-/// What could not be taken by itself needs no reason where a chain around it is.
-void Selection::hide_what_regions_hold() {
+/// What could not be taken by itself needs no reason where something larger around it is.
+void Selection::hide_what_larger_ones_hold() {
   std::unordered_set<const torch::jit::Node*> held;
   for (const size_t i : open_) {
     const Match& match = candidates_[i].graph_site.match();
-    if (state_.taken[i] && match.is_recomputed()) {
+    if (state_.taken[i] && (match.is_recomputed() || match.nodes.size() > 1)) {
       held.insert(match.nodes.begin(), match.nodes.end());
     }
   }

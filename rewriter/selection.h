@@ -72,7 +72,7 @@ class Selection {
   void reset();
   void restore(const State& state);
   void give_up();
-  void hide_what_regions_hold();
+  void hide_what_larger_ones_hold();
 
   const Report& report_;
   Prediction& prediction_;

@@ -198,6 +198,11 @@ Value* cast_target(const Node* node) {
   return is_plain && (is_dtype || is_tensor(target)) ? const_cast<Value*>(target) : nullptr;
 }
 
+bool writes_self(const Node* node) {
+  const auto* const schema = node->maybeSchema();
+  return schema != nullptr && schema->is_mutable();
+}
+
 bool is_elementwise(const Node* node) {
   static const std::set<std::string> operators = {
       "aten::abs",         "aten::add",        "aten::clamp",       "aten::clamp_min",
@@ -209,10 +214,17 @@ bool is_elementwise(const Node* node) {
       "aten::rsub",        "aten::selu",       "aten::sigmoid",     "aten::silu",
       "aten::softplus",    "aten::square",     "aten::sqrt",        "aten::sub",
       "aten::tanh"};
-  const auto* const schema = node->maybeSchema();
-  return schema && !schema->is_mutable() && node->outputs().size() == 1 &&
-         is_tensor(node->output()) &&
-         (operators.contains(node->kind().toQualString()) || cast_target(node) != nullptr);
+  if (!node->maybeSchema() || node->outputs().size() != 1 || !is_tensor(node->output())) {
+    return false;
+  }
+  std::string op = node->kind().toQualString();
+  if (writes_self(node)) {
+    // Nobody else sees what it overwrites: it computes what its namesake does.
+    const bool is_in_place = op.ends_with('_') && node->input(0)->uses().size() == 1;
+    if (!is_in_place || !is_elementwise(node->input(0)->node())) return false;
+    op.pop_back();
+  }
+  return operators.contains(op) || cast_target(node) != nullptr;
 }
 
 std::optional<c10::IValue> plain_constant(const Value* value) {

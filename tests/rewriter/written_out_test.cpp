@@ -23,6 +23,7 @@ using test::rewrite;
 using test::with_body;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using torch::jit::testing::FileCheck;
 
 struct Spelling {
@@ -74,6 +75,12 @@ INSTANTIATE_TEST_SUITE_P(
         Spelling{"h * torch.relu6(h + 3) / 6", "written-out hardswish", "invact::hardswish"},
         Spelling{"h * torch.clamp(h + 3, 0, 6) / 6", "written-out hardswish", "invact::hardswish"},
         Spelling{"torch.relu6(h + 3) / 6", "written-out hardsigmoid", "invact::hardsigmoid"},
+        // timm's spelling, and that of ReLU6(inplace=True).
+        Spelling{"h * torch.relu6(h + 3.).div_(6.)", "written-out hardswish", "invact::hardswish"},
+        Spelling{"h * torch.hardtanh_(h + 3, 0., 6.) / 6", "written-out hardswish",
+                 "invact::hardswish"},
+        Spelling{"torch.hardtanh_(h + 3, 0., 6.).div_(6)", "written-out hardsigmoid",
+                 "invact::hardsigmoid"},
         Spelling{"h / (1 + torch.abs(h))", "written-out softsign", "invact::softsign"},
         Spelling{"torch.log1p(torch.exp(h))", "written-out softplus", "invact::softplus"},
         Spelling{"torch.square(torch.relu(h))", "written-out squared_relu", "invact::squared_relu"},
@@ -106,6 +113,23 @@ TEST(WrittenOutTest, NearMissesAreNoSites) {
         "torch.relu(h) ** 3", "torch.relu(h) ** 2.5", "torch.abs(h) ** 2"}) {
     const Rewrite result = rewrite(make_mlp(expression, kColumns, kHidden, 4));
     EXPECT_TRUE(result.plan.sites.empty()) << expression << ": " << result.plan.sites[0].op;
+  }
+}
+
+TEST(WrittenOutTest, WhatIsOverwrittenBelongsToTheExpressionAlone) {
+  const std::string begin = "    h = torch.linear(x, self.w)\n";
+  for (const char* body : {
+           // The input itself is overwritten.
+           "    return torch.linear(h.mul_(torch.sigmoid(h.detach())), self.w)\n",
+           "    return torch.linear(torch.hardtanh_(h, 0., 6.).div(6), self.w)\n",
+           // Somebody else reads what is overwritten.
+           "    t = h + 3\n"
+           "    return torch.linear(h * torch.hardtanh_(t, 0., 6.) / 6, self.w) + t\n",
+       }) {
+    const Rewrite result = rewrite(with_body(begin + body));
+    for (const Site& site : result.plan.sites) {
+      EXPECT_THAT(site.op, Not(HasSubstr("written-out"))) << body;
+    }
   }
 }
 
