@@ -27,8 +27,8 @@ bool draws_dropout(const torch::jit::Node* node);
 /// Arguments that the node reads only to change them, as batch norm does its running statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);
 
-/// Tells residual sums from the sums within a function: a sum of what comes from different sources
-/// is where a chain begins, since running it again would need all of them.
+/// Tells residual sums from the sums within a function: to run a sum of what comes from different
+/// sources again takes all of them.
 class ChainSources {
  public:
   /// `nodes`: in the order of running.

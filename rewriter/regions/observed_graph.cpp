@@ -96,6 +96,11 @@ bool ObservedGraph::saves(const OperatorCall& call, StorageId storage) const {
   return std::ranges::count(kept, storage) > 0;
 }
 
+bool ObservedGraph::is_kept(StorageId storage) const {
+  return report_.storage(storage).role != StorageRole::kActivation ||
+         !prediction_.other_savers(storage, {}).empty();
+}
+
 std::optional<StorageId> ObservedGraph::own_copy(const OperatorCall& call, int64_t bytes) const {
   if (!report_.run.autocast.empty()) return std::nullopt;
   for (const StorageId kept : prediction_.kept_by(call.id)) {

@@ -29,6 +29,9 @@ class ObservedGraph {
   /// Whether the operator keeps `storage` for backward.
   bool saves(const OperatorCall& call, StorageId storage) const;
 
+  /// Whether `storage` is there until backward: somebody keeps it, or it is no activation.
+  bool is_kept(StorageId storage) const;
+
   /// The storage of this size that the operator made for itself and keeps, as a linear does of an
   /// input that is not contiguous; none under autocast, whose casts make others.
   std::optional<StorageId> own_copy(const OperatorCall& call, int64_t bytes) const;

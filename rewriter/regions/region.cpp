@@ -33,12 +33,20 @@ bool is_plain(const c10::TypePtr& type) {
   }
 }
 
+/// Whether a chain stops at residual sums or runs them again.
+enum class ResidualSums { kStop, kPass };
+
 /// One chain while it grows from its result towards what feeds it.
 class Chain {
  public:
   Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
-        const ChainSources& sources, const ChainEnds& taken)
-      : output_(output), inlined_(inlined), observed_(observed), sources_(sources), taken_(taken) {
+        const ChainSources& sources, const ChainEnds& taken, ResidualSums sums)
+      : output_(output),
+        inlined_(inlined),
+        observed_(observed),
+        sources_(sources),
+        taken_(taken),
+        sums_(sums) {
     members_.insert(output);
     grow();
     while (trim()) {
@@ -99,9 +107,8 @@ class Chain {
   bool can_join(Node* maker) const {
     const ChainRole role = chain_role(maker);
     if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
-    if (taken_.contains(maker) || sources_.is_residual_sum(maker) || !inlined_.origin(*maker)) {
-      return false;
-    }
+    if (taken_.contains(maker) || !inlined_.origin(*maker)) return false;
+    if (sums_ == ResidualSums::kStop && sources_.is_residual_sum(maker)) return false;
     if (role != ChainRole::kList && !observed_.call(maker)) return false;
     // The code editor finds a branch that a flag decides in the code still.
     if (inlined_.origin(*maker)->open_branch != inlined_.origin(*output_)->open_branch)
@@ -165,50 +172,100 @@ class Chain {
   const ObservedGraph& observed_;
   const ChainSources& sources_;
   const ChainEnds& taken_;
+  const ResidualSums sums_;
   std::unordered_set<Node*> members_;
 };
 
-bool can_be_output(const Node* node, const InlinedModel& inlined, const ObservedGraph& observed,
-                   const ChainSources& sources) {
-  if (!inlined.origin(*node) || !observed.call(node)) return false;
-  if (copying_linear(node, inlined, observed)) return true;
-  const ChainRole role = chain_role(node);
-  if (role != ChainRole::kCompute && role != ChainRole::kWrite) return false;
-  return !sources.is_residual_sum(node);
-}
+/// Finds the chains from the end of the model towards its start.
+class Regions {
+ public:
+  Regions(const InlinedModel& inlined, const ObservedGraph& observed)
+      : inlined_(inlined), observed_(observed), sources_(inlined.nodes()) {}
 
-/// Who reads the result, and where it lies.
-void add_readers(Region& region, const InlinedModel& inlined, const ObservedGraph& observed,
-                 const ChainEnds& taken) {
-  if (const auto linear = copying_linear(region.output(), inlined, observed)) {
-    region.result = linear->copy;
-    region.readers = {{linear->node, linear->tensor, /*saves=*/true, /*copies=*/true}};
-    return;
+  std::vector<Region> find() && {
+    const auto& nodes = inlined_.nodes();
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      if (!taken_.contains(*node)) add_chain_of(*node);
+    }
+    for (Region& region : regions_) {
+      region.keeps_order = keeps_gradient_order(region, observed_, taken_);
+    }
+    std::reverse(regions_.begin(), regions_.end());
+    return std::move(regions_);
   }
-  region.result = observed.storage(region.output()->output());
-  if (!region.result) return;
-  region.readers =
-      find_readers(region.output()->output(), *region.result, inlined, observed, taken);
-}
+
+ private:
+  void add_chain_of(Node* output) {
+    if (!can_be_output(output)) return;
+    auto region = chain(output, ResidualSums::kPass);
+    if (region && passes_sums(*region) && !may_run_sums_again(*region)) region.reset();
+    if (!region && !sources_.is_residual_sum(output)) region = chain(output, ResidualSums::kStop);
+    if (!region) return;
+    for (const Node* const member : region->nodes) taken_.emplace(member, output);
+    if (passes_sums(*region) || (region->result && needed_.contains(region->result->value))) {
+      for (const Value* const input : region->inputs) {
+        if (const auto storage = observed_.storage(input)) needed_.insert(storage->value);
+      }
+    }
+    regions_.push_back(std::move(*region));
+  }
+
+  bool can_be_output(const Node* node) const {
+    if (!inlined_.origin(*node) || !observed_.call(node)) return false;
+    if (copying_linear(node, inlined_, observed_)) return true;
+    const ChainRole role = chain_role(node);
+    return role == ChainRole::kCompute || role == ChainRole::kWrite;
+  }
+
+  std::optional<Region> chain(Node* output, ResidualSums sums) const {
+    auto region = Chain(output, inlined_, observed_, sources_, taken_, sums).region();
+    if (region) add_readers(*region);
+    return region;
+  }
+
+  /// Who reads the result, and where it lies.
+  void add_readers(Region& region) const {
+    if (const auto linear = copying_linear(region.output(), inlined_, observed_)) {
+      region.result = linear->copy;
+      region.readers = {{linear->node, linear->tensor, /*saves=*/true, /*copies=*/true}};
+      return;
+    }
+    region.result = observed_.storage(region.output()->output());
+    if (!region.result) return;
+    region.readers =
+        find_readers(region.output()->output(), *region.result, inlined_, observed_, taken_);
+  }
+
+  bool passes_sums(const Region& region) const {
+    return std::ranges::any_of(region.nodes,
+                               [this](const Node* node) { return sources_.is_residual_sum(node); });
+  }
+
+  /// What feeds a residual sum is needed whole to run it again: that is worth it where all of it is
+  /// kept anyway. And no such chain may need what another one gives back, or backward would begin
+  /// by running one after the other from the model's start, and have all their results at once.
+  bool may_run_sums_again(const Region& region) const {
+    if (!region.result || needed_.contains(region.result->value)) return false;
+    if (!std::ranges::any_of(region.readers, &RegionReader::saves)) return false;
+    return std::ranges::all_of(region.inputs, [this](const Value* input) {
+      const auto storage = observed_.storage(input);
+      return storage && observed_.is_kept(*storage);
+    });
+  }
+
+  const InlinedModel& inlined_;
+  const ObservedGraph& observed_;
+  const ChainSources sources_;
+  ChainEnds taken_;
+  /// Storages from which chains through sums run again, and what those are made from in turn.
+  std::unordered_set<int64_t> needed_;
+  std::vector<Region> regions_;
+};
 
 }  // namespace
 
 std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed) {
-  const ChainSources sources(inlined.nodes());
-  ChainEnds taken;
-  std::vector<Region> regions;
-  const auto& nodes = inlined.nodes();
-  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-    if (taken.contains(*node) || !can_be_output(*node, inlined, observed, sources)) continue;
-    auto region = Chain(*node, inlined, observed, sources, taken).region();
-    if (!region) continue;
-    for (const Node* const member : region->nodes) taken.emplace(member, *node);
-    add_readers(*region, inlined, observed, taken);
-    regions.push_back(std::move(*region));
-  }
-  for (Region& region : regions) region.keeps_order = keeps_gradient_order(region, observed, taken);
-  std::reverse(regions.begin(), regions.end());
-  return regions;
+  return Regions(inlined, observed).find();
 }
 
 }  // namespace invact

@@ -1,0 +1,120 @@
+// Chains that run residual sums again: where that frees something, and how far backward has to walk.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/rewriting.h"
+
+namespace invact {
+namespace {
+
+using test::exact;
+using test::expect_same_bits;
+using test::kColumns;
+using test::kRows;
+using test::make_module;
+using test::parameter;
+using test::regions;
+using test::Rewrite;
+using test::rewrite;
+using test::with_body;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr int64_t kTensor = 4 * kRows * kColumns;
+
+int64_t freed(const Plan& plan) {
+  return plan.saved_bytes_before - plan.saved_bytes_after;
+}
+
+/// h0 and then `count` blocks of a linear, a norm behind it and a residual sum; the linears keep
+/// every sum but the last one's, and the norms what they read.
+std::string blocks(int count) {
+  std::string lines = "    h = torch.linear(x, self.w)\n";
+  for (int i = 0; i < count; ++i) {
+    lines += "    h = h + torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)\n";
+  }
+  return lines;
+}
+
+TEST(ResidualSumTest, IsRunAgainFromWhatIsKeptAnyway) {
+  Rewrite result = rewrite(with_body(blocks(1) + "    return torch.linear(h, self.w)\n"), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, add"));
+  // The sum, and two numbers per row of the norm.
+  EXPECT_EQ(freed(result.plan), kTensor + 2 * 4 * kRows);
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, InEverySecondBlockSoThatBackwardWalksBackOne) {
+  Rewrite result = rewrite(with_body(blocks(5) + "    return torch.linear(h, self.w)\n"), exact());
+  EXPECT_THAT(regions(result.plan),
+              ElementsAre("layer_norm, add", "layer_norm, add", "layer_norm, add"));
+  EXPECT_EQ(freed(result.plan), 3 * (kTensor + 2 * 4 * kRows));
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, AChainBetweenTwoSumsDoesNotLengthenTheWalk) {
+  // The last sum needs gelu(h), which runs again from h: that one is kept.
+  const std::string lines = "    h = torch.gelu(h)\n";
+  const std::string block =
+      "    h = h + torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)\n";
+  Rewrite result = rewrite(with_body(blocks(1) + "    u = torch.linear(h, self.w)\n" + lines +
+                                     block + "    return torch.linear(h, self.w) + u\n"),
+                           exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("gelu", "layer_norm, add"));
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, IsKeptWhereASideWouldHaveToBeKeptInstead) {
+  Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
+                                     "    h = h + torch.linear(torch.linear(h, self.w), self.w)\n"
+                                     "    return torch.linear(h, self.w)\n"),
+                           exact());
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, ThatNobodyKeepsTakesNothingFromTheOneBefore) {
+  // The last block's sum is returned: the one before it is run again.
+  Rewrite result = rewrite(with_body(blocks(2) + "    return h.sum()\n"), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, add"));
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, OfTwoBatchNormsInPlaceWithItsActivation) {
+  // A ResNet's block with a convolution on the shortcut, then one without.
+  torch::jit::Module module = make_module(
+      "Blocks", {{"k", parameter({4, 4, 1, 1})}, {"g", parameter({4})}, {"b", parameter({4})}}, "");
+  module.define(R"(
+def norm(self, x):
+    return torch.batch_norm(x, self.g, self.b, None, None, True, 0.1, 1e-5, False)
+def forward(self, x):
+    x = torch.conv2d(x, self.k)
+    y = self.norm(torch.conv2d(torch.relu_(self.norm(torch.conv2d(x, self.k))), self.k))
+    s = self.norm(torch.conv2d(x, self.k))
+    y = torch.relu_(y.add_(s))
+    z = self.norm(torch.conv2d(torch.relu_(self.norm(torch.conv2d(y, self.k))), self.k))
+    z = torch.relu_(z.add_(y))
+    return torch.conv2d(z, self.k)
+)");
+  Rewrite result = rewrite(module, exact(), {2, 4, 12, 12});
+  EXPECT_THAT(regions(result.plan),
+              ElementsAre("batch_norm, relu", "batch_norm, relu", "batch_norm, add, relu"));
+  expect_same_bits(result);
+}
+
+TEST(ResidualSumTest, MayNotWriteWhatItsChainDidNotMake) {
+  Rewrite result = rewrite(
+      with_body("    h = torch.linear(x, self.w)\n"
+                "    u = torch.linear(h, self.w)\n"
+                "    h = u.add_(torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b))\n"
+                "    return torch.linear(h, self.w)\n"),
+      exact());
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
+}
+
+}  // namespace
+}  // namespace invact
