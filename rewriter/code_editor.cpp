@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_set>
 
 #include "analyzer/call_sites.h"
 #include "analyzer/error.h"
@@ -14,6 +15,7 @@
 #include "rewriter/inlined_model.h"
 #include "rewriter/kept_code.h"
 #include "rewriter/module_classes.h"
+#include "rewriter/regions/size_readers.h"
 
 namespace invact {
 namespace {
@@ -58,6 +60,20 @@ Value* viewed_from_outside(Value* tensor, const std::unordered_map<const Node*, 
     const auto end = ends.find(tensor->node());
     if (end == ends.end() || end->second == tensor->node()) return tensor;
     tensor = tensor->node()->input(0);
+  }
+}
+
+/// Whoever asks for the sizes of what a chain makes in between asks what feeds the chain.
+void ask_in_front(const std::vector<Node*>& chain) {
+  const std::unordered_set<Node*> members(chain.begin(), chain.end());
+  for (Node* const member : chain) {
+    if (member == chain.back()) continue;
+    const std::vector<torch::jit::Use> uses = member->output()->uses();
+    for (const torch::jit::Use& use : uses) {
+      if (members.contains(use.user) || !asks_for_sizes(use.user)) continue;
+      Value* const in_front = same_sizes_before(member->output(), members);
+      if (in_front) use.user->replaceInput(use.offset, in_front);
+    }
   }
 }
 
@@ -263,6 +279,7 @@ void CodeEditor::replace_operators(Graph& graph, Level& level) {
 void CodeEditor::make_chains(Level& level) {
   for (const auto& chain : level.edits->chains) {
     const std::vector<Node*> nodes = level.nodes_at(chain);
+    ask_in_front(nodes);
     const ChainMethod method = make_chain_method(level.owner.type(), *unit_, nodes);
     Node* const output = nodes.back();
     Graph& graph = *output->owningGraph();

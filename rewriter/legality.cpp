@@ -155,13 +155,11 @@ struct WholeModelAliases::Read {
   torch::jit::ValueSet attributes;
   std::set<std::string> names;
 
-  explicit Read(const std::vector<Node*>& nodes) {
-    for (const Node* const node : nodes) {
-      for (const Value* const input : node->inputs()) {
-        const auto name = attribute_name(input);
-        (name ? attributes : values).insert(input);
-        if (name) names.insert(*name);
-      }
+  void add(const Node* node) {
+    for (const Value* const input : node->inputs()) {
+      const auto name = attribute_name(input);
+      (name ? attributes : values).insert(input);
+      if (name) names.insert(*name);
     }
   }
 
@@ -187,14 +185,22 @@ bool WholeModelAliases::writes_to(Node* node, const Read& read) const {
 std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
   for (const Match& match : site.copies) {
     if (!aliases_ || match.nodes.size() < 2) continue;
-    const Read read(match.nodes);
+    Read all;
+    for (const Node* const node : match.nodes) all.add(node);
     const auto has_writers = [&](const Value* value) { return aliases_->hasWriters(value); };
-    if (std::ranges::none_of(read.values, has_writers) &&
-        std::ranges::none_of(read.attributes, has_writers)) {
+    if (std::ranges::none_of(all.values, has_writers) &&
+        std::ranges::none_of(all.attributes, has_writers)) {
       continue;
     }
-    for (Node* node = match.nodes.front()->next(); node != match.output(); node = node->next()) {
-      if (overwrites_its_own(match, node)) continue;
+    // What was written before the first of them reads it is the same for one operator in the last
+    // one's place.
+    Read read;
+    for (Node* node = match.nodes.front(); node != match.output(); node = node->next()) {
+      if (std::ranges::count(match.nodes, node) > 0) {
+        read.add(node);
+        read.values.insert(node->outputs().begin(), node->outputs().end());
+      }
+      if (node == match.nodes.front() || overwrites_its_own(match, node)) continue;
       if (!writes_to(node, read)) continue;
       return Rejection{"input_written",
                        fmt::format("{} writes to its input in place while it is being computed",
@@ -207,24 +213,21 @@ std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSit
 std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite& site) const {
   for (const Match& match : site.copies) {
     if (!aliases_) continue;
-    torch::jit::ValueSet inputs;
     for (const Value* const input : match.inputs) {
       // To AliasDb one counter that is counted up could be any of the module's tensors. Autograd
       // itself minds a parameter that is changed before backward.
-      if (viewed(input)->node()->kind() == prim::GetAttr) continue;
-      if (aliases_->hasWriters(input)) inputs.insert(input);
-    }
-    if (inputs.empty()) continue;
-    for (Node* writer : inlined_.nodes()) {
-      if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, inputs)) continue;
-      const bool is_member = std::ranges::count(match.nodes, writer) > 0;
-      if (is_member ||
-          !(writer->isAfter(match.nodes.front()) || common_loop(writer, match.output()))) {
-        continue;
+      if (viewed(input)->node()->kind() == prim::GetAttr || !aliases_->hasWriters(input)) continue;
+      const Node* const reader = *std::ranges::find_if(match.nodes, [input](const Node* node) {
+        return std::ranges::count(node->inputs(), input) > 0;
+      });
+      for (Node* writer : inlined_.nodes()) {
+        if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, {input})) continue;
+        if (std::ranges::count(match.nodes, writer) > 0) continue;
+        if (!writer->isAfter(reader) && !common_loop(writer, match.output())) continue;
+        return Rejection{"input_written",
+                         fmt::format("{} writes in place to what it would run again from",
+                                     writer->kind().toQualString())};
       }
-      return Rejection{"input_written",
-                       fmt::format("{} writes in place to what it would run again from",
-                                   writer->kind().toQualString())};
     }
   }
   return std::nullopt;

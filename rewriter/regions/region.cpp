@@ -8,6 +8,7 @@
 #include "kernels/catalog.h"
 #include "rewriter/regions/chain_nodes.h"
 #include "rewriter/regions/copying_linear.h"
+#include "rewriter/regions/size_readers.h"
 
 namespace invact {
 namespace {
@@ -40,17 +41,21 @@ enum class ResidualSums { kStop, kPass };
 class Chain {
  public:
   Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
-        const ChainSources& sources, const ChainEnds& taken, ResidualSums sums)
+        const ChainSources& sources, const ChainEnds& taken, const torch::jit::Module& top,
+        ResidualSums sums)
       : output_(output),
         inlined_(inlined),
         observed_(observed),
         sources_(sources),
         taken_(taken),
+        top_(top),
         sums_(sums) {
-    members_.insert(output);
-    grow();
-    while (trim()) {
-    }
+    do {
+      members_ = {output};
+      grow();
+      while (trim()) {
+      }
+    } while (refuse());
   }
 
   /// None where this is no chain that can be run again by itself.
@@ -107,7 +112,9 @@ class Chain {
   bool can_join(Node* maker) const {
     const ChainRole role = chain_role(maker);
     if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
-    if (taken_.contains(maker) || !inlined_.origin(*maker)) return false;
+    if (taken_.contains(maker) || refused_.contains(maker) || !inlined_.origin(*maker)) {
+      return false;
+    }
     if (sums_ == ResidualSums::kStop && sources_.is_residual_sum(maker)) return false;
     if (role != ChainRole::kList && !observed_.call(maker)) return false;
     // The code editor finds a branch that a flag decides in the code still.
@@ -115,9 +122,20 @@ class Chain {
       return false;
     // Whoever the inlined model has lost reads it in the code still.
     if (inlined_.origin(*maker)->read_in_open_branch) return false;
-    return std::ranges::all_of(maker->output()->uses(), [this](const torch::jit::Use& use) {
-      return members_.contains(use.user);
+    return std::ranges::all_of(maker->output()->uses(), [&](const torch::jit::Use& use) {
+      return members_.contains(use.user) || argument_tells(use.user, maker, observed_, top_);
     });
+  }
+
+  /// Takes back one whose sizes somebody asks for, and nothing in front of the chain tells.
+  bool refuse() {
+    for (Node* const node : members_) {
+      if (node == output_ || same_sizes_before(node->output(), members_)) continue;
+      const bool is_asked = std::ranges::any_of(
+          node->output()->uses(), [this](const auto& use) { return !members_.contains(use.user); });
+      if (is_asked) return refused_.insert(node).second;
+    }
+    return false;
   }
 
   /// A view of what feeds the chain feeds it as well.
@@ -172,15 +190,17 @@ class Chain {
   const ObservedGraph& observed_;
   const ChainSources& sources_;
   const ChainEnds& taken_;
+  const torch::jit::Module& top_;
   const ResidualSums sums_;
+  std::unordered_set<const Node*> refused_;
   std::unordered_set<Node*> members_;
 };
 
 /// Finds the chains from the end of the model towards its start.
 class Regions {
  public:
-  Regions(const InlinedModel& inlined, const ObservedGraph& observed)
-      : inlined_(inlined), observed_(observed), sources_(inlined.nodes()) {}
+  Regions(const InlinedModel& inlined, const ObservedGraph& observed, const torch::jit::Module& top)
+      : inlined_(inlined), observed_(observed), top_(top), sources_(inlined.nodes()) {}
 
   std::vector<Region> find() && {
     const auto& nodes = inlined_.nodes();
@@ -218,7 +238,7 @@ class Regions {
   }
 
   std::optional<Region> chain(Node* output, ResidualSums sums) const {
-    auto region = Chain(output, inlined_, observed_, sources_, taken_, sums).region();
+    auto region = Chain(output, inlined_, observed_, sources_, taken_, top_, sums).region();
     if (region) add_readers(*region);
     return region;
   }
@@ -255,6 +275,7 @@ class Regions {
 
   const InlinedModel& inlined_;
   const ObservedGraph& observed_;
+  const torch::jit::Module& top_;
   const ChainSources sources_;
   ChainEnds taken_;
   /// Storages from which chains through sums run again, and what those are made from in turn.
@@ -264,8 +285,9 @@ class Regions {
 
 }  // namespace
 
-std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed) {
-  return Regions(inlined, observed).find();
+std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed,
+                                 const torch::jit::Module& top) {
+  return Regions(inlined, observed, top).find();
 }
 
 }  // namespace invact

@@ -10,8 +10,9 @@
 
 namespace invact {
 
-/// Every region that ran and could free something, open.
+/// Every region of the model `top` that ran and could free something, open.
 std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
-                                              const InlinedModel& inlined);
+                                              const InlinedModel& inlined,
+                                              const torch::jit::Module& top);
 
 }  // namespace invact

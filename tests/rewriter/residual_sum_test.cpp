@@ -1,4 +1,5 @@
-// Chains that run residual sums again: where that frees something, and how far backward has to walk.
+// Chains that run residual sums again: where that frees something, and how far backward has to
+// walk.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -114,6 +115,61 @@ TEST(ResidualSumTest, MayNotWriteWhatItsChainDidNotMake) {
       exact());
   EXPECT_THAT(regions(result.plan), IsEmpty());
   expect_same_bits(result);
+}
+
+/// Stochastic depth on a branch: it asks the branch for its first size and makes noise in between.
+std::string stochastic_depth(const std::string& branch, const std::string& size = "size(0)") {
+  return "    h = torch.linear(x, self.w)\n    u = " + branch +
+         "\n"
+         "    noise = torch.ones([u." +
+         size +
+         ", 1]).mul_(2.0)\n"
+         "    h = (u * noise).add_(h)\n"
+         "    return torch.linear(h, self.w)\n";
+}
+
+constexpr const char* kNorm = "torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)";
+
+TEST(SizeReaderTest, AsksWhatFeedsTheChain) {
+  Rewrite result = rewrite(with_body(stochastic_depth(kNorm)), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, mul, add"));
+  expect_same_bits(result);
+  // Of as many rows as it is given, not of those that the plan saw.
+  const at::Tensor x = at::randn({3, kColumns});
+  EXPECT_TRUE(at::equal(result.rewritten.module.forward({x}).toTensor(),
+                        result.model.module.forward({x}).toTensor()));
+}
+
+TEST(SizeReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
+  Rewrite result =
+      rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g")), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("mul, add"));
+  expect_same_bits(result);
+}
+
+TEST(SizeReaderTest, BehindOneThatCouldNothingElseTells) {
+  // All sizes, also the one that g decides: of one column g would make sixteen.
+  Rewrite result = rewrite(
+      with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size()[0]")), exact());
+  EXPECT_THAT(regions(result.plan), IsEmpty());
+  expect_same_bits(result);
+  Rewrite reduced = rewrite(
+      with_body(stochastic_depth("torch.softmax(torch.linear(h, self.w), 1) + 1.0")), exact());
+  expect_same_bits(reduced);
+}
+
+TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstReader) {
+  // The noise of stochastic depth, written behind the norm and in front of the product: above. This
+  // one is written once more behind the product.
+  Rewrite result =
+      rewrite(with_body("    h = torch.linear(x, self.w)\n    u = " + std::string(kNorm) +
+                        "\n"
+                        "    noise = torch.ones([8, 1])\n"
+                        "    u = u * noise\n"
+                        "    noise.mul_(2.0)\n"
+                        "    return torch.linear(u + h, self.w) + noise\n"),
+              exact());
+  EXPECT_THAT(regions(result.plan), IsEmpty());
 }
 
 }  // namespace
