@@ -15,7 +15,7 @@
 #include "rewriter/inlined_model.h"
 #include "rewriter/kept_code.h"
 #include "rewriter/module_classes.h"
-#include "rewriter/regions/size_readers.h"
+#include "rewriter/regions/form_readers.h"
 
 namespace invact {
 namespace {
@@ -63,14 +63,14 @@ Value* viewed_from_outside(Value* tensor, const std::unordered_map<const Node*, 
   }
 }
 
-/// Whoever asks for the sizes of what a chain makes in between asks what feeds the chain.
+/// Whoever asks for the form of what a chain makes in between asks what feeds the chain.
 void ask_in_front(const std::vector<Node*>& chain) {
   const std::unordered_set<Node*> members(chain.begin(), chain.end());
   for (Node* const member : chain) {
     if (member == chain.back()) continue;
     const std::vector<torch::jit::Use> uses = member->output()->uses();
     for (const torch::jit::Use& use : uses) {
-      if (members.contains(use.user) || !asks_for_sizes(use.user)) continue;
+      if (members.contains(use.user) || !asks_for_form(use.user)) continue;
       Value* const in_front = same_sizes_before(member->output(), members);
       if (in_front) use.user->replaceInput(use.offset, in_front);
     }

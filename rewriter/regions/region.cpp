@@ -8,7 +8,7 @@
 #include "kernels/catalog.h"
 #include "rewriter/regions/chain_nodes.h"
 #include "rewriter/regions/copying_linear.h"
-#include "rewriter/regions/size_readers.h"
+#include "rewriter/regions/form_readers.h"
 
 namespace invact {
 namespace {
@@ -127,15 +127,24 @@ class Chain {
     });
   }
 
-  /// Takes back one whose sizes somebody asks for, and nothing in front of the chain tells.
+  /// Takes back one whose form somebody asks for, and nothing in front of the chain tells.
   bool refuse() {
     for (Node* const node : members_) {
-      if (node == output_ || same_sizes_before(node->output(), members_)) continue;
-      const bool is_asked = std::ranges::any_of(
-          node->output()->uses(), [this](const auto& use) { return !members_.contains(use.user); });
-      if (is_asked) return refused_.insert(node).second;
+      if (node == output_) continue;
+      const bool are_told = std::ranges::all_of(node->output()->uses(), [&](const auto& use) {
+        return members_.contains(use.user) || is_told_in_front(use.user, node->output());
+      });
+      if (!are_told) return refused_.insert(node).second;
     }
     return false;
+  }
+
+  bool is_told_in_front(const Node* reader, Value* value) const {
+    while (members_.contains(value->node())) {
+      if (!argument_tells(reader, value->node(), observed_, top_)) return false;
+      value = same_sizes_before(value, {value->node()});
+    }
+    return true;
   }
 
   /// A view of what feeds the chain feeds it as well.

@@ -130,7 +130,7 @@ std::string stochastic_depth(const std::string& branch, const std::string& size 
 
 constexpr const char* kNorm = "torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)";
 
-TEST(SizeReaderTest, AsksWhatFeedsTheChain) {
+TEST(FormReaderTest, AsksWhatFeedsTheChain) {
   Rewrite result = rewrite(with_body(stochastic_depth(kNorm)), exact());
   EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, mul, add"));
   expect_same_bits(result);
@@ -140,22 +140,48 @@ TEST(SizeReaderTest, AsksWhatFeedsTheChain) {
                         result.model.module.forward({x}).toTensor()));
 }
 
-TEST(SizeReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
+TEST(FormReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g")), exact());
   EXPECT_THAT(regions(result.plan), ElementsAre("mul, add"));
   expect_same_bits(result);
 }
 
-TEST(SizeReaderTest, BehindOneThatCouldNothingElseTells) {
-  // All sizes, also the one that g decides: of one column g would make sixteen.
+TEST(FormReaderTest, BehindAScaleInListsOfSizes) {
   Rewrite result = rewrite(
       with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size()[0]")), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("mul, add"));
+  expect_same_bits(result);
+}
+
+TEST(FormReaderTest, BehindOneThatCouldNothingElseTells) {
+  // The size that g decides: of one column it would make sixteen.
+  Rewrite result =
+      rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size(1) // 16 * 8")),
+              exact());
   EXPECT_THAT(regions(result.plan), IsEmpty());
   expect_same_bits(result);
   Rewrite reduced = rewrite(
       with_body(stochastic_depth("torch.softmax(torch.linear(h, self.w), 1) + 1.0")), exact());
   expect_same_bits(reduced);
+}
+
+TEST(FormReaderTest, TheDtypeWhereNoAutocastChangesIt) {
+  const auto with_noise = [](const std::string& branch) {
+    return with_body("    h = torch.linear(x, self.w)\n    u = " + branch +
+                     "\n"
+                     "    noise = u.new_empty([u.size(0), 1]).fill_(2.0)\n"
+                     "    h = (u * noise).add_(h)\n"
+                     "    return torch.linear(h, self.w)\n");
+  };
+  const std::string norm =
+      "torch.batch_norm(torch.linear(h, self.w), self.g, self.b, None, None, "
+      "True, 0.1, 1e-5, False)";
+  Rewrite result = rewrite(with_noise(norm), exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, mul, add"));
+  expect_same_bits(result);
+  // Layer norm computes in float32 under autocast, whatever it is given.
+  EXPECT_THAT(regions(rewrite(with_noise(kNorm), exact()).plan), IsEmpty());
 }
 
 TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstReader) {

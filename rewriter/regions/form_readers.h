@@ -1,5 +1,5 @@
-// Who asks a chain's results in between for their sizes alone, as stochastic depth does to shape
-// its noise: what feeds the chain can tell them as well. Reads only.
+// Who asks a chain's results in between for their form alone, as stochastic depth does for that of
+// its noise: what feeds the chain can tell it as well. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -16,10 +16,11 @@ namespace invact {
 torch::jit::Value* same_sizes_before(torch::jit::Value* value,
                                      const std::unordered_set<torch::jit::Node*>& members);
 
-bool asks_for_sizes(const torch::jit::Node* node);
+/// Whether a node asks a tensor, its first argument, for its sizes, dtype or device and no more.
+bool asks_for_form(const torch::jit::Node* node);
 
-/// Whether `reader` asks `maker`'s result for sizes that one of its arguments would tell, too,
-/// however large they are.
+/// Whether the argument of `maker` that same_sizes_before() goes to would tell `reader` the same as
+/// the result, however large they are and whatever autocast makes of them.
 bool argument_tells(const torch::jit::Node* reader, const torch::jit::Node* maker,
                     const ObservedGraph& observed, const torch::jit::Module& top);
 

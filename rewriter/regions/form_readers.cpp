@@ -1,4 +1,4 @@
-#include "rewriter/regions/size_readers.h"
+#include "rewriter/regions/form_readers.h"
 
 #include <torch/csrc/jit/ir/constants.h>
 
@@ -79,6 +79,29 @@ Value* argument_of_same_sizes(const Node* node) {
   return is_fixed(left) ? right : nullptr;
 }
 
+/// Also under autocast, which has layer norm and others compute in float32.
+bool keeps_dtype(const Node* node) {
+  return node->kind() == aten::batch_norm || node->kind() == aten::dropout ||
+         node->kind() == aten::relu || chain_role(node) == ChainRole::kWrite;
+}
+
+/// The dimensions whose sizes `reader`, an aten::size, asks for; none where it may be all.
+std::optional<std::vector<int64_t>> asked_dims(const Node* reader) {
+  std::vector<int64_t> dims;
+  const auto add = [&dims](const Value* value) {
+    const auto dim = torch::jit::toIValue(value);
+    if (!dim || !dim->isInt()) return false;
+    dims.push_back(dim->toInt());
+    return true;
+  };
+  if (reader->inputs().size() == 2)
+    return add(reader->input(1)) ? std::optional(dims) : std::nullopt;
+  const bool are_known = std::ranges::all_of(reader->output()->uses(), [&add](const auto& use) {
+    return use.user->kind() == aten::__getitem__ && add(use.user->input(1));
+  });
+  return are_known ? std::optional(dims) : std::nullopt;
+}
+
 }  // namespace
 
 Value* same_sizes_before(Value* value, const std::unordered_set<Node*>& members) {
@@ -86,29 +109,42 @@ Value* same_sizes_before(Value* value, const std::unordered_set<Node*>& members)
   return value;
 }
 
-bool asks_for_sizes(const Node* node) {
-  return node->kind() == aten::size || node->kind() == aten::dim;
+bool asks_for_form(const Node* node) {
+  switch (node->kind()) {
+    case aten::size:
+    case aten::dim:
+    case prim::device:
+    case prim::dtype:
+    case aten::new_empty:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool argument_tells(const Node* reader, const Node* maker, const ObservedGraph& observed,
                     const Module& top) {
-  if (!asks_for_sizes(reader)) return false;
   Value* const argument = argument_of_same_sizes(maker);
-  if (!argument || keeps_sizes(maker)) return argument != nullptr;
+  if (!argument || !asks_for_form(reader)) return false;
+  if (reader->kind() == prim::device) return true;
+  if (reader->kind() == prim::dtype || reader->kind() == aten::new_empty) return keeps_dtype(maker);
+  if (keeps_sizes(maker)) return true;
   Value* const other = maker->input(argument == maker->input(0) ? 1 : 0);
   if (!is_tensor(other)) return true;
   const OperatorCall* const call = observed.call(maker);
-  const auto sizes = fixed_sizes(other, observed, top);
-  if (!call || !sizes || sizes->size() > call->output_tensor.shape.size()) return false;
-  if (reader->kind() == aten::dim) return true;
-  const auto dim =
-      reader->inputs().size() == 2 ? torch::jit::toIValue(reader->input(1)) : std::nullopt;
-  if (!dim || !dim->isInt()) return false;
-  // Counted from the last one, as sizes are aligned.
+  const auto fixed = fixed_sizes(other, observed, top);
+  if (!call || !fixed) return false;
   const auto rank = static_cast<int64_t>(call->output_tensor.shape.size());
-  const int64_t from_end = dim->toInt() < 0 ? -dim->toInt() : rank - dim->toInt();
-  const auto fixed_rank = static_cast<int64_t>(sizes->size());
-  return from_end > fixed_rank || sizes->at(static_cast<size_t>(fixed_rank - from_end)) == 1;
+  const auto fixed_rank = static_cast<int64_t>(fixed->size());
+  if (fixed_rank > rank) return false;
+  if (reader->kind() == aten::dim) return true;
+  const auto dims = asked_dims(reader);
+  return dims && std::ranges::all_of(*dims, [&](int64_t dim) {
+           // Counted from the last one, as sizes are aligned.
+           const int64_t from_end = dim < 0 ? -dim : rank - dim;
+           return from_end > fixed_rank ||
+                  fixed->at(static_cast<size_t>(fixed_rank - from_end)) == 1;
+         });
 }
 
 }  // namespace invact
