@@ -130,4 +130,7 @@ int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_c
 /// copies and casts do not. The list is in heavy_operators.cpp.
 bool is_heavy(std::string_view op);
 
+/// Those that do not, as ATen names them ("gelu"); the form in place of one of them neither.
+std::span<const std::string_view> cheap_operators();
+
 }  // namespace invact::kernels

@@ -3,6 +3,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/runtime/operator.h>
 
 #include <cmath>
 #include <string>
@@ -35,6 +36,15 @@ void expect_atens_schema(std::string_view invact_op, std::string_view aten_op) {
   ASSERT_TRUE(atens.has_value()) << aten_op;
   EXPECT_EQ(ours->schema().arguments(), atens->schema().arguments()) << invact_op;
   EXPECT_EQ(ours->schema().returns(), atens->schema().returns()) << invact_op;
+}
+
+TEST(CatalogTest, CheapOperatorsAreNamedAsAtenNamesThem) {
+  for (const std::string_view name : kernels::cheap_operators()) {
+    const std::string qualified = "aten::" + std::string(name);
+    EXPECT_FALSE(torch::jit::getAllOperatorsFor(c10::Symbol::fromQualString(qualified)).empty())
+        << qualified;
+    EXPECT_FALSE(kernels::is_heavy(qualified)) << qualified;
+  }
 }
 
 TEST(CatalogTest, NormsAndDropoutHaveAtensSchemas) {
