@@ -276,10 +276,10 @@ void InlinedModel::note_readers_in_branches() {
   }
 }
 
-InlinedModel::InlinedModel(const torch::jit::Module& top) {
-  Inliner(*this, top).run();
+InlinedModel::InlinedModel(const torch::jit::Module& model) : model_(model) {
+  Inliner(*this, model).run();
   note_readers_in_branches();
-  decide_flags(*graph_, top);
+  decide_flags(*graph_, model);
   // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.
   torch::jit::ConstantPropagationImmutableTypes(graph_);

@@ -55,7 +55,10 @@ using NodePath = std::vector<int64_t>;
 
 class InlinedModel {
  public:
-  explicit InlinedModel(const torch::jit::Module& top);
+  explicit InlinedModel(const torch::jit::Module& model);
+
+  /// The model itself, not the copy.
+  const torch::jit::Module& model() const { return model_; }
 
   const std::shared_ptr<torch::jit::Graph>& graph() const { return graph_; }
 
@@ -82,6 +85,7 @@ class InlinedModel {
   friend class Inliner;
   void note_readers_in_branches();
 
+  torch::jit::Module model_;
   std::shared_ptr<torch::jit::Graph> graph_;
   std::vector<torch::jit::Node*> nodes_;
   std::vector<NodeOrigin> origins_;

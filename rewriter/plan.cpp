@@ -50,7 +50,7 @@ class Planner {
         aliases_(inlined_),
         candidates_(find_candidates(report, inlined_,
                                     {model.module, prediction_, report.run.device == "cpu"})) {
-    for (Candidate& region : find_region_candidates(report, prediction_, inlined_, model.module)) {
+    for (Candidate& region : find_region_candidates(report, prediction_, inlined_)) {
       candidates_.push_back(std::move(region));
     }
     sort_by_order_of_running();

@@ -15,7 +15,6 @@ namespace {
 
 namespace aten = torch::jit::aten;
 namespace prim = torch::jit::prim;
-using torch::jit::Module;
 using torch::jit::Node;
 using torch::jit::Value;
 
@@ -29,10 +28,19 @@ bool is_fixed(const Value* value) {
   return false;
 }
 
+/// Whether what is_fixed() is so in the code of `node`, too.
+bool stands_beside(const Value* value, const Node* node, const InlinedModel& inlined) {
+  const Node* const maker = value->node();
+  if (maker->kind() == prim::Constant) return true;
+  if (maker->kind() == prim::GetAttr) return inlined.same_code(*maker, *node);
+  return std::ranges::all_of(
+      maker->inputs(), [&](const Value* input) { return stands_beside(input, node, inlined); });
+}
+
 /// Sizes of what is_fixed().
-std::optional<std::vector<int64_t>> fixed_sizes(Value* value, const ObservedGraph& observed,
-                                                const Module& top) {
-  if (const auto tensor = known_tensor(value, top)) return tensor->sizes().vec();
+std::optional<std::vector<int64_t>> fixed_sizes(Value* value, const InlinedModel& inlined,
+                                                const ObservedGraph& observed) {
+  if (const auto tensor = known_tensor(value, inlined.model())) return tensor->sizes().vec();
   const OperatorCall* const view = observed.call(value->node());
   return view ? std::optional(view->output_tensor.shape) : std::nullopt;
 }
@@ -122,17 +130,19 @@ bool asks_for_form(const Node* node) {
   }
 }
 
-bool argument_tells(const Node* reader, const Node* maker, const ObservedGraph& observed,
-                    const Module& top) {
+bool argument_tells(const Node* reader, const Node* maker, const InlinedModel& inlined,
+                    const ObservedGraph& observed) {
   Value* const argument = argument_of_same_sizes(maker);
   if (!argument || !asks_for_form(reader)) return false;
-  if (reader->kind() == prim::device) return true;
   if (reader->kind() == prim::dtype || reader->kind() == aten::new_empty) return keeps_dtype(maker);
   if (keeps_sizes(maker)) return true;
   Value* const other = maker->input(argument == maker->input(0) ? 1 : 0);
   if (!is_tensor(other)) return true;
+  // A parameter that is handed over as an argument is known as one only here.
+  if (!stands_beside(other, maker, inlined)) return false;
+  if (reader->kind() == prim::device) return true;
   const OperatorCall* const call = observed.call(maker);
-  const auto fixed = fixed_sizes(other, observed, top);
+  const auto fixed = fixed_sizes(other, inlined, observed);
   if (!call || !fixed) return false;
   const auto rank = static_cast<int64_t>(call->output_tensor.shape.size());
   const auto fixed_rank = static_cast<int64_t>(fixed->size());

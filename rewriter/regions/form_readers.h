@@ -2,11 +2,11 @@
 // its noise: what feeds the chain can tell it as well. Reads only.
 #pragma once
 
-#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <unordered_set>
 
+#include "rewriter/inlined_model.h"
 #include "rewriter/regions/observed_graph.h"
 
 namespace invact {
@@ -22,6 +22,6 @@ bool asks_for_form(const torch::jit::Node* node);
 /// Whether the argument of `maker` that same_sizes_before() goes to would tell `reader` the same as
 /// the result, however large they are and whatever autocast makes of them.
 bool argument_tells(const torch::jit::Node* reader, const torch::jit::Node* maker,
-                    const ObservedGraph& observed, const torch::jit::Module& top);
+                    const InlinedModel& inlined, const ObservedGraph& observed);
 
 }  // namespace invact

@@ -41,14 +41,12 @@ enum class ResidualSums { kStop, kPass };
 class Chain {
  public:
   Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
-        const ChainSources& sources, const ChainEnds& taken, const torch::jit::Module& top,
-        ResidualSums sums)
+        const ChainSources& sources, const ChainEnds& taken, ResidualSums sums)
       : output_(output),
         inlined_(inlined),
         observed_(observed),
         sources_(sources),
         taken_(taken),
-        top_(top),
         sums_(sums) {
     do {
       members_ = {output};
@@ -123,25 +121,27 @@ class Chain {
     // Whoever the inlined model has lost reads it in the code still.
     if (inlined_.origin(*maker)->read_in_open_branch) return false;
     return std::ranges::all_of(maker->output()->uses(), [&](const torch::jit::Use& use) {
-      return members_.contains(use.user) || argument_tells(use.user, maker, observed_, top_);
+      return members_.contains(use.user) || argument_tells(use.user, maker, inlined_, observed_);
     });
   }
 
-  /// Takes back one whose form somebody asks for, and nothing in front of the chain tells.
+  /// Takes back the first one whose form somebody asks for and nothing in front of the chain tells:
+  /// what it makes may tell that of those behind it.
   bool refuse() {
+    const Node* first = nullptr;
     for (Node* const node : members_) {
-      if (node == output_) continue;
+      if (node == output_ || (first && first->isBefore(node))) continue;
       const bool are_told = std::ranges::all_of(node->output()->uses(), [&](const auto& use) {
         return members_.contains(use.user) || is_told_in_front(use.user, node->output());
       });
-      if (!are_told) return refused_.insert(node).second;
+      if (!are_told) first = node;
     }
-    return false;
+    return first && refused_.insert(first).second;
   }
 
   bool is_told_in_front(const Node* reader, Value* value) const {
     while (members_.contains(value->node())) {
-      if (!argument_tells(reader, value->node(), observed_, top_)) return false;
+      if (!argument_tells(reader, value->node(), inlined_, observed_)) return false;
       value = same_sizes_before(value, {value->node()});
     }
     return true;
@@ -199,7 +199,6 @@ class Chain {
   const ObservedGraph& observed_;
   const ChainSources& sources_;
   const ChainEnds& taken_;
-  const torch::jit::Module& top_;
   const ResidualSums sums_;
   std::unordered_set<const Node*> refused_;
   std::unordered_set<Node*> members_;
@@ -208,8 +207,8 @@ class Chain {
 /// Finds the chains from the end of the model towards its start.
 class Regions {
  public:
-  Regions(const InlinedModel& inlined, const ObservedGraph& observed, const torch::jit::Module& top)
-      : inlined_(inlined), observed_(observed), top_(top), sources_(inlined.nodes()) {}
+  Regions(const InlinedModel& inlined, const ObservedGraph& observed)
+      : inlined_(inlined), observed_(observed), sources_(inlined.nodes()) {}
 
   std::vector<Region> find() && {
     const auto& nodes = inlined_.nodes();
@@ -247,7 +246,7 @@ class Regions {
   }
 
   std::optional<Region> chain(Node* output, ResidualSums sums) const {
-    auto region = Chain(output, inlined_, observed_, sources_, taken_, top_, sums).region();
+    auto region = Chain(output, inlined_, observed_, sources_, taken_, sums).region();
     if (region) add_readers(*region);
     return region;
   }
@@ -284,7 +283,6 @@ class Regions {
 
   const InlinedModel& inlined_;
   const ObservedGraph& observed_;
-  const torch::jit::Module& top_;
   const ChainSources sources_;
   ChainEnds taken_;
   /// Storages from which chains through sums run again, and what those are made from in turn.
@@ -294,9 +292,8 @@ class Regions {
 
 }  // namespace
 
-std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed,
-                                 const torch::jit::Module& top) {
-  return Regions(inlined, observed, top).find();
+std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed) {
+  return Regions(inlined, observed).find();
 }
 
 }  // namespace invact

@@ -40,9 +40,8 @@ struct Region {
   torch::jit::Node* output() const { return nodes.back(); }
 };
 
-/// The largest chains of the model `top`, by the order of their results; no node is in two of them.
-std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed,
-                                 const torch::jit::Module& top);
+/// The largest chains of the model, by the order of their results; no node is in two of them.
+std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed);
 
 /// The result of the chain that a node is part of: where it reads once the chain is one operator.
 using ChainEnds = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>;

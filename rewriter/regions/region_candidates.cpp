@@ -57,8 +57,8 @@ class RegionCandidates {
     count_calls();
   }
 
-  std::vector<Candidate> find(const torch::jit::Module& top) {
-    for (const Region& region : find_regions(inlined_, observed_, top)) add(region);
+  std::vector<Candidate> find() {
+    for (const Region& region : find_regions(inlined_, observed_)) add(region);
     keep_agreeing_readers();
     std::vector<Candidate> candidates;
     for (Candidate& candidate : candidates_) {
@@ -300,9 +300,8 @@ class RegionCandidates {
 }  // namespace
 
 std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
-                                              const InlinedModel& inlined,
-                                              const torch::jit::Module& top) {
-  return RegionCandidates(report, prediction, inlined).find(top);
+                                              const InlinedModel& inlined) {
+  return RegionCandidates(report, prediction, inlined).find();
 }
 
 }  // namespace invact

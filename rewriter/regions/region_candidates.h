@@ -10,9 +10,8 @@
 
 namespace invact {
 
-/// Every region of the model `top` that ran and could free something, open.
+/// Every region that ran and could free something, open.
 std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
-                                              const InlinedModel& inlined,
-                                              const torch::jit::Module& top);
+                                              const InlinedModel& inlined);
 
 }  // namespace invact
