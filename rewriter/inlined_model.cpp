@@ -241,16 +241,36 @@ void decide_flags(Graph& graph, const torch::jit::Module& top) {
   }
 }
 
+/// Whether `node` stands in `block` or in a block inside it.
+bool encloses(const Block* block, const Node* node) {
+  const Block* around = node->owningBlock();
+  while (around && around != block) {
+    const Node* const owner = around->owningNode();
+    around = owner ? owner->owningBlock() : nullptr;
+  }
+  return around == block;
+}
+
 /// Whether the code must run a condition to know whether `user` runs once `maker` has.
 bool is_in_open_branch_behind(const Node* user, const Node* maker) {
-  for (const Block* block = user->owningBlock(); block != maker->owningBlock();
+  for (const Block* block = user->owningBlock(); !encloses(block, maker);
        block = block->owningNode()->owningBlock()) {
     const Node* const around = block->owningNode();
-    if (!around) return false;
     if (around->kind() == prim::If && around->input()->node()->kind() != prim::Constant)
       return true;
   }
   return false;
+}
+
+/// The same of anybody who reads `value`, which `maker` made, or what a branch hands it on as.
+bool is_read_in_open_branch_behind(const Value* value, const Node* maker) {
+  return std::ranges::any_of(value->uses(), [maker](const torch::jit::Use& use) {
+    if (is_in_open_branch_behind(use.user, maker)) return true;
+    const Node* const around = use.user->owningBlock()->owningNode();
+    const bool is_handed_on =
+        use.user->kind() == prim::Return && around && around->kind() == prim::If;
+    return is_handed_on && is_read_in_open_branch_behind(around->output(use.offset), maker);
+  });
 }
 
 /// Whether a write is dead takes an alias analysis, which a graph without writes is spared.
@@ -269,9 +289,7 @@ void InlinedModel::note_readers_in_branches() {
     if (!node->hasAttribute(kOriginAttribute)) continue;
     NodeOrigin& origin = origins_[static_cast<size_t>(node->i(kOriginAttribute))];
     for (const Value* const output : node->outputs()) {
-      for (const auto& use : output->uses()) {
-        origin.read_in_open_branch |= is_in_open_branch_behind(use.user, node);
-      }
+      origin.read_in_open_branch |= is_read_in_open_branch_behind(output, node);
     }
   }
 }

@@ -45,6 +45,31 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
+TEST(RegionCodeTest, WhatABranchOfTheCodeReadsIsMadeBeforeIt) {
+  // By its other side, and as the result of a branch that an argument decides.
+  torch::jit::Module module =
+      make_module("Skips", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
+  module.register_attribute("skips", c10::BoolType::get(), false);
+  module.define(R"(
+def act(self, x, inplace: bool):
+    if inplace:
+        result = torch.relu_(x)
+    else:
+        result = torch.relu(x)
+    return result
+def forward(self, x):
+    n = self.act(torch.layer_norm(torch.linear(x, self.w), [16], self.g), True)
+    if self.skips:
+        y = n + x
+    else:
+        y = n
+    return torch.linear(torch.silu(y), self.w)
+)");
+  Rewrite result = rewrite(module, exact());
+  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu", "silu"));
+  expect_same_bits(result);
+}
+
 constexpr const char* kGate = R"(
 def forward(self, x):
     a, b = torch.chunk(torch.linear(x, self.w), 2, -1)
