@@ -60,6 +60,7 @@ class StepMemory(NamedTuple):
 
     peak: int
     at_end: int  # parameters, buffers, inputs and every gradient: no peak is lower, whatever was kept
+    gradients: int  # at the end: all of them
     activation_peak: int  # the most that is live at once but parameters and gradients
 
 
@@ -69,13 +70,14 @@ def step_memory(file: pathlib.Path, arguments: list[str | int]) -> StepMemory:
     return StepMemory(
         peak=timeline["peak"]["bytes"],
         at_end=sum(points[-1][kind] for kind in ("parameters", "gradients", "saved", "temporaries", "other")),
+        gradients=points[-1]["gradients"],
         activation_peak=max(point["saved"] + point["temporaries"] + point["other"] for point in points),
     )
 
 
 def peak_share(original: pathlib.Path, example: models.Input, work: pathlib.Path) -> str:
-    """By how much the step's peak falls, over what is saved less, at the smallest doubling of the batch where it can
-    fall so far: where the original's peak stands that much above what every step has at its end."""
+    """By how much the step's peak falls, over what is saved less, at the smallest doubling of the batch that keeps four
+    times as much as all gradients take: with less, those decide where in backward the peak lies."""
     rewritten = work / "batch.pt"
     for doublings in range(8):
         shape = (example.shape[0] << doublings, *example.shape[1:])
@@ -83,9 +85,9 @@ def peak_share(original: pathlib.Path, example: models.Input, work: pathlib.Path
         prediction = run(["rewrite", original, "-o", rewritten, "--force", "--no-verify", *given])["prediction"]
         freed = prediction["saved_bytes_before"] - prediction["saved_bytes_after"]
         before = step_memory(original, given)
-        if before.peak - before.at_end >= freed:
+        if prediction["saved_bytes_before"] >= 4 * before.gradients:
             return f"{(before.peak - step_memory(rewritten, given).peak) / freed:.2f} at {shape[0]}"
-    return f"below the gradients at {shape[0]}"
+    return f"less than four times the gradients at {shape[0]}"
 
 
 def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]:
@@ -140,7 +142,7 @@ difference over the output's largest magnitude. Gradient distance and the origin
 bfloat16: the rewritten model's gradient distance from float64 over the original's, both traced in bfloat16, dropout
 drawing the same masks in both dtypes; limit 1.2. Peak: by how many MiB the step's peak fell, of how many it could: what is saved less, but no further
 than to what every step has at its end, parameters, inputs and all gradients. Share: by how much the peak fell over what is saved less, at the smallest
-doubling of the batch where that can be 1: where gradients do not make the peak. Activations: by how much the most that is live at once but parameters and
+doubling of the batch that keeps four times as much as all gradients take: with less, those decide where the peak lies. Activations: by how much the most that is live at once but parameters and
 gradients fell, over what is saved less. Time: a training step, rewritten over original, {pairs} interleaved pairs, median (quartiles).
 
 """
