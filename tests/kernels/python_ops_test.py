@@ -73,6 +73,19 @@ class OperatorTest(unittest.TestCase):
             grad = torch.ops.invact._activation_backward(x, x, None, [1, 3], "elu", [1.0, 1.0, 1.0])
             self.assertEqual((grad.shape, grad.stride()), (x.shape, (1, 3)))
 
+    def test_more_than_two_to_the_31_elements(self):
+        count = 2**31 + 11
+        for name, (ours, _) in CASES.items():
+            with FakeTensorMode():
+                x = torch.empty(count, dtype=torch.bfloat16, requires_grad=True)
+                y = ours(x)
+                (grad,) = torch.autograd.grad(y, x, torch.empty_like(y))
+                self.assertEqual((y.shape, grad.shape), ((count,), (count,)), name)
+        for function in BRANCHED:
+            with FakeTensorMode():
+                _, branch = torch.ops.invact._activation_forward(torch.empty(count, dtype=torch.bfloat16), function)
+                self.assertEqual(branch.shape, ((count + 7) // 8,), function)
+
     def test_out_forms_write_what_the_others_return(self):
         x, g = torch.randn(2, 257), torch.randn(2, 257)
         for function in BRANCHED:
