@@ -75,6 +75,16 @@ Node* only_reader(const Value* value) {
   return reader;
 }
 
+const Node* within(const torch::jit::Block* block, const Node* node) {
+  while (node && node->owningBlock() != block) node = node->owningBlock()->owningNode();
+  return node;
+}
+
+const Node* first_reader(const std::vector<Node*>& nodes, const Value* value) {
+  return *std::ranges::find_if(
+      nodes, [value](const Node* node) { return std::ranges::count(node->inputs(), value) > 0; });
+}
+
 bool may_write(const Node* node) {
   if (const auto* const schema = node->maybeSchema()) return schema->is_mutable();
   switch (node->kind()) {

@@ -35,6 +35,13 @@ bool reads_no_memory(const torch::jit::Node* node);
 /// such node.
 torch::jit::Node* only_reader(const torch::jit::Value* value);
 
+/// The node of `block` that is `node` or has it inside; null where there is none.
+const torch::jit::Node* within(const torch::jit::Block* block, const torch::jit::Node* node);
+
+/// The first of `nodes`, of which at least one reads `value`, that does.
+const torch::jit::Node* first_reader(const std::vector<torch::jit::Node*>& nodes,
+                                     const torch::jit::Value* value);
+
 /// Whether a node is, or could hide, a write to a tensor.
 bool may_write(const torch::jit::Node* node);
 

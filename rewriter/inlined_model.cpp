@@ -241,19 +241,9 @@ void decide_flags(Graph& graph, const torch::jit::Module& top) {
   }
 }
 
-/// Whether `node` stands in `block` or in a block inside it.
-bool encloses(const Block* block, const Node* node) {
-  const Block* around = node->owningBlock();
-  while (around && around != block) {
-    const Node* const owner = around->owningNode();
-    around = owner ? owner->owningBlock() : nullptr;
-  }
-  return around == block;
-}
-
 /// Whether the code must run a condition to know whether `user` runs once `maker` has.
 bool is_in_open_branch_behind(const Node* user, const Node* maker) {
-  for (const Block* block = user->owningBlock(); !encloses(block, maker);
+  for (const Block* block = user->owningBlock(); !within(block, maker);
        block = block->owningNode()->owningBlock()) {
     const Node* const around = block->owningNode();
     if (around->kind() == prim::If && around->input()->node()->kind() != prim::Constant)

@@ -185,13 +185,11 @@ bool WholeModelAliases::writes_to(Node* node, const Read& read) const {
 std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
   for (const Match& match : site.copies) {
     if (!aliases_ || match.nodes.size() < 2) continue;
-    Read all;
-    for (const Node* const node : match.nodes) all.add(node);
-    const auto has_writers = [&](const Value* value) { return aliases_->hasWriters(value); };
-    if (std::ranges::none_of(all.values, has_writers) &&
-        std::ranges::none_of(all.attributes, has_writers)) {
-      continue;
-    }
+    const bool may_be_written = std::ranges::any_of(match.nodes, [this](const Node* node) {
+      return std::ranges::any_of(
+          node->inputs(), [this](const Value* input) { return aliases_->hasWriters(input); });
+    });
+    if (!may_be_written) continue;
     // What was written before the first of them reads it is the same for one operator in the last
     // one's place.
     Read read;
@@ -217,9 +215,7 @@ std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite
       // To AliasDb one counter that is counted up could be any of the module's tensors. Autograd
       // itself minds a parameter that is changed before backward.
       if (viewed(input)->node()->kind() == prim::GetAttr || !aliases_->hasWriters(input)) continue;
-      const Node* const reader = *std::ranges::find_if(match.nodes, [input](const Node* node) {
-        return std::ranges::count(node->inputs(), input) > 0;
-      });
+      const Node* const reader = first_reader(match.nodes, input);
       for (Node* writer : inlined_.nodes()) {
         if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, {input})) continue;
         if (std::ranges::count(match.nodes, writer) > 0) continue;

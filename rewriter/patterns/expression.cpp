@@ -198,11 +198,6 @@ Value* cast_target(const Node* node) {
   return is_plain && (is_dtype || is_tensor(target)) ? const_cast<Value*>(target) : nullptr;
 }
 
-bool writes_self(const Node* node) {
-  const auto* const schema = node->maybeSchema();
-  return schema != nullptr && schema->is_mutable();
-}
-
 bool is_elementwise(const Node* node) {
   static const std::set<std::string> operators = {
       "aten::abs",         "aten::add",        "aten::clamp",       "aten::clamp_min",
@@ -218,7 +213,7 @@ bool is_elementwise(const Node* node) {
     return false;
   }
   std::string op = node->kind().toQualString();
-  if (writes_self(node)) {
+  if (may_write(node)) {
     // Nobody else sees what it overwrites: it computes what its namesake does.
     const bool is_in_place = op.ends_with('_') && node->input(0)->uses().size() == 1;
     if (!is_in_place || !is_elementwise(node->input(0)->node())) return false;

@@ -26,9 +26,6 @@ struct Expression {
 /// null where the node is none.
 torch::jit::Value* cast_target(const torch::jit::Node* node);
 
-/// Whether the node writes to its first argument.
-bool writes_self(const torch::jit::Node* node);
-
 /// Whether the node is an operator that may be part of an expression; in place where it overwrites
 /// what another such node has made for it alone, as in relu6(x + 3).div_(6).
 bool is_elementwise(const torch::jit::Node* node);

@@ -61,7 +61,7 @@ std::vector<Node*> between(const Value* input, Node* root, const std::vector<Nod
     if (!only_read_inside) return {};
     members.insert(node);
     nodes.push_back(node);
-    if (writes_self(node) && node->input(0) == input) return {};
+    if (may_write(node) && node->input(0) == input) return {};
     for (const Value* const argument : node->inputs()) {
       if (argument == input || plain_constant(argument)) continue;
       if (const Value* const tensor = tensor_of_dtype(argument)) {

@@ -49,10 +49,6 @@ bool is_excluded(const Node* node) {
   return std::ranges::count(kExcluded, std::string_view(node->kind().toQualString())) > 0;
 }
 
-bool is_parameter_or_constant(const Value* value) {
-  return value->node()->kind() == prim::GetAttr || value->node()->kind() == prim::Constant;
-}
-
 bool is_sum(const Node* node) {
   return (node->kind() == aten::add || node->kind() == aten::add_ || node->kind() == aten::sub ||
           node->kind() == aten::sub_) &&
@@ -90,6 +86,10 @@ bool draws_dropout(const Node* node) {
   if (!is_dropout(node) || !is_constant(node, 2, true)) return false;
   const auto p = torch::jit::toIValue(node->input(1));
   return p && p->isDouble() && p->toDouble() > 0 && p->toDouble() < 1;
+}
+
+bool is_parameter_or_constant(const Value* value) {
+  return value->node()->kind() == prim::GetAttr || value->node()->kind() == prim::Constant;
 }
 
 bool is_statistic(const Node* node, size_t position) {

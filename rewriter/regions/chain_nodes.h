@@ -24,6 +24,9 @@ ChainRole chain_role(const torch::jit::Node* node);
 /// A dropout that draws: its bits are kept, so that backward draws nothing.
 bool draws_dropout(const torch::jit::Node* node);
 
+/// An attribute of a module, or a constant.
+bool is_parameter_or_constant(const torch::jit::Value* value);
+
 /// Arguments that the node reads only to change them, as batch norm does its running statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);
 

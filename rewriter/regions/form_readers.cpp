@@ -20,8 +20,8 @@ using torch::jit::Value;
 
 /// A parameter, or a view of one that constants shape.
 bool is_fixed(const Value* value) {
+  if (is_parameter_or_constant(value)) return true;
   const Node* const node = value->node();
-  if (node->kind() == prim::GetAttr || node->kind() == prim::Constant) return true;
   if (node->kind() == prim::ListConstruct || chain_role(node) == ChainRole::kView) {
     return std::ranges::all_of(node->inputs(), [](const Value* input) { return is_fixed(input); });
   }

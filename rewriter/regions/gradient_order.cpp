@@ -25,12 +25,6 @@ bool takes_no_gradient(const Value* value, const ObservedGraph& observed) {
   });
 }
 
-/// The node of `block` that is `node` or has it inside; null where there is none.
-const Node* within(const torch::jit::Block* block, const Node* node) {
-  while (node && node->owningBlock() != block) node = node->owningBlock()->owningNode();
-  return node;
-}
-
 }  // namespace
 
 bool keeps_gradient_order(const Region& region, const ObservedGraph& observed,
@@ -38,10 +32,7 @@ bool keeps_gradient_order(const Region& region, const ObservedGraph& observed,
   const auto* const block = region.output()->owningBlock();
   return std::ranges::all_of(region.inputs, [&](const Value* input) {
     if (takes_no_gradient(input, observed)) return true;
-    const auto reads_input = [input](const Node* node) {
-      return std::ranges::count(node->inputs(), input) > 0;
-    };
-    const Node* const first = *std::ranges::find_if(region.nodes, reads_input);
+    const Node* const first = first_reader(region.nodes, input);
     return std::ranges::all_of(input->uses(), [&](const Use& use) {
       if (is_member(region, use.user) || reads_no_memory(use.user)) return true;
       // Whether the reader's own chain is run as one is not decided yet.

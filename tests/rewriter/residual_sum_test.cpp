@@ -154,7 +154,7 @@ TEST(FormReaderTest, BehindAScaleInListsOfSizes) {
   expect_same_bits(result);
 }
 
-TEST(FormReaderTest, BehindOneThatCouldNothingElseTells) {
+TEST(FormReaderTest, NotBehindAScaleThatCouldWidenIt) {
   // The size that g decides: of one column it would make sixteen.
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size(1) // 16 * 8")),
