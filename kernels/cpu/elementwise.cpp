@@ -1,12 +1,13 @@
 // CPU kernels: threads, cache and the choice of instruction set around the loops of loops.h. ATen's
 // own kernel makes the output; where it treats every element alike it is called chunk by chunk, so
-// that the bits are packed while input and output are in cache. Hardswish, whose value is five
-// exact operations, has a loop of its own.
+// that the bits are packed while input and output are in cache. Functions whose ATen kernel is
+// known to the last bit have a loop of their own, which makes output and bits in one pass.
 #include "kernels/device_kernels.h"
 
 #include <ATen/ops/add_cpu_dispatch.h>
 #include <ATen/ops/div_cpu_dispatch.h>
 #include <ATen/ops/erf_cpu_dispatch.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu_cpu_dispatch.h>
 #include <ATen/ops/hardswish_cpu_dispatch.h>
 #include <ATen/ops/mish_cpu_dispatch.h>
@@ -14,13 +15,16 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/sigmoid_cpu_dispatch.h>
 #include <ATen/ops/silu_cpu_dispatch.h>
+#include <c10/core/ScalarTypeToTypeMeta.h>
 #include <c10/core/TensorImpl.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -119,35 +123,101 @@ std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
   return std::nullopt;
 }
 
-/// Output and bits in one pass by our own loop, of which ATen's bits are known: NaN, whose payloads
-/// depend on the loop, is left to ATen.
-void own_forward(const math::Hardswish& f, const at::Tensor& self, at::Tensor& output,
-                 uint8_t* bits) {
+/// Outputs `begin` to `end` by ATen's kernel, and the bits of the blocks that they lie in.
+template <class F>
+void forward_by_aten(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t* bits,
+                     int64_t begin, int64_t end) {
+  const at::Tensor range_input = flat_range(self, begin, end - begin);
+  at::Tensor range_output = flat_range(output, begin, end - begin);
+  ForwardKernel{range_input, range_output}(f);
+  const int64_t first = begin / cpu::kBlock * cpu::kBlock;
+  pack(f, self, output, bits, first, std::min(next_block(end), output.numel()) - first);
+}
+
+/// Output and bits in one pass by our own loop; NaN, whose payloads depend on the loop, is left to
+/// ATen. So are the last elements of ATen's ranges: it computes them one by one, which can differ
+/// by an ulp from what its vectors give. A block holds whole vectors of every instruction set.
+template <class F>
+void own_forward(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t* bits) {
   const Storage storage = storage_of(self);
-  const cpu::ForwardLoop<math::Hardswish> loop = cpu::forward_loop<math::Hardswish>();
+  const cpu::ForwardLoop<F> loop = cpu::forward_loop<F>();
   char* const to = static_cast<char*>(output.mutable_data_ptr());
-  for_each_block_range(output, [&](int64_t begin, int64_t end) {
-    for (int64_t first = begin; first < end; first += kChunk) {
-      const int64_t count = std::min(kChunk, end - first);
-      if (loop(f, storage,
-               {at_element(self, first), to + first * output.element_size(), bits + first / 8,
-                count})) {
-        continue;
+  std::mutex mutex;
+  std::vector<std::pair<int64_t, int64_t>> tails;
+  for_each_range(output, [&](int64_t begin, int64_t end) {
+    const int64_t tail = begin + (end - begin) / cpu::kBlock * cpu::kBlock;
+    if (tail != end) {
+      const std::lock_guard lock(mutex);
+      tails.emplace_back(tail, end);
+    }
+    const int64_t last = std::min(next_block(end), output.numel());
+    for (int64_t first = next_block(begin); first < last; first += kChunk) {
+      const int64_t count = std::min(kChunk, last - first);
+      if (!loop(f, storage,
+                {at_element(self, first), to + first * output.element_size(), bits + first / 8,
+                 count})) {
+        forward_by_aten(f, self, output, bits, first, first + count);
       }
-      const at::Tensor chunk_input = flat_range(self, first, count);
-      at::Tensor chunk_output = flat_range(output, first, count);
-      ForwardKernel{chunk_input, chunk_output}(f);
     }
   });
+  for (const auto& [begin, end] : tails) forward_by_aten(f, self, output, bits, begin, end);
+}
+
+/// Whether our own loop gives the bits of this LibTorch's kernel, on inputs over which the function
+/// bends: another release may compute by another formula, which shows in many of them.
+template <class F, class Number>
+bool computes_as_aten(const F& f) {
+  constexpr int64_t kCount = 4096;
+  constexpr float kStep = 0x1.033ff5p-7f;  // from -16 to 16, mantissas of all kinds
+  std::vector<Number> x(kCount);
+  std::vector<Number> by_aten(kCount);
+  std::vector<Number> by_us(kCount);
+  std::vector<uint8_t> bits(kCount / 8);
+  for (int64_t i = 0; i < kCount; ++i) {
+    x[static_cast<size_t>(i)] = static_cast<Number>(static_cast<float>(i - kCount / 2) * kStep);
+  }
+  constexpr at::ScalarType kDtype = c10::CppTypeToScalarType<Number>::value;
+  const at::Tensor input = at::from_blob(x.data(), {kCount}, kDtype);
+  at::Tensor output = at::from_blob(by_aten.data(), {kCount}, kDtype);
+  ForwardKernel{input, output}(f);
+  return cpu::forward_loop<F>()(f, storage_of(input),
+                                {x.data(), by_us.data(), bits.data(), kCount}) &&
+         memcmp(by_us.data(), by_aten.data(), kCount * sizeof(Number)) == 0;
+}
+
+template <class F, class Number>
+bool has_own_forward(const F& f) {
+  static const bool computes = computes_as_aten<F, Number>(f);
+  return computes;
+}
+template <class F>
+bool has_own_forward(const F& f, at::ScalarType dtype) {
+  if (dtype == at::kFloat) return has_own_forward<F, float>(f);
+  if (dtype == at::kBFloat16) return has_own_forward<F, at::BFloat16>(f);
+  if (dtype == at::kHalf) return has_own_forward<F, at::Half>(f);
+  return has_own_forward<F, double>(f);
+}
+
+/// @return whether there is an own loop for it.
+bool forward_by_own_loop(const ActivationFunction& function, const at::Tensor& self,
+                         at::Tensor& output, uint8_t* bits) {
+  return std::visit(
+      [&]<class F>(const F& f) {
+        if constexpr (kHasOwnForward<F>) {
+          if (!has_own_forward(f, self.scalar_type())) return false;
+          own_forward(f, self, output, bits);
+          return true;
+        }
+        return false;
+      },
+      function);
 }
 
 struct CpuKernels {
   static void forward_out(const ActivationFunction& function, const at::Tensor& self,
                           at::Tensor& output, at::Tensor& branch) {
     uint8_t* const bits = branch.mutable_data_ptr<uint8_t>();
-    if (const auto* hardswish = std::get_if<math::Hardswish>(&function)) {
-      return own_forward(*hardswish, self, output, bits);
-    }
+    if (forward_by_own_loop(function, self, output, bits)) return;
     const int64_t total = self.numel();
     const auto pack_blocks = [&](int64_t first, int64_t end) {
       if (first < end) pack(function, self, output, bits, first, end - first);

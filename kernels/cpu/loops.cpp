@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/cpu/aten_value.h"
 #include "kernels/cpu/bit_words.h"
 #include "kernels/cpu/refinement.h"
 #include "kernels/cpu/storage_lanes.h"
@@ -71,70 +72,37 @@ INVACT_HOST_DEVICE uint64_t with_refinements(const F& f, uint64_t left, uint64_t
   return left;
 }
 
-/// y = f(x) for a word of elements. @return whether one is NaN.
-template <class F>
-INVACT_HOST_DEVICE bool evaluate_word(const F& f, const double* x, double* y) {
-  bool has_nan = false;
-  for (int i = 0; i < kWord; ++i) {
-    y[i] = f.value(x[i]);
-    has_nan |= math::is_nan(y[i]);
-  }
-  return has_nan;
-}
+/// The bits of a batch: add() for each word, then finish().
 template <class F, class T>
-INVACT_HOST_DEVICE bool evaluate_word(const F& f, const T* x, T* y) {
-  uint64_t nans = 0;
-  const auto value = [&](int i) {
-    const Floats lanes = f.value(load_lanes(x + i));
-    nans |= bits_of(math::is_nan(lanes));
-    return lanes;
-  };
-  for (int i = 0; i < kWord; i += 2 * kLanes) store_pair(value(i), value(i + kLanes), y + i);
-  return nans != 0;
-}
+class BatchBits {
+ public:
+  INVACT_HOST_DEVICE void add(const T* x, const T* y, int word) {
+    left_[word] = below(x + word * kWord, F::template first_right<Compute<T>>());
+    if constexpr (kHasCodes) near_.add(word, below(y + word * kWord, F::kFirstUnrefined));
+  }
+  INVACT_HOST_DEVICE void finish(const F& f, const T* x, const T* y, int words, uint8_t* bits) {
+    if constexpr (kHasCodes) {
+      for (int n = 0; n < near_.count; ++n) {
+        const int w = near_.word[n];
+        left_[w] = with_refinements(f, left_[w], near_.near[n], x + w * kWord, y + w * kWord);
+      }
+    }
+    memcpy(bits, left_, static_cast<size_t>(words) * sizeof(uint64_t));
+  }
 
-template <class F, class T>
-bool forward_all(const F& f, const OwnForwardArrays& arrays) {
-  const T* const input = static_cast<const T*>(arrays.input);
-  T* const output = static_cast<T*>(arrays.output);
-  constexpr Compute<T> kFirstRight = F::template first_right<Compute<T>>();
-  bool has_nan = false;
-  int64_t first = 0;
-  for (; first + kWord <= arrays.count; first += kWord) {
-    has_nan |= evaluate_word(f, input + first, output + first);
-    store_word(below(input + first, kFirstRight), arrays.bits + first / 8);
-  }
-  const size_t rest = static_cast<size_t>(arrays.count - first);
-  if (rest != 0) {
-    T last_input[kWord] = {};  // zeros lie on the right branch
-    T last_output[kWord];
-    memcpy(last_input, input + first, rest * sizeof(T));
-    has_nan |= evaluate_word(f, last_input, last_output);
-    const uint64_t left = below(last_input, kFirstRight);
-    memcpy(output + first, last_output, rest * sizeof(T));
-    memcpy(arrays.bits + first / 8, &left, (rest + 7) / 8);
-  }
-  return !has_nan;
-}
+ private:
+  static constexpr bool kHasCodes = std::is_same_v<T, float> && F::kRefines;
+
+  uint64_t left_[kBatchWords];
+  NearWords near_;
+};
 
 /// Whole words, at most a batch.
 template <class F, class T>
 INVACT_HOST_DEVICE void pack_words(const F& f, const T* x, const T* y, int words, uint8_t* bits) {
-  uint64_t left[kBatchWords];
-  NearWords near;
-  for (int w = 0; w < words; ++w) {
-    left[w] = below(x + w * kWord, F::template first_right<Compute<T>>());
-    if constexpr (std::is_same_v<T, float> && F::kRefines) {
-      near.add(w, below(y + w * kWord, F::kFirstUnrefined));
-    }
-  }
-  if constexpr (std::is_same_v<T, float> && F::kRefines) {
-    for (int n = 0; n < near.count; ++n) {
-      const int w = near.word[n];
-      left[w] = with_refinements(f, left[w], near.near[n], x + w * kWord, y + w * kWord);
-    }
-  }
-  memcpy(bits, left, static_cast<size_t>(words) * sizeof(uint64_t));
+  BatchBits<F, T> batch;
+  for (int w = 0; w < words; ++w) batch.add(x, y, w);
+  batch.finish(f, x, y, words, bits);
 }
 
 template <class F, class T>
@@ -157,6 +125,64 @@ void pack_all(const F& f, const ForwardArrays& arrays) {
   memcpy(last_output, output + first, rest * sizeof(T));
   pack_words(f, last_input, last_output, 1, last_bits);
   memcpy(arrays.bits + first / 8, last_bits, (rest + 7) / 8);
+}
+
+/// y = f(x) for a word of elements. @return whether one is NaN.
+INVACT_HOST_DEVICE bool evaluate_word(const math::Hardswish& f, const double* x, double* y) {
+  bool has_nan = false;
+  for (int i = 0; i < kWord; ++i) {
+    y[i] = f.value(x[i]);
+    has_nan |= math::is_nan(y[i]);
+  }
+  return has_nan;
+}
+template <class F, class T>
+INVACT_HOST_DEVICE bool evaluate_word(const F& f, const T* x, T* y) {
+  uint64_t nans = 0;
+  const auto value = [&](int i) {
+    const Floats lanes = aten_value(f, load_lanes(x + i), x);
+    nans |= bits_of(math::is_nan(lanes));
+    return lanes;
+  };
+  for (int i = 0; i < kWord; i += 2 * kLanes) store_pair(value(i), value(i + kLanes), y + i);
+  return nans != 0;
+}
+
+/// As evaluate_word(), for whole words, at most a batch, and their bits.
+template <class F, class T>
+INVACT_HOST_DEVICE bool forward_words(const F& f, const T* x, int words, T* y, uint8_t* bits) {
+  BatchBits<F, T> batch;
+  bool has_nan = false;
+  for (int w = 0; w < words; ++w) {
+    has_nan |= evaluate_word(f, x + w * kWord, y + w * kWord);
+    batch.add(x, y, w);
+  }
+  batch.finish(f, x, y, words, bits);
+  return has_nan;
+}
+
+template <class F, class T>
+bool forward_all(const F& f, const OwnForwardArrays& arrays) {
+  const T* const input = static_cast<const T*>(arrays.input);
+  T* const output = static_cast<T*>(arrays.output);
+  bool has_nan = false;
+  int64_t first = 0;
+  while (arrays.count - first >= kWord) {
+    const int words = words_of_batch(arrays.count - first);
+    has_nan |= forward_words(f, input + first, words, output + first, arrays.bits + first / 8);
+    first += words * kWord;
+  }
+  const size_t rest = static_cast<size_t>(arrays.count - first);
+  if (rest != 0) {
+    T last_input[kWord] = {};  // zeros lie on the right branch
+    T last_output[kWord];
+    uint8_t last_bits[kWord / 8];
+    memcpy(last_input, input + first, rest * sizeof(T));
+    has_nan |= forward_words(f, last_input, 1, last_output, last_bits);
+    memcpy(output + first, last_output, rest * sizeof(T));
+    memcpy(arrays.bits + first / 8, last_bits, (rest + 7) / 8);
+  }
+  return !has_nan;
 }
 
 /// grad_input[i] = grad_output[i] f'(x[i]) for a word of elements.
@@ -274,7 +300,8 @@ template <class F>
 bool forward(const F& f, Storage storage, const OwnForwardArrays& arrays) {
   switch (storage) {
     case Storage::kFloat64:
-      return forward_all<F, double>(f, arrays);
+      if constexpr (std::is_same_v<F, math::Hardswish>) return forward_all<F, double>(f, arrays);
+      return false;
     case Storage::kFloat32:
       return forward_all<F, float>(f, arrays);
     case Storage::kBFloat16:
@@ -313,7 +340,9 @@ void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
   }
 }
 
-template bool forward<math::Hardswish>(const math::Hardswish&, Storage, const OwnForwardArrays&);
+#define INVACT_INSTANTIATE(F) template bool forward<F>(const F&, Storage, const OwnForwardArrays&);
+INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_INSTANTIATE)
+#undef INVACT_INSTANTIATE
 #define INVACT_INSTANTIATE(F) template void pack<F>(const F&, Storage, const ForwardArrays&);
 INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE

@@ -29,8 +29,9 @@ struct OwnForwardArrays {
   int64_t count;
 };
 
-/// Of a function with a branch bit whose value() has ATen's bits. @return whether no output is NaN:
-/// a NaN's payload may be another than ATen's.
+/// Of a function of which ATen's bits are known (functions.h). @return whether the outputs have
+/// them: not where one is NaN, whose payload may be another, and not for a dtype whose bits are not
+/// known.
 template <class Function>
 using ForwardLoop = bool (*)(const Function&, Storage, const OwnForwardArrays&);
 

@@ -30,6 +30,18 @@ using ActivationFunction =
   X(math::ErfGelu)                           \
   X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
 
+/// Expands `X(Function)` for each of those whose forward the CPU loops compute as ATen does, bit
+/// for bit (cpu/aten_value.h).
+#define INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(X) \
+  X(math::Hardswish) X(math::Silu) X(math::QuickGelu)
+template <class Function>
+inline constexpr bool kHasOwnForward = false;
+#define INVACT_HAS_OWN_FORWARD(F) \
+  template <>                     \
+  inline constexpr bool kHasOwnForward<F> = true;
+INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_HAS_OWN_FORWARD)
+#undef INVACT_HAS_OWN_FORWARD
+
 /// Expands `X(Function)` for each alternative.
 #define INVACT_FOR_EACH_FUNCTION(X)    \
   INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \

@@ -151,6 +151,28 @@ INVACT_HOST_DEVICE Floats to_real(Ints v) {
   return __builtin_convertvector(v, Floats);
 }
 
+// Rounded once, on every instruction set.
+INVACT_HOST_DEVICE Floats fused_multiply_add(Floats a, Floats b, Floats c) {
+#if defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  for (int i = 0; i < kLanes; ++i) a[i] = fmaf(a[i], b[i], c[i]);
+  return a;
+#endif
+}
+/// Ties to even.
+INVACT_HOST_DEVICE Ints to_nearest(Floats v) {
+#if defined(__AVX2__)
+  return __builtin_bit_cast(Ints, _mm256_cvtps_epi32(v));
+#elif defined(__SSE2__)
+  return __builtin_bit_cast(Ints, _mm_cvtps_epi32(v));
+#else
+  Ints n;
+  for (int i = 0; i < kLanes; ++i) n[i] = static_cast<int32_t>(nearbyintf(v[i]));
+  return n;
+#endif
+}
+
 #if defined(__AVX2__)
 INVACT_HOST_DEVICE Floats square_root(Floats v) {
   return _mm256_sqrt_ps(v);

@@ -118,5 +118,13 @@ INVACT_HOST_DEVICE PairedFloats to_real(PairedInts v) {
   return {__builtin_convertvector(v.low, PairedFloats::Vector),
           __builtin_convertvector(v.high, PairedFloats::Vector)};
 }
+INVACT_HOST_DEVICE PairedFloats fused_multiply_add(PairedFloats a, PairedFloats b, PairedFloats c) {
+  return {_mm512_fmadd_ps(a.low, b.low, c.low), _mm512_fmadd_ps(a.high, b.high, c.high)};
+}
+/// Ties to even.
+INVACT_HOST_DEVICE PairedInts to_nearest(PairedFloats v) {
+  return {__builtin_bit_cast(PairedInts::Vector, _mm512_cvtps_epi32(v.low)),
+          __builtin_bit_cast(PairedInts::Vector, _mm512_cvtps_epi32(v.high))};
+}
 
 }  // namespace invact::kernels::math
