@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -47,6 +48,20 @@ INVACT_HOST_DEVICE LaneMask mask_of(uint64_t bits) {
 #endif
   return (kLaneBits & static_cast<int32_t>(bits & 0xff)) != 0;
 #endif
+}
+
+/// The lanes of load_lanes(const T*) whose elements have their bits set, by the elements' order.
+template <class T>
+INVACT_HOST_DEVICE LaneMask mask_for(uint64_t bits) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, BFloat16Bits>) {
+    constexpr uint32_t kEven = 0x55555555;
+    const auto of_lanes = static_cast<uint32_t>(bits);
+    return {static_cast<__mmask16>(_pext_u32(of_lanes, kEven)),
+            static_cast<__mmask16>(_pext_u32(of_lanes, ~kEven))};
+  }
+#endif
+  return mask_of(bits);
 }
 
 /// Bit i: v[i] < bound; of a 16-bit dtype a bound between -2 and -2^-14.

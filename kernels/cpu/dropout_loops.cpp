@@ -32,7 +32,7 @@ template <class T>
 INVACT_HOST_DEVICE void keep_word(const T* input, uint64_t bits, double scale, T* output) {
   const Floats kept = math::splat<Floats>(scale);
   const auto product = [&](int i) {
-    return load_lanes(input + i) * math::choose(mask_of(bits >> i), kept, Floats{});
+    return load_lanes(input + i) * math::choose(mask_for<T>(bits >> i), kept, Floats{});
   };
   for (int i = 0; i < kWord; i += 2 * kLanes) {
     store_pair(product(i), product(i + kLanes), output + i);

@@ -197,7 +197,7 @@ template <class F, class T>
 INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T* y, uint64_t left,
                                       T* grad_input) {
   const auto gradient = [&](int i) {
-    const Floats slope = derivative(f, load_lanes(y + i), mask_of(left >> i), y);
+    const Floats slope = derivative(f, load_lanes(y + i), mask_for<T>(left >> i), y);
     return load_lanes(grad_output + i) * slope;
   };
   for (int i = 0; i < kWord; i += 2 * kLanes) {

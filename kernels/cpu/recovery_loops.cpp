@@ -19,7 +19,7 @@ INVACT_HOST_DEVICE void recover_word(const T* dropped, uint64_t kept, double div
   const Floats by = math::splat<Floats>(divisor);
   const auto quotient = [&](int i) {
     const Floats recovered = load_lanes(dropped + i) / by;
-    return math::choose(mask_of(kept >> i), recovered, Floats{});
+    return math::choose(mask_for<T>(kept >> i), recovered, Floats{});
   };
   for (int i = 0; i < kWord; i += 2 * kLanes) {
     store_pair(quotient(i), quotient(i + kLanes), output + i);

@@ -87,8 +87,7 @@ INVACT_HOST_DEVICE void store_lanes(Floats lanes, float* to) {
 }
 #endif
 
-// As to_bfloat16(), without its care for NaN: what is stored are products of bfloat16 numbers and
-// forms of them, whose NaNs have nothing in the low half that rounding could carry.
+/// As to_bfloat16(), for a NaN that has nothing in the low half, which rounding could carry.
 INVACT_HOST_DEVICE Ints bfloat16_in_high_half(Floats lanes) {
   const Ints bits = math::as_bits(lanes);
   return bits + 0x7fff + (bits >> 16 & 1);
@@ -99,28 +98,44 @@ template <class T>
 INVACT_HOST_DEVICE __m256i load_half(const T* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
-INVACT_HOST_DEVICE __m512i bfloat16_as_float(const BFloat16Bits* from) {
-  return _mm512_slli_epi32(_mm512_cvtepu16_epi32(load_half(from)), 16);
-}
+// bfloat16: the elements of even place in `low`, those of odd place in `high` (mask_for() in
+// bit_words.h). So each register's are widened by one instruction.
 INVACT_HOST_DEVICE Floats load_lanes(const BFloat16Bits* from) {
-  return {__builtin_bit_cast(Floats::Vector, bfloat16_as_float(from)),
-          __builtin_bit_cast(Floats::Vector, bfloat16_as_float(from + kLanes / 2))};
+  constexpr int kHighHalf = -0x10000;
+  const __m512i pairs = _mm512_loadu_si512(from);
+  return {
+      __builtin_bit_cast(Floats::Vector, _mm512_slli_epi32(pairs, 16)),
+      __builtin_bit_cast(Floats::Vector, _mm512_and_si512(pairs, _mm512_set1_epi32(kHighHalf)))};
 }
 
+/// The order that takes the halves numbered `first`, `first` + 2, ... of two registers' 16-bit
+/// numbers in turns.
+constexpr auto alternating_halves(int first) {
+  struct Order {
+    short place[kLanes];
+  } order{};
+  for (int i = 0; i < kLanes; i += 2) {
+    order.place[i] = static_cast<short>(first + i);
+    order.place[i + 1] = static_cast<short>(kLanes + first + i);
+  }
+  return order;
+}
+
+// As to_bfloat16(), without its care for NaN: what is stored are products of bfloat16 numbers and
+// forms of them, whose NaNs have nothing in the low half that rounding could carry.
 INVACT_HOST_DEVICE void store_lanes(Floats lanes, BFloat16Bits* to) {
-  // The high halves of both registers' elements, in order.
-  constexpr auto kHighHalves = [] {
-    struct Order {
-      short place[kLanes];
-    } order{};
-    for (int i = 0; i < kLanes; ++i) order.place[i] = static_cast<short>(2 * i + 1);
-    return order;
-  }();
-  const Ints rounded = bfloat16_in_high_half(lanes);
-  const __m512i packed = _mm512_permutex2var_epi16(__builtin_bit_cast(__m512i, rounded.low),
-                                                   __builtin_bit_cast(__m512i, kHighHalves),
-                                                   __builtin_bit_cast(__m512i, rounded.high));
-  _mm512_storeu_si512(to, packed);
+  const __m512i even = __builtin_bit_cast(__m512i, lanes.low);
+  const __m512i odd = __builtin_bit_cast(__m512i, lanes.high);
+  constexpr auto kHigh = alternating_halves(1);
+  constexpr auto kLow = alternating_halves(0);
+  const __m512i high = _mm512_permutex2var_epi16(even, __builtin_bit_cast(__m512i, kHigh), odd);
+  const __m512i low = _mm512_permutex2var_epi16(even, __builtin_bit_cast(__m512i, kLow), odd);
+  // What rounding carries out of the low half: the average is (low + 0x7fff + [high is odd]) / 2.
+  constexpr int kFirstOrBoth = 0xea;  // (a & b) | c
+  const __m512i addend = _mm512_ternarylogic_epi32(high, _mm512_set1_epi16(1),
+                                                   _mm512_set1_epi16(0x7ffe), kFirstOrBoth);
+  const __m512i average = _mm512_avg_epu16(low, addend);
+  _mm512_storeu_si512(to, _mm512_sub_epi16(high, _mm512_srai_epi16(average, 15)));
 }
 
 INVACT_HOST_DEVICE Floats load_lanes(const HalfBits* from) {
