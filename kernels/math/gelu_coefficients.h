@@ -40,17 +40,17 @@ struct GeluCoefficients {
     static constexpr float kLeftEnd = 4.3326435e+00f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_numerator() {
       return {{6.883708e-01f, -7.3807096e-01f, 2.735253e+00f, -7.805627e-01f, 1.0379621e+00f,
-               8.0396134e-01f, -2.69699e-01f, 1.6095638e-02f, 3.214854e-02f}};
+               8.0396134e-01f, -2.6969898e-01f, 1.6095636e-02f, 3.214854e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_denominator() {
-      return {{1.0e+00f, -1.5368766e-01f, 3.0709355e+00f, 1.2734648e+00f, 2.0226412e+00f,
-               1.2711426e+00f, 3.836946e-01f, 8.708202e-02f, 3.0431708e-03f}};
+      return {{1.0e+00f, -1.5368764e-01f, 3.0709355e+00f, 1.2734648e+00f, 2.0226412e+00f,
+               1.2711426e+00f, 3.8369462e-01f, 8.708202e-02f, 3.0431717e-03f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 5> left_numerator() {
-      return {{2.2532775e+00f, 2.4132502e+00f, 1.5995629e+00f, 5.5214447e-01f, 9.847406e-02f}};
+      return {{2.2532775e+00f, 2.4132502e+00f, 1.5995628e+00f, 5.521444e-01f, 9.8474056e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 5> left_denominator() {
-      return {{1.0e+00f, 1.6034707e+00f, 1.0867116e+00f, 3.924854e-01f, 6.949662e-02f}};
+      return {{1.0e+00f, 1.6034707e+00f, 1.0867116e+00f, 3.924854e-01f, 6.949661e-02f}};
     }
   };
 
@@ -125,16 +125,47 @@ struct GeluCoefficients {
     static constexpr float kRightEnd = 2.1287456e+00f;
   };
 
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct BFloat16Table {
+    static constexpr float kOrigin = -1.6997121e-01f;
+    static constexpr float kDistanceFloor = 1.953125e-04f;
+    static constexpr float kRate = 8.4375e+00f;
+    static constexpr float kShift = 4.161819e-01f;
+    static constexpr float kFirst = 3.90625e-03f;
+    static constexpr float kLast = 2.6074073e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -8.515321e-02f,  -3.9006865e-01f,  9.7691405e-01f,  -3.8362148e-01f, -4.9647632e-01f,
+        -6.822083e-01f,  -8.915726e-01f,   -2.6843536e-01f, -1.149656e+00f,  -1.4898567e+00f,
+        -1.6063267e+00f, -1.961716e+00f,   -1.744057e+00f,  -1.2221333e+00f, -8.855834e-02f,
+        1.4025097e+00f,  1.0168935e+01f,   3.3574731e+00f,  3.095454e+00f,   2.7022083e+00f,
+        1.7902925e+00f,  1.2392278e+00f,   1.0e+00f,        1.346986e-02f,   8.569048e-03f,
+        5.53807e-03f,    -1.077485e-03f,   5.6026e-03f,     -1.2503651e-02f, -3.1275414e-02f,
+        -6.537232e-02f,  -1.06637575e-01f, -5.9223056e-01f, 8.301544e-01f,   -4.511191e+00f,
+        7.197149e-01f,   1.0574657e+00f,   1.5399889e+00f,  2.0125527e+00f,  7.9984784e-01f,
+        2.5288825e+00f,  3.1297848e+00f,   3.309359e+00f,   3.8323824e+00f,  3.5339007e+00f,
+        2.88537e+00f,    1.5715111e+00f,   -5.2255165e-02f, -8.966657e+00f,  -2.025914e+00f,
+        -1.791814e+00f,  -1.4323964e+00f,  -6.4185876e-01f, -1.8666048e-01f, 0.0e+00f,
+        -3.9418676e+00f, -2.5395942e+00f,  -2.162594e+00f,  -1.7636625e+00f, -1.9296879e+00f,
+        -1.4387434e+00f, -1.130083e+00f,   -7.632288e-01f,  -4.5783848e-01f, 1.9327003e+00f,
+        2.3963283e-01f,  5.459583e+00f,    4.298904e-01f,   1.7725867e-01f,  -1.3638392e-01f,
+        -4.0319854e-01f, 1.8634479e-01f,   -6.616086e-01f,  -9.270776e-01f,  -9.963591e-01f,
+        -1.1891171e+00f, -1.086778e+00f,   -8.8529986e-01f, -5.045606e-01f,  -6.250561e-02f,
+        2.203613e+00f,   4.3596876e-01f,   3.839422e-01f,   3.017812e-01f,   1.3043816e-01f,
+        3.6428954e-02f,  0.0e+00f,         1.2635738e+02f,  2.4954893e+01f,  1.3004457e+01f,
+        6.8410225e+00f,  7.8133974e+00f,   4.5505466e+00f,  3.2706995e+00f,  2.280014e+00f,
+        1.7200989e+00f};
+  };
+
   /// Rationals of degree 5/5 and 3/3 to the conditional mean.
   struct Float16 {
     static constexpr float kRightOrigin = -1.6994019e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{1.0978378e-03f, 9.057789e-01f, 2.527931e+00f, -3.623732e+00f, 1.3149682e+00f,
-               -3.8248982e-02f}};
+      return {{1.0978382e-03f, 9.057789e-01f, 2.527933e+00f, -3.6237338e+00f, 1.3149685e+00f,
+               -3.8248833e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 1.1898363e+00f, -2.639222e+00f, 2.3658009e+00f, -1.2571219e+00f,
-               3.4724393e-01f}};
+      return {{1.0e+00f, 1.1898382e+00f, -2.6392248e+00f, 2.3658035e+00f, -1.2571234e+00f,
+               3.472443e-01f}};
     }
     static constexpr float kLeftOrigin = -1.6994019e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
@@ -144,6 +175,37 @@ struct GeluCoefficients {
       return {{1.0e+00f, -3.3618743e+00f, 2.2871614e+00f, 2.8995007e-01f}};
     }
     static constexpr float kRightEnd = 2.1287456e+00f;
+  };
+
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct Float16Table {
+    static constexpr float kOrigin = -1.6992238e-01f;
+    static constexpr float kDistanceFloor = 1.2207031e-05f;
+    static constexpr float kRate = 8.4375e+00f;
+    static constexpr float kShift = 4.1612267e-01f;
+    static constexpr float kFirst = 3.90625e-03f;
+    static constexpr float kLast = 2.6074073e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -1.5528707e-01f, -1.4059533e-01f, -2.607003e-01f,  -3.4253582e-01f, -4.966833e-01f,
+        -6.826385e-01f,  -8.9584684e-01f, 1.329916e-01f,   -1.1530458e+00f, -1.4191586e+00f,
+        -1.6726494e+00f, -1.8164159e+00f, -1.7387611e+00f, -1.2401193e+00f, -1.4833826e-01f,
+        1.4542848e+00f,  2.534544e+00f,   3.0444157e+00f,  3.311986e+00f,   2.6385581e+00f,
+        1.7709757e+00f,  1.2426748e+00f,  1.0e+00f,        1.3546999e-02f,  8.6866645e-03f,
+        5.5177235e-03f,  3.5989145e-04f,  -5.1256656e-03f, -1.1956338e-02f, -3.1315718e-02f,
+        -5.6178965e-02f, -8.555249e-02f,  -1.685476e-01f,  -2.0737162e-01f, 2.8733653e-01f,
+        5.852922e-01f,   1.05867e+00f,    1.5415969e+00f,  2.022592e+00f,   -2.081672e-02f,
+        2.5352843e+00f,  3.0093384e+00f,  3.4177918e+00f,  3.6300511e+00f,  3.527733e+00f,
+        2.9076192e+00f,  1.6397411e+00f,  -1.0475428e-01f, -1.2195425e+00f, -1.7286007e+00f,
+        -1.9886825e+00f, -1.3767829e+00f, -6.256534e-01f,  -1.894513e-01f,  0.0e+00f,
+        -3.975302e+00f,  -2.5594044e+00f, -2.1578338e+00f, -1.8330767e+00f, -1.6317859e+00f,
+        -1.449921e+00f,  -1.1279982e+00f, -8.519389e-01f,  -6.104614e-01f,  1.2927065e+00f,
+        1.3209895e+00f,  8.1151944e-01f,  5.4016316e-01f,  1.7631485e-01f,  -1.3747022e-01f,
+        -4.0889785e-01f, 6.0562783e-01f,  -6.6454244e-01f, -8.757402e-01f,  -1.04033e+00f,
+        -1.1186903e+00f, -1.0850009e+00f, -8.921766e-01f,  -5.2402675e-01f, -4.922881e-02f,
+        2.3837857e-01f,  3.654384e-01f,   4.28639e-01f,    2.8962758e-01f,  1.2703963e-01f,
+        3.6993682e-02f,  0.0e+00f,        1.2986118e+02f,  2.5783491e+01f,  1.2842091e+01f,
+        7.6526146e+00f,  5.8041954e+00f,  4.607263e+00f,   3.2598152e+00f,  2.4905431e+00f,
+        1.9935113e+00f};
   };
 };
 
@@ -178,12 +240,12 @@ struct GeluTanhCoefficients {
     static constexpr float kRightEnd = 2.3743172e+00f;
     static constexpr float kLeftEnd = 4.3676047e+00f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_numerator() {
-      return {{5.679891e-01f, -1.4242028e-01f, 1.9768178e+00f, -1.1845101e+00f, 1.2808261e+00f,
-               -2.1914153e-01f, -5.3904825e-01f, 1.5273154e-01f, 6.527534e-02f}};
+      return {{5.679891e-01f, -1.4242032e-01f, 1.9768178e+00f, -1.1845102e+00f, 1.2808261e+00f,
+               -2.1914165e-01f, -5.3904825e-01f, 1.5273154e-01f, 6.5275334e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_denominator() {
-      return {{1.0e+00f, 4.2030647e-01f, 2.9979978e+00f, 4.450022e-01f, 1.0569642e+00f,
-               -5.2614722e-02f, -3.3699304e-01f, -1.0605122e-01f, -1.8686028e-02f}};
+      return {{1.0e+00f, 4.203064e-01f, 2.9979978e+00f, 4.4500193e-01f, 1.0569639e+00f,
+               -5.2614976e-02f, -3.3699316e-01f, -1.06051266e-01f, -1.8686038e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 5> left_numerator() {
       return {{2.249966e+00f, -1.3067518e-01f, 6.2416744e-01f, -4.6522345e-02f, 1.0255133e-01f}};
@@ -264,16 +326,47 @@ struct GeluTanhCoefficients {
     static constexpr float kRightEnd = 2.0949533e+00f;
   };
 
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct BFloat16Table {
+    static constexpr float kOrigin = -1.7062669e-01f;
+    static constexpr float kDistanceFloor = 0.0e+00f;
+    static constexpr float kRate = 9.625e+00f;
+    static constexpr float kShift = 4.4431984e-01f;
+    static constexpr float kFirst = 3.125e-02f;
+    static constexpr float kLast = 2.5974026e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -5.6126203e-02f, 5.8825195e-01f,  -9.9809563e-01f, -1.0171132e-01f, -3.389349e-01f,
+        -5.5285525e-01f, -6.823035e-01f,  -8.7657434e-01f, -7.9186907e+00f, -1.1468939e+00f,
+        -1.3128679e+00f, -1.754524e+00f,  -1.0705875e+00f, -1.9361333e+00f, -1.8451346e+00f,
+        -1.4055287e+00f, -8.1665134e-01f, 5.9033626e-01f,  -2.3327242e-01f, 1.2599277e+01f,
+        3.465208e+00f,   2.4577277e+00f,  2.7735531e+00f,  1.8746827e+00f,  1.2949606e+00f,
+        1.0e+00f,        1.2144475e-01f,  7.066917e-02f,   4.3870553e-02f,  2.6054213e-02f,
+        -8.707618e-03f,  -7.1911514e-02f, -7.991166e-01f,  -4.16396e+00f,   2.9476862e+00f,
+        -4.4345197e-01f, 4.7245288e-01f,  1.1107433e+00f,  1.438985e+00f,   1.8802785e+00f,
+        1.6072681e+01f,  2.4250934e+00f,  2.7282565e+00f,  3.4664242e+00f,  2.4454813e+00f,
+        3.714567e+00f,   3.5931456e+00f,  3.0524893e+00f,  2.3657327e+00f,  8.154084e-01f,
+        1.6329963e+00f,  -1.1250423e+01f, -2.0931556e+00f, -1.1765928e+00f, -1.4763707e+00f,
+        -7.067789e-01f,  -2.3066077e-01f, 0.0e+00f,        -5.0595317e+00f, -2.7719662e+00f,
+        -1.9720889e+00f, -1.6416286e+00f, -1.1986321e+00f, -6.6647893e-01f, 2.1422644e+00f,
+        6.532629e+00f,   -1.7063075e+00f, 1.4942517e+00f,  6.1568415e-01f,  1.3805208e-01f,
+        -7.0042975e-02f, -3.2075688e-01f, -7.471438e+00f,  -5.9543836e-01f, -7.33863e-01f,
+        -1.0424585e+00f, -6.6078854e-01f, -1.125859e+00f,  -1.0853422e+00f, -9.1908246e-01f,
+        -7.1885586e-01f, -2.9167253e-01f, -4.9406514e-01f, 2.7396026e+00f,  4.4493613e-01f,
+        2.3668365e-01f,  3.0761173e-01f,  1.428747e-01f,   4.511215e-02f,   0.0e+00f,
+        3.754559e+01f,   1.1950341e+01f,  5.921866e+00f,   4.4075723e+00f,  2.985801e+00f,
+        1.8676137e+00f};
+  };
+
   /// Rationals of degree 5/5 and 3/3 to the conditional mean.
   struct Float16 {
     static constexpr float kRightOrigin = -1.7006226e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{-7.0441363e-04f, 9.365297e-01f, 1.1110022e+00f, -2.2364194e+00f, 9.996924e-01f,
+      return {{-7.044137e-04f, 9.365297e-01f, 1.1110021e+00f, -2.2364194e+00f, 9.996923e-01f,
                -9.521779e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, -5.958679e-02f, -7.496879e-01f, 7.6284397e-01f, -4.20451e-01f,
-               1.2857227e-01f}};
+      return {{1.0e+00f, -5.9586883e-02f, -7.4968773e-01f, 7.6284385e-01f, -4.2045093e-01f,
+               1.2857226e-01f}};
     }
     static constexpr float kLeftOrigin = -1.7006226e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
@@ -283,6 +376,37 @@ struct GeluTanhCoefficients {
       return {{1.0e+00f, -3.2140112e+00f, 1.4392177e+00f, 1.388831e+00f}};
     }
     static constexpr float kRightEnd = 2.0949533e+00f;
+  };
+
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct Float16Table {
+    static constexpr float kOrigin = -1.7002854e-01f;
+    static constexpr float kDistanceFloor = 1.2207031e-05f;
+    static constexpr float kRate = 8.4375e+00f;
+    static constexpr float kShift = 4.1625142e-01f;
+    static constexpr float kFirst = 3.90625e-03f;
+    static constexpr float kLast = 2.6074073e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -1.3524309e-01f, -2.036017e-01f,  -2.5741073e-01f, -3.428255e-01f,   -4.9742612e-01f,
+        -6.836518e-01f,  -8.977142e-01f,  -3.9673227e-01f, -1.1572162e+00f,  -1.4221879e+00f,
+        -1.6586864e+00f, -1.8048928e+00f, -1.7209612e+00f, -1.2382674e+00f,  -1.8127431e-01f,
+        1.3719352e+00f,  2.643029e+00f,   3.0562544e+00f,  3.3645868e+00f,   2.7373464e+00f,
+        1.794252e+00f,   1.2118635e+00f,  1.0e+00f,        1.5460929e-02f,   8.871986e-03f,
+        5.034941e-03f,   -8.5497304e-04f, -1.2645038e-02f, -1.38402935e-02f, -3.32578e-02f,
+        -5.7489596e-02f, -8.660527e-02f,  -2.8895524e-01f, 5.014345e-02f,    2.7156454e-01f,
+        5.8444834e-01f,  1.059236e+00f,   1.542754e+00f,   2.0256882e+00f,   1.0328879e+00f,
+        2.542776e+00f,   3.0144393e+00f,  3.3959575e+00f,  3.6125576e+00f,   3.501811e+00f,
+        2.9014637e+00f,  1.6740241e+00f,  -1.6434731e-02f, -1.3239534e+00f,  -1.7344086e+00f,
+        -2.0332565e+00f, -1.4642013e+00f, -6.4728856e-01f, -1.6613092e-01f,  0.0e+00f,
+        -4.6307173e+00f, -2.6995094e+00f, -2.2117214e+00f, -1.839736e+00f,   -1.4310812e+00f,
+        -1.4343153e+00f, -1.1110786e+00f, -8.41633e-01f,   -6.028354e-01f,   1.4740844e+00f,
+        1.055901e+00f,   8.2796466e-01f,  5.411739e-01f,   1.7621069e-01f,   -1.3788433e-01f,
+        -4.1041303e-01f, 8.13465e-02f,    -6.6815805e-01f, -8.7813306e-01f,  -1.0320457e+00f,
+        -1.112284e+00f,  -1.075763e+00f,  -8.8906455e-01f, -5.326669e-01f,   -7.2645344e-02f,
+        2.6362634e-01f,  3.6554667e-01f,  4.37958e-01f,    3.0888113e-01f,   1.3196547e-01f,
+        3.257807e-02f,   0.0e+00f,        1.7221614e+02f,  2.9531254e+01f,   1.377291e+01f,
+        7.8112693e+00f,  4.2583776e+00f,  4.5784397e+00f,  3.2238674e+00f,   2.471874e+00f,
+        1.9813749e+00f};
   };
 };
 

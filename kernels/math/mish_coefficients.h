@@ -40,11 +40,11 @@ struct MishCoefficients {
     static constexpr float kLeftEnd = 4.1823797e+00f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_numerator() {
       return {{8.416543e-01f, -3.688769e-01f, 1.2474564e+00f, 6.532113e-01f, 4.4828802e-01f,
-               4.6201557e-01f, 1.3074763e-01f, 2.8322821e-02f, 4.4736254e-04f}};
+               4.6201557e-01f, 1.3074763e-01f, 2.8322821e-02f, 4.4736252e-04f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_denominator() {
       return {{1.0e+00f, 3.2083544e-01f, 1.771926e+00f, 1.4007901e+00f, 1.5502161e+00f,
-               1.0654356e+00f, 5.662766e-01f, 1.8443383e-01f, 2.9230358e-02f}};
+               1.0654356e+00f, 5.662766e-01f, 1.8443382e-01f, 2.9230358e-02f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 5> left_numerator() {
       return {{1.3148131e+00f, 1.7425892e+00f, 4.236917e-02f, 4.1909558e-01f, -1.1897513e-02f}};
@@ -125,25 +125,87 @@ struct MishCoefficients {
     static constexpr float kRightEnd = 2.5219474e+00f;
   };
 
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct BFloat16Table {
+    static constexpr float kOrigin = -3.088434e-01f;
+    static constexpr float kDistanceFloor = 3.90625e-04f;
+    static constexpr float kRate = 7.875e+00f;
+    static constexpr float kShift = 5.8698684e-01f;
+    static constexpr float kFirst = 3.125e-02f;
+    static constexpr float kLast = 3.1746032e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -1.95631e-03f,   -7.674052e-02f,  4.2772137e-02f,  -2.5613487e-01f, -3.4330383e-01f,
+        -5.262832e-01f,  -8.9249206e-01f, -7.898784e-01f,  -1.1138079e+00f, -1.5325074e+00f,
+        -1.9232e+00f,    -2.3646538e+00f, -2.2371526e+00f, -2.0825403e+00f, -1.170964e+00f,
+        -6.527321e-01f,  4.8328084e-01f,  1.7614177e+00f,  2.5618987e+00f,  2.4706967e+00f,
+        1.809035e+00f,   1.7250917e+00f,  1.3871374e+00f,  1.1870061e+00f,  1.0818067e+00f,
+        1.0e+00f,        3.3176128e-02f,  -6.7148625e-04f, 2.9303273e-02f,  2.5811775e-02f,
+        2.0432513e-02f,  1.7164147e-02f,  -7.632728e-01f,  -4.431984e-01f,  -9.431695e-01f,
+        7.869099e-02f,   2.8017697e-01f,  6.831143e-01f,   1.4367901e+00f,  1.2209624e+00f,
+        1.8160827e+00f,  2.509768e+00f,   3.099939e+00f,   3.703204e+00f,   3.552602e+00f,
+        3.3776233e+00f,  2.3877566e+00f,  1.8599479e+00f,  7.226079e-01f,   -4.8147374e-01f,
+        -1.1874751e+00f, -1.0971267e+00f, -5.7024294e-01f, -5.1045805e-01f, -2.6265818e-01f,
+        -1.2234842e-01f, -5.161899e-02f,  0.0e+00f,        -1.1639414e+00f, -6.913057e-02f,
+        -1.0208534e+00f, -9.59031e-01f,   -9.0277773e-01f, -8.769948e-01f,  1.3132693e+00f,
+        9.709329e-01f,   1.491469e+00f,   6.0302037e-01f,  4.9236622e-01f,  2.7128258e-01f,
+        -1.16628e-01f,   -3.3381092e-03f, -2.7681404e-01f, -5.6421393e-01f, -7.8712726e-01f,
+        -9.933958e-01f,  -9.49073e-01f,   -8.996202e-01f,  -6.308391e-01f,  -4.9639666e-01f,
+        -2.1164899e-01f, 7.19277e-02f,    2.2748594e-01f,  2.0550436e-01f,  1.0063609e-01f,
+        9.006262e-02f,   4.463548e-02f,   2.0041645e-02f,  8.152507e-03f,   0.0e+00f,
+        3.27377e+00f,    -5.6038775e+00f, 1.9579839e+00f,  1.6819353e+00f,  1.5331281e+00f,
+        1.4825534e+00f};
+  };
+
   /// Rationals of degree 5/5 and 3/3 to the conditional mean.
   struct Float16 {
     static constexpr float kRightOrigin = -3.0872804e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{4.0586647e-03f, 6.440279e-01f, 9.729057e+00f, -5.9157796e+00f, -1.2344252e+00f,
-               1.557946e+00f}};
+      return {{4.0586647e-03f, 6.440279e-01f, 9.729058e+00f, -5.91578e+00f, -1.2344255e+00f,
+               1.5579462e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 1.0733271e+01f, -1.6572443e+01f, 1.58051e+01f, -8.721616e+00f,
-               2.4922078e+00f}};
+      return {{1.0e+00f, 1.0733272e+01f, -1.6572445e+01f, 1.5805102e+01f, -8.721617e+00f,
+               2.492208e+00f}};
     }
     static constexpr float kLeftOrigin = -3.0887452e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
       return {{7.208023e-04f, -7.446513e-01f, 2.5848963e+00f, -2.244411e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -1.989887e+00f, 5.5051625e-01f, -7.980492e-02f}};
+      return {{1.0e+00f, -1.989887e+00f, 5.5051625e-01f, -7.980491e-02f}};
     }
     static constexpr float kRightEnd = 2.5219474e+00f;
+  };
+
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct Float16Table {
+    static constexpr float kOrigin = -3.0886784e-01f;
+    static constexpr float kDistanceFloor = 0.0e+00f;
+    static constexpr float kRate = 7.1875e+00f;
+    static constexpr float kShift = 5.635713e-01f;
+    static constexpr float kFirst = 7.8125e-03f;
+    static constexpr float kLast = 3.2e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -2.7498927e-02f, 3.7851807e-01f,  -8.9896135e-02f, -1.959169e-01f,   -3.8169605e-01f,
+        -6.1267483e-01f, -7.877897e-01f,  -1.0421575e+00f, -1.4909097e+00f,  -1.9435242e+00f,
+        -2.2478926e+00f, -2.2265735e+00f, -1.6592263e+00f, -5.8461016e-01f,  6.729606e-02f,
+        9.269615e-01f,   2.0140228e+00f,  2.3730657e+00f,  2.1308944e+00f,   1.7226722e+00f,
+        1.3635172e+00f,  1.1585051e+00f,  1.060876e+00f,   1.0e+00f,         8.095649e-03f,
+        7.3509184e-03f,  6.699737e-03f,   4.646152e-03f,   5.2712914e-03f,   2.6605017e-03f,
+        -1.1281301e-03f, -7.032471e-03f,  -6.6097325e-01f, -2.2950482e+00f,  -4.0333953e-01f,
+        -7.8142226e-02f, 4.0453222e-01f,  9.189206e-01f,   1.2726877e+00f,   1.7507982e+00f,
+        2.5107455e+00f,  3.1978855e+00f,  3.6181872e+00f,  3.5957844e+00f,   2.9469721e+00f,
+        1.8022224e+00f,  1.1419069e+00f,  2.9876378e-01f,  -7.129581e-01f,   -1.0289797e+00f,
+        -8.313256e-01f,  -5.137e-01f,     -2.4792863e-01f, -1.03746206e-01f, -3.82514e-02f,
+        0.0e+00f,        -1.0868996e+00f, -9.819691e-01f,  -9.4128764e-01f,  -8.7580544e-01f,
+        -8.9877254e-01f, -8.579371e-01f,  -8.202082e-01f,  -7.752189e-01f,   1.2642951e+00f,
+        2.9079876e+00f,  9.9877936e-01f,  7.5027287e-01f,  4.3641797e-01f,   1.4988403e-01f,
+        -2.880268e-02f,  -2.534747e-01f,  -5.753549e-01f,  -8.3624566e-01f,  -9.8137397e-01f,
+        -9.7569764e-01f, -7.9017204e-01f, -4.852585e-01f,  -3.18058e-01f,    -1.113236e-01f,
+        1.2410623e-01f,  1.9364707e-01f,  1.5331385e-01f,  9.152403e-02f,    4.2352907e-02f,
+        1.7000627e-02f,  6.0155583e-03f,  0.0e+00f,        6.484049e+00f,    2.7368126e+00f,
+        2.090419e+00f,   1.5659381e+00f,  1.7657179e+00f,  1.6043118e+00f,   1.5100948e+00f,
+        1.424279e+00f};
   };
 };
 

@@ -42,11 +42,19 @@ struct OneMinimum {
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_bfloat16(Real y, Mask<Real> left) const {
+#if defined(__AVX512F__)
+    return short_table_form<typename C::BFloat16Table>(y, left);
+#else
     return polynomial_form<typename C::BFloat16>(y, left);
+#endif
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_float16(Real y, Mask<Real> left) const {
+#if defined(__AVX512F__)
+    return short_table_form<typename C::Float16Table>(y, left);
+#else
     return rational_form<typename C::Float16>(y, left);
+#endif
   }
   INVACT_HOST_DEVICE double from_float64(double y, bool left) const {
     return float64_form<typename C::Float64>(static_cast<const Function&>(*this), y, left);

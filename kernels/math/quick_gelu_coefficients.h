@@ -44,7 +44,7 @@ struct QuickGeluCoefficients {
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 9> right_denominator() {
       return {{1.0e+00f, 6.396086e-01f, 1.0488822e+00f, 1.1270308e+00f, 8.291077e-01f, 5.69415e-01f,
-               2.4517515e-01f, 6.1848726e-02f, 1.3996412e-03f}};
+               2.4517515e-01f, 6.1848726e-02f, 1.3996413e-03f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 5> left_numerator() {
       return {{2.1288118e+00f, 2.6354234e+00f, -5.753697e-01f, 9.603342e-01f, -2.8197678e-02f}};
@@ -125,25 +125,87 @@ struct QuickGeluCoefficients {
     static constexpr float kRightEnd = 2.6133919e+00f;
   };
 
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct BFloat16Table {
+    static constexpr float kOrigin = -1.6351253e-01f;
+    static constexpr float kDistanceFloor = 4.8828126e-05f;
+    static constexpr float kRate = 7.9375e+00f;
+    static constexpr float kShift = 4.3561682e-01f;
+    static constexpr float kFirst = 3.125e-02f;
+    static constexpr float kLast = 3.1496062e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        4.0177476e-02f,  -8.220957e-01f,  -1.1789744e-01f, -3.3818877e-01f, -5.8243436e-01f,
+        -8.95686e-01f,   -1.1595786e+00f, -1.2164952e+00f, -1.5110064e+00f, -1.8542299e+00f,
+        -1.5269302e+00f, -1.3444839e+00f, -6.3347334e-01f, 2.3632449e-01f,  1.3359776e+00f,
+        1.7293413e+00f,  6.82873e-01f,    2.3190436e+00f,  2.0851586e+00f,  1.6089342e+00f,
+        1.5675906e+00f,  1.3391964e+00f,  1.1885574e+00f,  1.0969765e+00f,  1.0453044e+00f,
+        1.0e+00f,        4.1884057e-02f,  3.787443e-02f,   3.587029e-02f,   3.0103412e-02f,
+        1.9915214e-02f,  5.7177823e-03f,  -1.144022e+00f,  2.599369e+00f,   -3.0079913e-01f,
+        4.7396687e-01f,  1.1770409e+00f,  1.9436429e+00f,  2.5104325e+00f,  2.6277287e+00f,
+        3.182576e+00f,   3.747296e+00f,   3.2565105e+00f,  3.0110195e+00f,  2.109358e+00f,
+        1.0872173e+00f,  -1.104815e-01f,  -4.9832347e-01f, 5.100903e-01f,   -1.0743698e+00f,
+        -8.50516e-01f,   -4.4866e-01f,    -4.1691333e-01f, -2.3983762e-01f, -1.2845686e-01f,
+        -6.366838e-02f,  -2.8654778e-02f, 0.0e+00f,        -1.4967964e+00f, -1.344728e+00f,
+        -1.2861042e+00f, -1.1923845e+00f, -1.0846466e+00f, -9.6900433e-01f, 2.4344897e+00f,
+        -1.6638536e+00f, 1.3223816e+00f,  6.4022523e-01f,  1.3361378e-01f,  -3.357728e-01f,
+        -6.4021325e-01f, -7.005613e-01f,  -9.619358e-01f,  -1.1943445e+00f, -1.010193e+00f,
+        -9.2768085e-01f, -6.417465e-01f,  -3.414006e-01f,  -1.5222862e-02f, 8.0266014e-02f,
+        -1.6241442e-01f, 2.211551e-01f,   1.6768876e-01f,  8.291728e-02f,   7.68435e-02f,
+        4.2518675e-02f,  2.192889e-02f,   1.04696015e-02f, 4.5378576e-03f,  0.0e+00f,
+        5.0082088e+00f,  3.5334797e+00f,  3.1268713e+00f,  2.7427695e+00f,  2.4560528e+00f,
+        2.2206001e+00f};
+  };
+
   /// Rationals of degree 5/5 and 3/3 to the conditional mean.
   struct Float16 {
     static constexpr float kRightOrigin = -1.6359253e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{7.2880863e-04f, 8.414489e-01f, 3.4880056e+00f, -2.3167682e+00f, -2.4672338e-01f,
-               6.286496e-01f}};
+      return {{7.28809e-04f, 8.4144884e-01f, 3.4880087e+00f, -2.316769e+00f, -2.467247e-01f,
+               6.286504e-01f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 2.0094874e+00f, -2.9797058e+00f, 3.7294717e+00f, -2.414636e+00f,
-               9.0204144e-01f}};
+      return {{1.0e+00f, 2.0094905e+00f, -2.9797103e+00f, 3.729477e+00f, -2.4146392e+00f,
+               9.0204257e-01f}};
     }
     static constexpr float kLeftOrigin = -1.6359253e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
       return {{-4.8292716e-04f, -8.5117066e-01f, 4.0108232e+00f, -4.706073e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -2.9635327e+00f, 2.122953e+00f, -1.1863478e+00f}};
+      return {{1.0e+00f, -2.9635327e+00f, 2.122953e+00f, -1.186348e+00f}};
     }
     static constexpr float kRightEnd = 2.6133919e+00f;
+  };
+
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct Float16Table {
+    static constexpr float kOrigin = -1.6359799e-01f;
+    static constexpr float kDistanceFloor = 0.0e+00f;
+    static constexpr float kRate = 7.9375e+00f;
+    static constexpr float kShift = 4.3572247e-01f;
+    static constexpr float kFirst = 3.125e-02f;
+    static constexpr float kLast = 3.1496062e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -3.767702e-02f,  -9.9402755e-02f, -1.8806276e-01f, -3.3362818e-01f, -5.863939e-01f,
+        -8.9757967e-01f, -1.1452739e+00f, -1.2956274e+00f, -1.5291632e+00f, -1.699374e+00f,
+        -1.6619502e+00f, -1.3159618e+00f, -6.52864e-01f,   2.2701202e-01f,  1.1141183e+00f,
+        1.676918e+00f,   1.8459669e+00f,  2.059912e+00f,   2.0404506e+00f,  1.8015573e+00f,
+        1.5618792e+00f,  1.3187127e+00f,  1.1888585e+00f,  1.0956765e+00f,  1.0448785e+00f,
+        1.0e+00f,        4.180983e-02f,   7.0312375e-01f,  3.5876717e-02f,  3.0105468e-02f,
+        2.0385165e-02f,  3.378013e-03f,   -7.0125455e-01f, -3.9789194e-01f, -4.404112e-02f,
+        4.5719522e-01f,  1.1860842e+00f,  1.946913e+00f,   2.4797668e+00f,  2.7802954e+00f,
+        3.2142336e+00f,  3.5017931e+00f,  3.4484212e+00f,  2.9731367e+00f,  2.1325324e+00f,
+        1.0979426e+00f,  1.2528242e-01f,  -4.550264e-01f,  -6.2317985e-01f, -8.2933474e-01f,
+        -8.1250143e-01f, -6.077577e-01f,  -4.125567e-01f,  -2.2447741e-01f, -1.2865837e-01f,
+        -6.2768415e-02f, -2.837194e-02f,  0.0e+00f,        -1.492642e+00f,  -2.257025e+01f,
+        -1.2862413e+00f, -1.1923529e+00f, -1.0892136e+00f, -9.5393425e-01f, 1.8079029e+00f,
+        1.4388593e+00f,  1.0857406e+00f,  6.5404195e-01f,  1.2800963e-01f,  -3.3739406e-01f,
+        -6.240321e-01f,  -7.742199e-01f,  -9.758564e-01f,  -1.0973389e+00f, -1.0783877e+00f,
+        -9.1512746e-01f, -6.486649e-01f,  -3.444833e-01f,  -7.782603e-02f,  7.177757e-02f,
+        1.13592386e-01f, 1.6325954e-01f,  1.5963061e-01f,  1.1575582e-01f,  7.601038e-02f,
+        3.9639667e-02f,  2.1962514e-02f,  1.0313903e-02f,  4.490932e-03f,   0.0e+00f,
+        4.9512787e+00f,  1.7286606e+02f,  3.126914e+00f,   2.7416582e+00f,  2.4670036e+00f,
+        2.1974177e+00f};
   };
 };
 

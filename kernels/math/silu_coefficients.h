@@ -125,25 +125,87 @@ struct SiluCoefficients {
     static constexpr float kRightEnd = 3.4095984e+00f;
   };
 
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct BFloat16Table {
+    static constexpr float kOrigin = -2.792458e-01f;
+    static constexpr float kDistanceFloor = 9.765625e-05f;
+    static constexpr float kRate = 5.9375e+00f;
+    static constexpr float kShift = 5.4406214e-01f;
+    static constexpr float kFirst = 1.5625e-02f;
+    static constexpr float kLast = 3.9789474e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        1.405727e-01f,   -8.602176e-02f,  -2.9983944e-01f, -3.6578044e-01f,  -5.5090874e-01f,
+        -7.226094e-01f,  -9.682951e-01f,  -1.3033365e+00f, -1.5490743e+00f,  -1.793632e+00f,
+        -1.4286646e+00f, -2.0885136e+00f, -9.100196e-01f,  -2.066291e-01f,   6.975953e-01f,
+        1.2864131e+00f,  2.601705e+00f,   2.1370184e+00f,  1.9509841e+00f,   1.661437e+00f,
+        1.4121267e+00f,  1.2298194e+00f,  1.1155638e+00f,  1.0544568e+00f,   1.0e+00f,
+        1.5507072e-02f,  1.3775693e-02f,  1.4899292e-02f,  1.1889825e-02f,   7.7836667e-03f,
+        2.047781e-03f,   -9.567749e-03f,  -1.368304e+00f,  -1.11650944e-01f, 2.9850775e-01f,
+        4.6261334e-01f,  8.794116e-01f,   1.2227476e+00f,  1.6660187e+00f,   2.197566e+00f,
+        2.5427516e+00f,  2.8444428e+00f,  2.4277642e+00f,  3.091118e+00f,    1.9020944e+00f,
+        1.2377747e+00f,  4.425458e-01f,   -4.5195505e-02f, -1.0464566e+00f,  -6.940409e-01f,
+        -5.699242e-01f,  -3.8024e-01f,    -2.2817174e-01f, -1.223076e-01f,   -5.9097778e-02f,
+        -2.6801929e-02f, 0.0e+00f,        -1.0588031e+00f, -9.410067e-01f,   -9.647739e-01f,
+        -8.8773924e-01f, -8.2927126e-01f, -7.739748e-01f,  -6.957872e-01f,   2.0920155e+00f,
+        4.954777e-01f,   4.3031803e-01f,  3.289635e-01f,   9.4506375e-02f,   -7.7194825e-02f,
+        -2.772115e-01f,  -4.8815858e-01f, -6.0937667e-01f, -7.024051e-01f,   -5.832822e-01f,
+        -7.499535e-01f,  -4.5004165e-01f, -2.9316378e-01f, -1.1830445e-01f,  -1.7317576e-02f,
+        1.7332031e-01f,  1.06644966e-01f, 8.5940816e-02f,  5.4874063e-02f,   3.1683393e-02f,
+        1.631358e-02f,   7.5705415e-03f,  3.3030736e-03f,  0.0e+00f,         4.2464256e+00f,
+        2.197654e+00f,   2.3004243e+00f,  1.8078402e+00f,  1.59938e+00f,     1.4698706e+00f,
+        1.3398855e+00f};
+  };
+
   /// Rationals of degree 5/5 and 3/3 to the conditional mean.
   struct Float16 {
     static constexpr float kRightOrigin = -2.7838135e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_numerator() {
-      return {{1.7960458e-03f, 6.291843e-01f, 2.6993072e+00f, -1.2609432e+00f, -1.7202654e-01f,
-               2.2550656e-01f}};
+      return {{1.7960462e-03f, 6.291843e-01f, 2.6993093e+00f, -1.2609434e+00f, -1.7202719e-01f,
+               2.2550687e-01f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 6> right_denominator() {
-      return {{1.0e+00f, 2.361069e+00f, -2.6160448e+00f, 2.3906147e+00f, -1.1597818e+00f,
-               3.2022223e-01f}};
+      return {{1.0e+00f, 2.3610718e+00f, -2.616048e+00f, 2.3906176e+00f, -1.1597832e+00f,
+               3.2022262e-01f}};
     }
     static constexpr float kLeftOrigin = -2.7838135e-01f;
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_numerator() {
-      return {{-1.7032962e-03f, -6.2521017e-01f, 1.8586503e+00f, -1.2653695e+00f}};
+      return {{-1.7032962e-03f, -6.2521017e-01f, 1.8586504e+00f, -1.2653697e+00f}};
     }
     INVACT_HOST_DEVICE static constexpr Polynomial<float, 4> left_denominator() {
-      return {{1.0e+00f, -1.8606834e+00f, 1.7929212e+00f, -1.3956081e+00f}};
+      return {{1.0e+00f, -1.8606836e+00f, 1.7929212e+00f, -1.3956081e+00f}};
     }
     static constexpr float kRightEnd = 3.4095984e+00f;
+  };
+
+  /// Pieces of degree 2 (fit/table.py) to the conditional mean.
+  struct Float16Table {
+    static constexpr float kOrigin = -2.784157e-01f;
+    static constexpr float kDistanceFloor = 1.2207031e-05f;
+    static constexpr float kRate = 5.6875e+00f;
+    static constexpr float kShift = 5.3546363e-01f;
+    static constexpr float kFirst = 7.8125e-03f;
+    static constexpr float kLast = 3.9780219e+00f;
+    alignas(64) static constexpr float kCoefficients[96] = {
+        -8.976477e-02f,  -1.8518224e-01f, -2.2576404e-01f, -4.4410327e-01f, -6.0910517e-01f,
+        -7.628048e-01f,  -1.0622985e+00f, -1.3854563e+00f, -1.6026832e+00f, -1.5905391e+00f,
+        -1.288299e+00f,  -1.0697417e+00f, -5.7304543e-01f, 3.4939042e-01f,  1.2528127e+00f,
+        1.8602253e+00f,  2.0459754e+00f,  1.9527421e+00f,  1.675862e+00f,   1.437361e+00f,
+        1.2394456e+00f,  1.119591e+00f,   1.0544871e+00f,  1.0e+00f,        7.6954765e-03f,
+        6.9986368e-03f,  6.396977e-03f,   5.69893e-03f,    4.7217263e-03f,  8.995543e-04f,
+        -6.3933334e-03f, -2.226047e-02f,  -3.142137e-01f,  1.29845e-02f,    1.1977006e-01f,
+        6.6967595e-01f,  1.0210139e+00f,  1.3219256e+00f,  1.8446509e+00f,  2.3375874e+00f,
+        2.6307907e+00f,  2.6186051e+00f,  2.2922783e+00f,  2.0696785e+00f,  1.5842676e+00f,
+        7.446898e-01f,   -1.7994419e-02f, -4.9640155e-01f, -6.344748e-01f,  -5.708845e-01f,
+        -3.9084113e-01f, -2.439387e-01f,  -1.2809704e-01f, -6.1417457e-02f, -2.6878482e-02f,
+        0.0e+00f,        -1.0334831e+00f, -9.352998e-01f,  -8.979721e-01f,  -8.7427956e-01f,
+        -8.5189486e-01f, -7.9733104e-01f, -7.3331994e-01f, -6.264263e-01f,  8.968213e-01f,
+        6.218984e-01f,   5.550333e-01f,   2.0820448e-01f,  2.1173395e-02f,  -1.2611915e-01f,
+        -3.543434e-01f,  -5.424335e-01f,  -6.41413e-01f,   -6.384645e-01f,  -5.5035937e-01f,
+        -4.936867e-01f,  -3.7508547e-01f, -1.8400474e-01f, -2.3008402e-02f, 7.1205325e-02f,
+        9.686243e-02f,   8.602192e-02f,   5.6749545e-02f,  3.412801e-02f,   1.7176133e-02f,
+        7.901351e-03f,   3.3201287e-03f,  0.0e+00f,        6.2031474e+00f,  2.6946402e+00f,
+        2.1056643e+00f,  1.9041555e+00f,  1.7753749e+00f,  1.5791218e+00f,  1.438689e+00f,
+        1.2589154e+00f};
   };
 };
 

@@ -5,19 +5,21 @@ y* is the minimum of f; s = sqrt(y - y*), w = sqrt(ln(y* / y)). "Right" is x >= 
 float32   right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w): minimax, at the limit of the stored y
 bfloat16  right P(s), left y * P(s), with a y0 of each branch's own in place of y*: conditional mean
 float16   right P(s) / Q(s), left P(s) / Q(s), likewise
-          the same by a table of polynomials for both branches: table.py
 float64   a series in signed s near the minimum; elsewhere the kernel solves f(x) = y
+table.py has others for float32 and 16 bit, by a table of polynomials for both branches.
 
 The conditional mean E[f' | stored y, branch] is what no estimator can beat; the 16-bit forms are fitted to it over every
 input code of the format, under a mixture of normal densities that keeps the fit sane far from N(0, 1).
 """
+
+from dataclasses import dataclass
 
 import mpmath
 import numpy as np
 from activations import ACTIVATIONS, FORMATS, all_inputs, minimum, normal_mass, round_to
 from fitting import chebyshev_basis, minimax, minimax_rational, rounding_amplification, to_monomials
 from scipy.optimize import least_squares
-from table import fit_table
+from table import fit_sixteen_bit_table, fit_table
 
 FLOAT32_DEGREES = (8, 4)
 BFLOAT16_DEGREES = (9, 5)
@@ -88,8 +90,21 @@ def fit_float32(name):
     }
 
 
-def conditional_means(name, fmt):
-    """Per reachable (stored y, branch): y, is_left, mean of f' under N(0, 1), and the mixture's mass."""
+@dataclass(frozen=True)
+class Cells:
+    """Per reachable (stored y, branch): the inputs that share it, of which no estimator of f' can tell one from another."""
+
+    y: np.ndarray
+    left: np.ndarray
+    mean: np.ndarray  # of f' under N(0, 1)
+    mixture: np.ndarray  # mass under the mixture of MIXTURE_SIGMAS
+    mass: np.ndarray  # under N(0, 1)
+    variance: np.ndarray  # of f', times the mass
+    lowest: np.ndarray  # f'
+    highest: np.ndarray
+
+
+def cells(name, fmt):
     x, edges = all_inputs(fmt)
     exact, slope = ACTIVATIONS[name].evaluate(x)
     y, left = round_to(exact, fmt), x < float(minimum(name).x)
@@ -97,16 +112,25 @@ def conditional_means(name, fmt):
     mass = normal_mass(edges)
     group = np.add.reduceat(mass, starts)
     mean = np.add.reduceat(mass * slope, starts) / np.where(group > 0, group, 1)
-    middle = (np.maximum.reduceat(slope, starts) + np.minimum.reduceat(slope, starts)) / 2
-    mixture = np.add.reduceat(sum(normal_mass(edges, sigma) for sigma in MIXTURE_SIGMAS), starts)
-    return y[starts], left[starts], np.where(group > 1e-300, mean, middle), mixture
+    square = np.add.reduceat(mass * slope**2, starts)
+    lowest, highest = np.minimum.reduceat(slope, starts), np.maximum.reduceat(slope, starts)
+    return Cells(
+        y=y[starts],
+        left=left[starts],
+        mean=np.where(group > 1e-300, mean, (lowest + highest) / 2),
+        mixture=np.add.reduceat(sum(normal_mass(edges, sigma) for sigma in MIXTURE_SIGMAS), starts),
+        mass=group,
+        variance=np.maximum(square - group * mean**2, 0),
+        lowest=lowest,
+        highest=highest,
+    )
 
 
 def fit_sixteen_bit(name, fmt, side, degree, rational):
     """Least squares to the conditional mean over (coefficients, y0): y0 runs over offsets of -0.75..0.85 ulp from RN(y*)."""
-    y, left, mean, mass = conditional_means(name, fmt)
-    chosen = (left == (side == "left")) & (mass > 0)
-    y, mean, weight = y[chosen], mean[chosen], np.sqrt(mass[chosen])
+    codes = cells(name, fmt)
+    chosen = (codes.left == (side == "left")) & (codes.mixture > 0)
+    y, mean, weight = codes.y[chosen], codes.mean[chosen], np.sqrt(codes.mixture[chosen])
     y_min = float(minimum(name).y)
     ulp = 2.0 ** (np.frexp(-y_min)[1] - FORMATS[fmt].precision)
     right_end = branch_grid(name, "right", ONE_WITHIN, 50)[2].max()
@@ -209,11 +233,17 @@ def fit(name):
     bfloat16 = {s: fit_sixteen_bit(name, "bfloat16", s, d, False) for s, d in zip(("right", "left"), BFLOAT16_DEGREES)}
     float16 = {s: fit_sixteen_bit(name, "float16", s, d, True) for s, d in zip(("right", "left"), FLOAT16_DEGREES)}
     series = fit_series(name)
+
+    def sixteen_bit_table(fmt):
+        return fit_sixteen_bit_table(name, fmt, series["coefficients"], cells(name, fmt), ONE_WITHIN / 2)
+
     return {
         "float32": fit_float32(name),
         "table": fit_table(name, series["coefficients"]),
         "bfloat16": bfloat16,
         "float16": float16,
+        "bfloat16_table": sixteen_bit_table("bfloat16"),
+        "float16_table": sixteen_bit_table("float16"),
         "series": series,
         "float64_end": float64_end(name),
     }

@@ -13,11 +13,19 @@ import numpy as np
 from activations import minimum
 from forms import BFLOAT16_DEGREES, FLOAT16_DEGREES, FLOAT32_DEGREES, SERIES_RADIUS, distance_floor, high_low
 from table import DEGREE as TABLE_DEGREE
-from table import PLACES, places
+from table import PLACES, SIXTEEN_BIT_DEGREE, places
 
 HEADER_FOLDER = Path(__file__).resolve().parent.parent
 # Both fits are optima of the same problem; what is left is the solver's own stopping error.
-CHECK_TOLERANCE = {"float32": 2e-7, "float32 table": 2e-7, "bfloat16": 2e-4, "float16": 1e-4, "float64": 1e-14}
+CHECK_TOLERANCE = {
+    "float32": 2e-7,
+    "float32 table": 2e-7,
+    "bfloat16": 2e-4,
+    "bfloat16 table": 2e-4,
+    "float16": 1e-4,
+    "float16 table": 1e-4,
+    "float64": 1e-14,
+}
 
 
 def _float(value):
@@ -81,6 +89,15 @@ def _table_struct(fit):
     return lines + ["  struct Float32Table {"] + ["  " + line for line in body] + ["  };"]
 
 
+def _sixteen_bit_table_struct(title, fit):
+    body = _scalar("float", "kOrigin", fit["origin"]) + _scalar("float", "kDistanceFloor", fit["distance_floor"])
+    for key in ("rate", "shift", "first", "last"):
+        body += _scalar("float", f"k{key.capitalize()}", fit[key])
+    body += array("kCoefficients", fit["coefficients"].T.ravel())
+    comment = f"Pieces of degree {SIXTEEN_BIT_DEGREE} (fit/table.py) to the conditional mean."
+    return [f"  /// {comment}", f"  struct {title} {{"] + ["  " + line for line in body] + ["  };"]
+
+
 def _sixteen_bit_struct(title, comment, fits):
     body = []
     for side, fit in fits.items():
@@ -112,10 +129,12 @@ def render_struct(name, struct, fit):
     lines = [f"struct {struct} {{"] + _float64_struct(name, fit) + [""] + _float32_struct(name, fit["float32"]) + [""]
     lines += _table_struct(fit["table"]) + [""]
     comment = f"Polynomials of degree {degrees} to the conditional mean."
-    lines += _sixteen_bit_struct("BFloat16", comment, fit["bfloat16"])
+    lines += _sixteen_bit_struct("BFloat16", comment, fit["bfloat16"]) + [""]
+    lines += _sixteen_bit_table_struct("BFloat16Table", fit["bfloat16_table"])
     degrees = f"{FLOAT16_DEGREES[0]}/{FLOAT16_DEGREES[0]} and {FLOAT16_DEGREES[1]}/{FLOAT16_DEGREES[1]}"
     comment = f"Rationals of degree {degrees} to the conditional mean."
-    return lines + [""] + _sixteen_bit_struct("Float16", comment, fit["float16"]) + ["};"]
+    lines += [""] + _sixteen_bit_struct("Float16", comment, fit["float16"])
+    return lines + [""] + _sixteen_bit_table_struct("Float16Table", fit["float16_table"]) + ["};"]
 
 
 def render_file(script, opening, structs):
@@ -150,15 +169,11 @@ def parse(text):
     return found
 
 
-TABLE_KEYS = ("kRate", "kFirst", "kLast", "kCentres", "kCoefficients")
-
-
-def _table_values(table):
-    """On a grid that is dense near the first piece."""
-    q = np.geomspace(table["kFirst"], table["kLast"], 4000)
-    place = places(q, table["kRate"]) % PLACES
-    coefficients = np.reshape(table["kCoefficients"], (-1, PLACES))[:, place]
-    return np.polynomial.polynomial.polyval(q - np.array(table["kCentres"])[place], coefficients, tensor=False)
+def _table_values(get, q, struct, centres):
+    """A table's polynomials at q, in q less the centre of each piece."""
+    place = places(q, get(f"{struct}/kRate")) % PLACES
+    coefficients = np.reshape(get(f"{struct}/kCoefficients"), (-1, PLACES))[:, place]
+    return np.polynomial.polynomial.polyval(q - np.array(centres)[place], coefficients, tensor=False)
 
 
 def _values(found, struct):
@@ -179,10 +194,17 @@ def _values(found, struct):
         right * ratio("Float32/right", z),
         y_min * np.exp(-w * w) * w * ratio("Float32/left", w),
     ])
-    values["float32 table"] = _table_values({key: get(f"Float32Table/{key}") for key in TABLE_KEYS})
+    # Dense near the first piece.
+    q = np.geomspace(get("Float32Table/kFirst"), get("Float32Table/kLast"), 4000)
+    values["float32 table"] = _table_values(get, q, "Float32Table", get("Float32Table/kCentres"))
     for title, dtype in (("BFloat16", "bfloat16"), ("Float16", "float16")):
-        parts = []
+        parts, table_parts = [], []
+        table = f"{title}Table"
         for side, y in (("right", y_min + right**2), ("left", np.linspace(y_min, 0, 2000))):
+            away = np.abs(y - y_min) > 1e-3
+            root = np.sqrt(np.maximum(y - get(f"{table}/kOrigin"), get(f"{table}/kDistanceFloor"))) * (-1 if side == "left" else 1)
+            q = np.clip(root + get(f"{table}/kShift"), get(f"{table}/kFirst"), get(f"{table}/kLast"))
+            table_parts.append(_table_values(get, q[away], table, np.zeros(PLACES)))
             origin = get(f"{title}/k{side.capitalize()}Origin")
             s = np.minimum(np.sqrt(np.maximum(y - origin, 0)), get(f"{title}/kRightEnd"))
             value = polyval(s, get(f"{title}/{side}_numerator"))
@@ -190,8 +212,8 @@ def _values(found, struct):
                 value = value / polyval(s, get(f"{title}/{side}_denominator"))
             elif side == "left":
                 value = value * y
-            parts.append(value[np.abs(y - y_min) > 1e-3])
-        values[dtype] = np.concatenate(parts)
+            parts.append(value[away])
+        values[dtype], values[f"{dtype} table"] = np.concatenate(parts), np.concatenate(table_parts)
     s = np.linspace(-SERIES_RADIUS, SERIES_RADIUS, 200)
     values["float64"] = s * polyval(s, get("Float64/series"))
     return values
