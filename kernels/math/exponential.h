@@ -33,14 +33,13 @@ INVACT_HOST_DEVICE Real one_minus_exp(Real t) {
   constexpr int32_t kExponentOfOne = 127;
   constexpr int32_t kLargestN = 0x7f;
   constexpr int kMantissaBits = 23;
-  const Real bounded = at_most(at_least(t, splat<Real>(0)), splat<Real>(kLast));
+  const Real bounded = nan_or_at_most(nan_or_at_least(t, splat<Real>(0)), splat<Real>(kLast));
   const Real shifted = bounded * kInverseLn2 + kRounding;
   const Real n = shifted - kRounding;
   const Real r = (bounded - n * kLn2High) - n * kLn2Low;
   const Real near = r * evaluate(ExponentialCoefficients::series(), r);  // 1 - e^-r
   const Real power = as_real((kExponentOfOne - (as_bits(shifted) & kLargestN)) << kMantissaBits);
-  const Real value = (splat<Real>(1) - power) + power * near;
-  return choose(is_nan(t), t, value);
+  return (splat<Real>(1) - power) + power * near;
 #endif
 }
 

@@ -183,6 +183,12 @@ INVACT_HOST_DEVICE Floats at_least(Floats v, Floats bound) {
 INVACT_HOST_DEVICE Floats at_most(Floats v, Floats bound) {
   return _mm256_min_ps(v, bound);
 }
+INVACT_HOST_DEVICE Floats nan_or_at_least(Floats v, Floats bound) {
+  return _mm256_max_ps(bound, v);
+}
+INVACT_HOST_DEVICE Floats nan_or_at_most(Floats v, Floats bound) {
+  return _mm256_min_ps(bound, v);
+}
 #elif defined(__SSE2__)
 INVACT_HOST_DEVICE Floats square_root(Floats v) {
   return _mm_sqrt_ps(v);

@@ -33,7 +33,11 @@ struct Softplus : ClosedForm<Softplus> {
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
     const Real t = y * splat<Real>(beta);
     const Real below = one_minus_exp(t);
-    return choose(t > splat<Real>(threshold), splat<Real>(1), below);
+    if constexpr (sizeof(Real) == sizeof(double)) {
+      return t > threshold ? 1.0 : below;
+    } else {
+      return below;  // beyond the lowest threshold a float's 1 - e^-t is 1
+    }
   }
 };
 
