@@ -13,9 +13,8 @@ struct Softsign : ClosedForm<Softsign> {
 
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
-    const Real rest = splat<Real>(1) - at_least(y, -y);
-    const Real slope = rest * rest;
-    return choose(is_nan(y), y, slope);
+    const Real rest = splat<Real>(1) - nan_or_at_least(-y, y);
+    return rest * rest;
   }
 };
 
