@@ -14,6 +14,7 @@
 
 #include "kernels/cpu/batch_norm_loops.h"
 #include "kernels/cpu/dense_memory.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/storage_of.h"
 
 namespace invact::kernels::cpu {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/storage.h"
 
 namespace invact::kernels::cpu {
@@ -77,28 +78,7 @@ template <class Function>
 void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 }  // namespace avx512
 
-/// Whether this processor runs the loops in `avx2`. F16C, whose name not every compiler knows here,
-/// is older than AVX2 in every line of processors.
-inline bool has_avx2() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi2");
-#else
-  return false;
-#endif
-}
-
-/// Whether this processor runs the loops in `avx512`.
-inline bool has_avx512() {
-#if defined(__x86_64__)
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
-
-/// The fastest loops that this processor runs.
+/// The fastest loops that may run here (instruction_set.h).
 template <class Function>
 ForwardLoop<Function> forward_loop() {
   if (has_avx512()) return &avx512::forward<Function>;

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "kernels/cpu/dense_memory.h"
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/norm_loops.h"
 #include "kernels/norm_kernels.h"
 #include "kernels/storage_of.h"

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/loops.h"
 
 namespace invact::kernels::cpu {

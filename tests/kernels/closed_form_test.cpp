@@ -9,6 +9,7 @@
 #include <string>
 #include <tuple>
 
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/math/exponential.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/op_cases.h"

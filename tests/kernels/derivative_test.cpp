@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "kernels/catalog.h"
+#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/reference.h"
@@ -227,22 +228,21 @@ INSTANTIATE_TEST_SUITE_P(
                                          InstructionSet::kAvx512)),
     case_name);
 
-INSTANTIATE_TEST_SUITE_P(
-    All, VectorLoopsTest,
-    ::testing::Combine(::testing::Range(size_t{0}, references().size()),
-                       ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
-                                         Storage::kFloat16),
-                       ::testing::Values(InstructionSet::kAvx2)),
-    case_name);
+INSTANTIATE_TEST_SUITE_P(All, VectorLoopsTest,
+                         ::testing::Combine(::testing::Range(size_t{0}, references().size()),
+                                            ::testing::Values(Storage::kFloat64, Storage::kFloat32,
+                                                              Storage::kBFloat16,
+                                                              Storage::kFloat16),
+                                            ::testing::Values(InstructionSet::kAvx2)),
+                         case_name);
 
 // In 16 bit AVX-512 has other forms (math/table_form.h): near the minimum, and for y that no x has,
 // they differ by as much as the stored y leaves open.
-INSTANTIATE_TEST_SUITE_P(
-    Avx512, VectorLoopsTest,
-    ::testing::Combine(::testing::Range(size_t{0}, references().size()),
-                       ::testing::Values(Storage::kFloat64, Storage::kFloat32),
-                       ::testing::Values(InstructionSet::kAvx512)),
-    case_name);
+INSTANTIATE_TEST_SUITE_P(Avx512, VectorLoopsTest,
+                         ::testing::Combine(::testing::Range(size_t{0}, references().size()),
+                                            ::testing::Values(Storage::kFloat64, Storage::kFloat32),
+                                            ::testing::Values(InstructionSet::kAvx512)),
+                         case_name);
 
 }  // namespace
 }  // namespace invact::testing

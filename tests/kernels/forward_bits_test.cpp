@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/instruction_set.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/math/functions.h"
 #include "tests/kernels/op_cases.h"
@@ -201,6 +202,12 @@ TEST_P(ForwardBitsTest, OperatorGivesAtensBitsOfEveryLayout) {
   for (const LayoutCase& layout : layout_cases(dtype(), at::kCPU)) {
     EXPECT_TRUE(same_bits(op().invact(layout.tensor), op().aten(layout.tensor))) << layout.name;
   }
+}
+
+/// Run with ATEN_CPU_CAPABILITY=avx2, too (CMakeLists.txt).
+TEST(InstructionSetTest, FollowsAtens) {
+  EXPECT_EQ(cpu::has_avx512(), at::get_cpu_capability() == "AVX512");
+  EXPECT_EQ(cpu::has_avx2(), cpu::has_avx512() || at::get_cpu_capability() == "AVX2");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/reference.h"
 
