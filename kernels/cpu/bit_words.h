@@ -50,18 +50,30 @@ INVACT_HOST_DEVICE LaneMask mask_of(uint64_t bits) {
 #endif
 }
 
+constexpr uint32_t kEvenPlaces = 0x55555555;
+
 /// The lanes of load_lanes(const T*) whose elements have their bits set, by the elements' order.
 template <class T>
 INVACT_HOST_DEVICE LaneMask mask_for(uint64_t bits) {
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, BFloat16Bits>) {
-    constexpr uint32_t kEven = 0x55555555;
     const auto of_lanes = static_cast<uint32_t>(bits);
-    return {static_cast<__mmask16>(_pext_u32(of_lanes, kEven)),
-            static_cast<__mmask16>(_pext_u32(of_lanes, ~kEven))};
+    return {static_cast<__mmask16>(_pext_u32(of_lanes, kEvenPlaces)),
+            static_cast<__mmask16>(_pext_u32(of_lanes, ~kEvenPlaces))};
   }
 #endif
   return mask_of(bits);
+}
+
+/// The way back: bits by the elements' order.
+template <class T>
+INVACT_HOST_DEVICE uint64_t bits_for(LaneMask mask) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, BFloat16Bits>) {
+    return _pdep_u32(mask.low, kEvenPlaces) | _pdep_u32(mask.high, ~kEvenPlaces);
+  }
+#endif
+  return bits_of(mask);
 }
 
 /// Bit i: v[i] < bound; of a 16-bit dtype a bound between -2 and -2^-14.

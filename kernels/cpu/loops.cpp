@@ -22,6 +22,10 @@ template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class F>
+INVACT_HOST_DEVICE double derivative(const F& f, double y, bool left, const double*) {
+  return f.from_float64(y, left);
+}
+template <class F>
 INVACT_HOST_DEVICE Floats derivative(const F& f, Floats y, LaneMask left, const float*) {
   return f.from_float32(y, left);
 }
@@ -185,25 +189,47 @@ bool forward_all(const F& f, const OwnForwardArrays& arrays) {
   return !has_nan;
 }
 
+/// grad_output f'(x) by the form for the named dtype.
+template <class F, class Real, class T>
+INVACT_HOST_DEVICE Real gradient(const F& f, Real grad_output, Real y, math::Mask<Real> left,
+                                 const T* dtype) {
+  if constexpr (requires { f.gradient_from_output(grad_output, y); }) {
+    return f.gradient_from_output(grad_output, y);
+  } else {
+    return grad_output * derivative(f, y, left, dtype);
+  }
+}
+
 /// grad_input[i] = grad_output[i] f'(x[i]) for a word of elements.
 template <class F>
 INVACT_HOST_DEVICE void differentiate(const F& f, const double* grad_output, const double* y,
                                       uint64_t left, double* grad_input) {
   for (int i = 0; i < kWord; ++i) {
-    grad_input[i] = grad_output[i] * f.from_float64(y[i], (left >> i & 1) != 0);
+    grad_input[i] = gradient(f, grad_output[i], y[i], (left >> i & 1) != 0, y);
   }
 }
 template <class F, class T>
 INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T* y, uint64_t left,
                                       T* grad_input) {
-  const auto gradient = [&](int i) {
-    const Floats slope = derivative(f, load_lanes(y + i), mask_for<T>(left >> i), y);
-    return load_lanes(grad_output + i) * slope;
+  const auto lanes_at = [&](int i) {
+    return gradient(f, load_lanes(grad_output + i), load_lanes(y + i), mask_for<T>(left >> i), y);
   };
   for (int i = 0; i < kWord; i += 2 * kLanes) {
-    store_pair(gradient(i), gradient(i + kLanes), grad_input + i);
+    store_pair(lanes_at(i), lanes_at(i + kLanes), grad_input + i);
   }
 }
+#if defined(__AVX512F__)
+/// What passes is copied: no gradient is widened.
+template <class T>
+requires(sizeof(T) == sizeof(uint16_t)) INVACT_HOST_DEVICE
+    void differentiate(const math::Hardtanh& f, const T* grad_output, const T* y, uint64_t /*left*/,
+                       T* grad_input) {
+  for (int i = 0; i < kWord; i += kLanes) {
+    const auto cut = static_cast<__mmask32>(bits_for<T>(f.is_cut(load_lanes(y + i))));
+    _mm512_storeu_si512(grad_input + i, _mm512_maskz_loadu_epi16(~cut, grad_output + i));
+  }
+}
+#endif
 
 /// Replaces the gradients of a word's elements that have a refinement code.
 template <class F>
@@ -264,8 +290,10 @@ INVACT_HOST_DEVICE void backward_words(const F& f, const T* grad_output, const T
   }
 }
 
+/// `f` is a copy: a store of gradients could change one that lies elsewhere, for all that the
+/// compiler knows, so that each step would read the parameters again.
 template <class F, class T>
-void backward_all(const F& f, const BackwardArrays& arrays) {
+void backward_all(const F f, const BackwardArrays& arrays) {
   const T* grad_output = static_cast<const T*>(arrays.grad_output);
   const T* output = static_cast<const T*>(arrays.output);
   T* grad_input = static_cast<T*>(arrays.grad_input);

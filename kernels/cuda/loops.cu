@@ -61,13 +61,24 @@ __device__ unsigned branch_bits(const F& f, const Pack<T>& x) {
   return bits;
 }
 
+/// grad_output f'(x).
+template <class F, class T>
+__device__ auto gradient(const F& f, T grad_output, T y, bool left) {
+  const auto incoming = to_compute(grad_output);
+  if constexpr (requires { f.gradient_from_output(incoming, to_compute(y)); }) {
+    return f.gradient_from_output(incoming, to_compute(y));
+  } else {
+    return incoming * derivative(f, y, left);
+  }
+}
+
 template <class F, class T>
 __device__ Pack<T> gradient(const F& f, const Pack<T>& g, const Pack<T>& y, unsigned bits) {
   Pack<T> result;
 #pragma unroll
   for (int i = 0; i < kPerLane<T>; ++i) {
     const bool left = (bits >> i & 1u) != 0;
-    from_compute(to_compute(g.element[i]) * derivative(f, y.element[i], left), result.element + i);
+    from_compute(gradient(f, g.element[i], y.element[i], left), result.element + i);
   }
   return result;
 }

@@ -28,6 +28,13 @@ struct PairedFloats {
   Vector high;
 };
 
+INVACT_HOST_DEVICE PairedMask operator&(PairedMask a, PairedMask b) {
+  return {static_cast<__mmask16>(a.low & b.low), static_cast<__mmask16>(a.high & b.high)};
+}
+INVACT_HOST_DEVICE PairedMask operator|(PairedMask a, PairedMask b) {
+  return {static_cast<__mmask16>(a.low | b.low), static_cast<__mmask16>(a.high | b.high)};
+}
+
 #define INVACT_PAIRED_OPERATOR(Pair, Number, op)          \
   INVACT_HOST_DEVICE Pair operator op(Pair a, Pair b) {   \
     return {a.low op b.low, a.high op b.high};            \

@@ -1,5 +1,5 @@
-// The monotone functions of straight pieces: derivatives from the output. Part of kernels/math: no
-// torch, no allocation.
+// The monotone functions of straight pieces: derivatives from the output, and gradients where
+// ATen's are zero whatever comes in, infinity too. Part of kernels/math: no torch, no allocation.
 #pragma once
 
 #include <array>
@@ -43,11 +43,18 @@ struct Hardtanh : ClosedForm<Hardtanh> {
   /// ATen itself refuses min > max.
   constexpr bool is_invertible() const { return min <= max; }
 
+  /// Whether x lay beyond min or max, or on one. As ATen: NaN did not.
+  template <class Real>
+  INVACT_HOST_DEVICE Mask<Real> is_cut(Real y) const {
+    return (y <= splat<Real>(min)) | (y >= splat<Real>(max));
+  }
+  template <class Real>
+  INVACT_HOST_DEVICE Real gradient_from_output(Real grad_output, Real y) const {
+    return choose(is_cut(y), splat<Real>(0), grad_output);
+  }
   template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
-    // As ATen: a NaN passes the gradient on.
-    const Real above_min = choose(y <= splat<Real>(min), splat<Real>(0), splat<Real>(1));
-    return choose(y >= splat<Real>(max), splat<Real>(0), above_min);
+    return gradient_from_output(splat<Real>(1), y);
   }
 };
 
@@ -56,9 +63,13 @@ struct Hardsigmoid : ClosedForm<Hardsigmoid> {
   static constexpr const char* kName = "hardsigmoid";
 
   template <class Real>
+  INVACT_HOST_DEVICE Real gradient_from_output(Real grad_output, Real y) const {
+    const Mask<Real> is_between = (y > splat<Real>(0)) & (y < splat<Real>(1));
+    return choose(is_between, grad_output * splat<Real>(1.0 / 6.0), splat<Real>(0));
+  }
+  template <class Real>
   INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
-    const Real below_one = choose(y < splat<Real>(1), splat<Real>(1.0 / 6.0), splat<Real>(0));
-    return choose(y > splat<Real>(0), below_one, splat<Real>(0));
+    return gradient_from_output(splat<Real>(1), y);
   }
 };
 

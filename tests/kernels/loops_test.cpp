@@ -149,10 +149,15 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
                        {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
           const std::vector<double> derivative = loops.derivative(function, storage, outputs);
           for (size_t i = 0; i < y.size(); ++i) {
-            const float product =
-                static_cast<float>(decode(storage, g[i])) * static_cast<float>(derivative[i]);
+            const auto incoming = static_cast<float>(decode(storage, g[i]));
+            const float product = incoming * static_cast<float>(derivative[i]);
             const double expected = round_to(product, format_of(storage));
             const double found = decode(storage, result[i]);
+            if (derivative[i] == 0 && !std::isfinite(incoming)) {
+              // Zero where ATen cuts (OpTest.InfiniteGradientsPassAsAtens).
+              ASSERT_TRUE(found == 0 || std::isnan(found)) << "code " << i;
+              continue;
+            }
             if (std::isinf(expected)) {
               ASSERT_EQ(found, expected) << "code " << i;
               continue;
