@@ -20,7 +20,6 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -168,13 +167,14 @@ void own_forward(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t
 template <class F, class Number>
 bool computes_as_aten(const F& f) {
   constexpr int64_t kCount = 4096;
+  constexpr int64_t kMiddle = kCount / 2;
   constexpr float kStep = 0x1.033ff5p-7f;  // from -16 to 16, mantissas of all kinds
   std::vector<Number> x(kCount);
   std::vector<Number> by_aten(kCount);
   std::vector<Number> by_us(kCount);
   std::vector<uint8_t> bits(kCount / 8);
   for (int64_t i = 0; i < kCount; ++i) {
-    x[static_cast<size_t>(i)] = static_cast<Number>(static_cast<float>(i - kCount / 2) * kStep);
+    x[static_cast<size_t>(i)] = static_cast<Number>(static_cast<float>(i - kMiddle) * kStep);
   }
   constexpr at::ScalarType kDtype = c10::CppTypeToScalarType<Number>::value;
   const at::Tensor input = at::from_blob(x.data(), {kCount}, kDtype);
@@ -182,7 +182,7 @@ bool computes_as_aten(const F& f) {
   ForwardKernel{input, output}(f);
   return cpu::forward_loop<F>()(f, storage_of(input),
                                 {x.data(), by_us.data(), bits.data(), kCount}) &&
-         memcmp(by_us.data(), by_aten.data(), kCount * sizeof(Number)) == 0;
+         by_us == by_aten;
 }
 
 template <class F, class Number>

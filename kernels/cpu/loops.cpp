@@ -44,18 +44,18 @@ constexpr int kBatchWords = 16;
 constexpr int kBatch = kBatchWords * kWord;
 
 /// Whole words of `rest` elements, at most a batch.
-INVACT_HOST_DEVICE int words_of_batch(int64_t rest) {
-  return rest < kBatch ? static_cast<int>(rest / kWord) : kBatchWords;
+INVACT_HOST_DEVICE int64_t words_of_batch(int64_t rest) {
+  return rest < kBatch ? rest / kWord : kBatchWords;
 }
 
 /// The words of a batch that have elements near the minimum: half of them, which half no predictor
 /// could tell.
 struct NearWords {
   int count = 0;
-  int word[kBatchWords + 1];
+  int64_t word[kBatchWords + 1];
   uint64_t near[kBatchWords + 1];
 
-  INVACT_HOST_DEVICE void add(int index, uint64_t near_of_word) {
+  INVACT_HOST_DEVICE void add(int64_t index, uint64_t near_of_word) {
     word[count] = index;
     near[count] = near_of_word;
     count += near_of_word != 0 ? 1 : 0;
@@ -80,14 +80,14 @@ INVACT_HOST_DEVICE uint64_t with_refinements(const F& f, uint64_t left, uint64_t
 template <class F, class T>
 class BatchBits {
  public:
-  INVACT_HOST_DEVICE void add(const T* x, const T* y, int word) {
+  INVACT_HOST_DEVICE void add(const T* x, const T* y, int64_t word) {
     left_[word] = below(x + word * kWord, F::template first_right<Compute<T>>());
     if constexpr (kHasCodes) near_.add(word, below(y + word * kWord, F::kFirstUnrefined));
   }
-  INVACT_HOST_DEVICE void finish(const F& f, const T* x, const T* y, int words, uint8_t* bits) {
+  INVACT_HOST_DEVICE void finish(const F& f, const T* x, const T* y, int64_t words, uint8_t* bits) {
     if constexpr (kHasCodes) {
       for (int n = 0; n < near_.count; ++n) {
-        const int w = near_.word[n];
+        const int64_t w = near_.word[n];
         left_[w] = with_refinements(f, left_[w], near_.near[n], x + w * kWord, y + w * kWord);
       }
     }
@@ -103,9 +103,10 @@ class BatchBits {
 
 /// Whole words, at most a batch.
 template <class F, class T>
-INVACT_HOST_DEVICE void pack_words(const F& f, const T* x, const T* y, int words, uint8_t* bits) {
+INVACT_HOST_DEVICE void pack_words(const F& f, const T* x, const T* y, int64_t words,
+                                   uint8_t* bits) {
   BatchBits<F, T> batch;
-  for (int w = 0; w < words; ++w) batch.add(x, y, w);
+  for (int64_t w = 0; w < words; ++w) batch.add(x, y, w);
   batch.finish(f, x, y, words, bits);
 }
 
@@ -115,7 +116,7 @@ void pack_all(const F& f, const ForwardArrays& arrays) {
   const T* output = static_cast<const T*>(arrays.output);
   int64_t first = 0;
   while (arrays.count - first >= kWord) {
-    const int words = words_of_batch(arrays.count - first);
+    const int64_t words = words_of_batch(arrays.count - first);
     pack_words(f, input + first, output + first, words, arrays.bits + first / 8);
     first += words * kWord;
   }
@@ -154,10 +155,10 @@ INVACT_HOST_DEVICE bool evaluate_word(const F& f, const T* x, T* y) {
 
 /// As evaluate_word(), for whole words, at most a batch, and their bits.
 template <class F, class T>
-INVACT_HOST_DEVICE bool forward_words(const F& f, const T* x, int words, T* y, uint8_t* bits) {
+INVACT_HOST_DEVICE bool forward_words(const F& f, const T* x, int64_t words, T* y, uint8_t* bits) {
   BatchBits<F, T> batch;
   bool has_nan = false;
-  for (int w = 0; w < words; ++w) {
+  for (int64_t w = 0; w < words; ++w) {
     has_nan |= evaluate_word(f, x + w * kWord, y + w * kWord);
     batch.add(x, y, w);
   }
@@ -172,7 +173,7 @@ bool forward_all(const F& f, const OwnForwardArrays& arrays) {
   bool has_nan = false;
   int64_t first = 0;
   while (arrays.count - first >= kWord) {
-    const int words = words_of_batch(arrays.count - first);
+    const int64_t words = words_of_batch(arrays.count - first);
     has_nan |= forward_words(f, input + first, words, output + first, arrays.bits + first / 8);
     first += words * kWord;
   }
@@ -250,27 +251,27 @@ struct BranchWords {
   uint64_t packed[kBatchWords];
   uint64_t free[kBatchWords];
 
-  INVACT_HOST_DEVICE uint64_t left(int word) const { return packed[word] & ~free[word]; }
+  INVACT_HOST_DEVICE uint64_t left(int64_t word) const { return packed[word] & ~free[word]; }
 };
 
 /// A batch of float32, or less of it, of a function with refinement codes.
 template <class F>
 INVACT_HOST_DEVICE void backward_batch(const F& f, const float* grad_output, const float* y,
-                                       const uint8_t* bits, int words, float* grad_input) {
+                                       const uint8_t* bits, int64_t words, float* grad_input) {
   BranchWords branch;
   memcpy(branch.packed, bits, static_cast<size_t>(words) * sizeof(uint64_t));
   NearWords near;
-  for (int w = 0; w < words; ++w) {
+  for (int64_t w = 0; w < words; ++w) {
     branch.free[w] = above(y + w * kWord, 0.0f);
     near.add(w, below(y + w * kWord, F::kFirstUnrefined));
   }
-  for (int w = 0; w < words; ++w) {
+  for (int64_t w = 0; w < words; ++w) {
     differentiate(f, grad_output + w * kWord, y + w * kWord, branch.left(w),
                   grad_input + w * kWord);
   }
   // Apart from the loop above, whose instructions a wrong guess here would throw away.
   for (int n = 0; n < near.count; ++n) {
-    const int w = near.word[n];
+    const int64_t w = near.word[n];
     refine(f, grad_output + w * kWord, y + w * kWord, branch.packed[w], near.near[n],
            branch.free[w], grad_input + w * kWord);
   }
@@ -279,11 +280,11 @@ INVACT_HOST_DEVICE void backward_batch(const F& f, const float* grad_output, con
 /// Whole words, at most a batch; `bits` is not read for a function without a branch bit.
 template <class F, class T>
 INVACT_HOST_DEVICE void backward_words(const F& f, const T* grad_output, const T* y,
-                                       const uint8_t* bits, int words, T* grad_input) {
+                                       const uint8_t* bits, int64_t words, T* grad_input) {
   if constexpr (std::is_same_v<T, float> && F::kRefines) {
     backward_batch(f, grad_output, y, bits, words, grad_input);
   } else {
-    for (int i = 0; i < words * kWord; i += kWord) {
+    for (int64_t i = 0; i < words * kWord; i += kWord) {
       const uint64_t left = F::kBranchBits == 0 ? 0 : load_word(bits + i / 8);
       differentiate(f, grad_output + i, y + i, left, grad_input + i);
     }
@@ -302,7 +303,7 @@ void backward_all(const F f, const BackwardArrays& arrays) {
   };
   int64_t first = 0;
   while (arrays.count - first >= kWord) {
-    const int words = words_of_batch(arrays.count - first);
+    const int64_t words = words_of_batch(arrays.count - first);
     backward_words(f, grad_output + first, output + first, bits_of_word(first), words,
                    grad_input + first);
     first += words * kWord;
