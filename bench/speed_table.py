@@ -2,9 +2,10 @@
 
     python bench/speed_table.py condense bench.json... --machine TEXT --commit ID > measurement.json
     python bench/speed_table.py table measurement.json > tables.md
+    python bench/speed_table.py brief measurement.json > table.md
 
 `condense` takes what invact_kernels_bench wrote (--benchmark_out), leaves out paths and host names, and keeps of every
-comparison the quartiles and the goals. Standard library only.
+comparison the quartiles and the goals. `brief` is one table of medians, of 2^20 elements on one thread. Standard library only.
 """
 import argparse
 import json
@@ -65,16 +66,34 @@ def table(results, unit):
         yield "| " + " | ".join(line) + " |"
 
 
+def brief(document):
+    """Our time over ATen's, a column per dtype."""
+    results = [r for r in document["results"] if (r["elements"], r["threads"]) == (1 << 20, 1)]
+    dtypes = list(dict.fromkeys(r["dtype"] for r in results))
+    rows = {}
+    for r in results:
+        rows.setdefault((r["direction"], r["op"]), {})[r["dtype"]] = f"{r['ratio'][1]:.2f}"
+    yield head(document)
+    yield ""
+    yield "| direction | operator | " + " | ".join(dtypes) + " |"
+    yield "|" + " --- |" * (2 + len(dtypes))
+    for (direction, op), cells in rows.items():
+        yield "| " + " | ".join([direction, op] + [cells.get(dtype, "") for dtype in dtypes]) + " |"
+
+
+def head(document):
+    goals = [r[unit + "_goal_met"] for r in document["results"] for unit in UNITS if unit + "_goal_met" in r]
+    return (f"{document['date'][:10]}, {document['machine']}, commit {document['commit']}, {document['pairs']} pairs. "
+            f"{sum(goals)} of {len(goals)} goals met.")
+
+
 def tables(document):
-    results = document["results"]
-    goals = [r[unit + "_goal_met"] for r in results for unit in UNITS if unit + "_goal_met" in r]
-    yield (f"{document['date'][:10]}, {document['machine']}, commit {document['commit']}, {document['pairs']} pairs. "
-           f"{sum(goals)} of {len(goals)} goals met.")
+    yield head(document)
     for unit, title in UNITS.items():
         yield ""
         yield f"### {title}"
         yield ""
-        yield from table(results, unit)
+        yield from table(document["results"], unit)
 
 
 def main():
@@ -84,17 +103,19 @@ def main():
     condensing.add_argument("files", nargs="+")
     condensing.add_argument("--machine", required=True, help="its kind, not its name")
     condensing.add_argument("--commit", required=True)
-    commands.add_parser("table").add_argument("file")
+    for name in ("table", "brief"):
+        commands.add_parser(name).add_argument("file")
     arguments = parser.parse_args()
     if arguments.command == "condense":
         document = condense(arguments.files, arguments.machine, arguments.commit)
-        head = {key: value for key, value in document.items() if key != "results"}
+        context = {key: value for key, value in document.items() if key != "results"}
         lines = ",\n".join("  " + json.dumps(result) for result in document["results"])
-        print(json.dumps(head, indent=1)[:-2] + ',\n "results": [\n' + lines + "\n ]\n}")
+        print(json.dumps(context, indent=1)[:-2] + ',\n "results": [\n' + lines + "\n ]\n}")
         return
     with open(arguments.file, encoding="utf-8") as source:
         document = json.load(source)
-    sys.stdout.writelines(line + "\n" for line in tables(document))
+    lines = tables(document) if arguments.command == "table" else brief(document)
+    sys.stdout.writelines(line + "\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ std::optional<Fusion> try_fusions(ChannelOrder order) {
       input, weight, bias, {}, {}, /*training=*/true, /*momentum=*/0.1, /*eps=*/1e-5);
   const KnownBatchNorm norm{input, weight, bias, mean, invstd};
   for (const bool in_loop : {false, true}) {
-    if (in_loop && !has_avx2()) break;
+    if (in_loop && instruction_set() == InstructionSet::kBaseline) break;
     for (const bool in_beta : {false, true}) {
       const Fusion fusion{in_beta, in_loop};
       const at::Tensor found = apply(norm, *layout_of(input), fusion);

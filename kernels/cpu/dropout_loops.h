@@ -41,14 +41,11 @@ void drop(Storage storage, const DropArrays& arrays);
 void keep(Storage storage, const KeepArrays& arrays);
 }  // namespace avx512
 
-/// The fastest that this processor runs.
 inline decltype(&baseline::drop) drop_loop() {
-  if (has_avx512()) return &avx512::drop;
-  return has_avx2() ? &avx2::drop : &baseline::drop;
+  return chosen_loop(&baseline::drop, &avx2::drop, &avx512::drop);
 }
 inline decltype(&baseline::keep) keep_loop() {
-  if (has_avx512()) return &avx512::keep;
-  return has_avx2() ? &avx2::keep : &baseline::keep;
+  return chosen_loop(&baseline::keep, &avx2::keep, &avx512::keep);
 }
 
 }  // namespace invact::kernels::cpu

@@ -1,14 +1,27 @@
-// Which of the loops' instruction sets may run here. No torch.
+// Which of the loops' instruction sets to run.
 #pragma once
 
 namespace invact::kernels::cpu {
 
-/// Whether this processor has AVX2, FMA and BMI2, and the environment variable ATEN_CPU_CAPABILITY,
-/// which ATen heeds too ("default", "avx2", "avx512"), leaves them: who holds a cluster's machines
-/// to one instruction set gets the same gradients from all of them. Read once.
-bool has_avx2();
+enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 
-/// The same of AVX-512 F, BW, DQ and VL besides.
-bool has_avx512();
+/// The widest that this processor has and that ATen uses here: who holds ATen to one by
+/// ATEN_CPU_CAPABILITY, so that a cluster's machines compute alike, gets the same gradients from
+/// all of them.
+InstructionSet instruction_set();
+
+/// One of an operation's loops, by instruction_set().
+template <class Loop>
+Loop* chosen_loop(Loop* baseline, Loop* avx2, Loop* avx512) {
+  switch (instruction_set()) {
+    case InstructionSet::kAvx512:
+      return avx512;
+    case InstructionSet::kAvx2:
+      return avx2;
+    case InstructionSet::kBaseline:
+      break;
+  }
+  return baseline;
+}
 
 }  // namespace invact::kernels::cpu

@@ -78,21 +78,40 @@ template <class Function>
 void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
 }  // namespace avx512
 
-/// The fastest loops that may run here (instruction_set.h).
+/// Whether this processor runs the loops in `avx2`. F16C, whose name not every compiler knows here,
+/// is older than AVX2 in every line of processors.
+inline bool has_avx2() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
+#else
+  return false;
+#endif
+}
+
+/// Whether this processor runs the loops in `avx512`.
+inline bool has_avx512() {
+#if defined(__x86_64__)
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+  return false;
+#endif
+}
+
 template <class Function>
 ForwardLoop<Function> forward_loop() {
-  if (has_avx512()) return &avx512::forward<Function>;
-  return has_avx2() ? &avx2::forward<Function> : &baseline::forward<Function>;
+  return chosen_loop(&baseline::forward<Function>, &avx2::forward<Function>,
+                     &avx512::forward<Function>);
 }
 template <class Function>
 PackLoop<Function> pack_loop() {
-  if (has_avx512()) return &avx512::pack<Function>;
-  return has_avx2() ? &avx2::pack<Function> : &baseline::pack<Function>;
+  return chosen_loop(&baseline::pack<Function>, &avx2::pack<Function>, &avx512::pack<Function>);
 }
 template <class Function>
 BackwardLoop<Function> backward_loop() {
-  if (has_avx512()) return &avx512::backward<Function>;
-  return has_avx2() ? &avx2::backward<Function> : &baseline::backward<Function>;
+  return chosen_loop(&baseline::backward<Function>, &avx2::backward<Function>,
+                     &avx512::backward<Function>);
 }
 
 }  // namespace invact::kernels::cpu

@@ -30,10 +30,8 @@ namespace avx512 {
 void recover(Storage storage, const RecoverArrays& arrays);
 }  // namespace avx512
 
-/// The fastest that this processor runs.
 inline decltype(&baseline::recover) recover_loop() {
-  if (has_avx512()) return &avx512::recover;
-  return has_avx2() ? &avx2::recover : &baseline::recover;
+  return chosen_loop(&baseline::recover, &avx2::recover, &avx512::recover);
 }
 
 }  // namespace invact::kernels::cpu

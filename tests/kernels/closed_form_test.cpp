@@ -9,7 +9,6 @@
 #include <string>
 #include <tuple>
 
-#include "kernels/cpu/instruction_set.h"
 #include "kernels/math/exponential.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/op_cases.h"

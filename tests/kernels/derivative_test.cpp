@@ -9,7 +9,6 @@
 #include <tuple>
 
 #include "kernels/catalog.h"
-#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/reference.h"

@@ -205,9 +205,12 @@ TEST_P(ForwardBitsTest, OperatorGivesAtensBitsOfEveryLayout) {
 }
 
 /// Run with ATEN_CPU_CAPABILITY=avx2, too (CMakeLists.txt).
-TEST(InstructionSetTest, FollowsAtens) {
-  EXPECT_EQ(cpu::has_avx512(), at::get_cpu_capability() == "AVX512");
-  EXPECT_EQ(cpu::has_avx2(), cpu::has_avx512() || at::get_cpu_capability() == "AVX2");
+TEST(InstructionSetTest, IsNoWiderThanAtens) {
+  const std::string atens = at::get_cpu_capability();
+  const cpu::InstructionSet set = cpu::instruction_set();
+  EXPECT_EQ(set == cpu::InstructionSet::kAvx512, atens == "AVX512" && cpu::has_avx512());
+  EXPECT_EQ(set == cpu::InstructionSet::kBaseline,
+            !cpu::has_avx2() || (atens != "AVX512" && atens != "AVX2"));
 }
 
 }  // namespace

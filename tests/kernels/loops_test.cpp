@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "kernels/activation_function.h"
-#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/reference.h"
 

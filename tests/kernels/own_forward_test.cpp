@@ -7,7 +7,6 @@
 
 #include <cmath>
 
-#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/op_cases.h"
 #include "tests/kernels/reference.h"
 #include "tests/kernels/tolerances.h"

@@ -6,7 +6,6 @@
 #include <string>
 #include <variant>
 
-#include "kernels/cpu/instruction_set.h"
 #include "tests/kernels/forms.h"
 #include "tests/kernels/reference.h"
 
