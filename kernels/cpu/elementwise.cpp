@@ -122,15 +122,20 @@ std::optional<at::Tensor> chunked_output(const ActivationFunction& function,
   return std::nullopt;
 }
 
-/// Outputs `begin` to `end` by ATen's kernel, and the bits of the blocks that they lie in.
-template <class F>
-void forward_by_aten(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t* bits,
-                     int64_t begin, int64_t end) {
+/// Outputs `begin` to `end` by ATen's kernel.
+void aten_forward_range(const ActivationFunction& function, const at::Tensor& self,
+                        at::Tensor& output, int64_t begin, int64_t end) {
   const at::Tensor range_input = flat_range(self, begin, end - begin);
   at::Tensor range_output = flat_range(output, begin, end - begin);
-  ForwardKernel{range_input, range_output}(f);
+  std::visit(ForwardKernel{range_input, range_output}, function);
+}
+
+/// The same, and the bits of the blocks that they lie in.
+void forward_by_aten(const ActivationFunction& function, const at::Tensor& self, at::Tensor& output,
+                     uint8_t* bits, int64_t begin, int64_t end) {
+  aten_forward_range(function, self, output, begin, end);
   const int64_t first = begin / cpu::kBlock * cpu::kBlock;
-  pack(f, self, output, bits, first, std::min(next_block(end), output.numel()) - first);
+  pack(function, self, output, bits, first, std::min(next_block(end), output.numel()) - first);
 }
 
 /// Output and bits in one pass by our own loop; NaN, whose payloads depend on the loop, is left to
@@ -239,9 +244,7 @@ struct CpuKernels {
           // Tensors of their own for the chunk would be a tenth of a small call's time.
           std::visit(ForwardKernel{self, output}, function);
         } else {
-          const at::Tensor chunk_input = flat_range(self, first, count);
-          at::Tensor chunk_output = flat_range(output, first, count);
-          std::visit(ForwardKernel{chunk_input, chunk_output}, function);
+          aten_forward_range(function, self, output, first, first + count);
         }
         const int64_t computed = first + count;
         const int64_t whole =

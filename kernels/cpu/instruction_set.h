@@ -23,5 +23,10 @@ Loop* chosen_loop(Loop* baseline, Loop* avx2, Loop* avx512) {
   }
   return baseline;
 }
+/// Of loops that AVX-512 does not make faster.
+template <class Loop>
+Loop* chosen_loop(Loop* baseline, Loop* avx2) {
+  return chosen_loop(baseline, avx2, avx2);
+}
 
 }  // namespace invact::kernels::cpu

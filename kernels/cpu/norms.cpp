@@ -35,9 +35,8 @@ bool has_conversion(at::ScalarType dtype) {
 template <class Real>
 void read(const at::Tensor& tensor, Real* to) {
   if (!has_conversion<Real>(tensor.scalar_type())) return read(tensor.to(kCompute<Real>), to);
-  cpu::chosen_loop(&cpu::baseline::read_numbers, &cpu::avx2::read_numbers,
-                   &cpu::avx2::read_numbers)(storage_of(tensor), tensor.const_data_ptr(), to,
-                                             tensor.numel());
+  cpu::chosen_loop(&cpu::baseline::read_numbers, &cpu::avx2::read_numbers)(
+      storage_of(tensor), tensor.const_data_ptr(), to, tensor.numel());
 }
 
 /// Into a contiguous tensor, rounded to its dtype.
@@ -49,9 +48,8 @@ void write(const Real* from, const at::Tensor& tensor) {
     tensor.copy_(computed);
     return;
   }
-  cpu::chosen_loop(&cpu::baseline::write_numbers, &cpu::avx2::write_numbers,
-                   &cpu::avx2::write_numbers)(storage_of(tensor), from, tensor.mutable_data_ptr(),
-                                              tensor.numel());
+  cpu::chosen_loop(&cpu::baseline::write_numbers, &cpu::avx2::write_numbers)(
+      storage_of(tensor), from, tensor.mutable_data_ptr(), tensor.numel());
 }
 
 /// weight, 1 / weight and bias as rows of one padded tensor.
@@ -138,8 +136,8 @@ void differentiate(const NormGradient& gradient) {
         wants_sums ? block_sums + padded : nullptr,
         std::min(partition.block_rows, gradient.rows - first),
         gradient.columns};
-    cpu::chosen_loop(&cpu::baseline::norm_gradient, &cpu::avx2::norm_gradient,
-                     &cpu::avx2::norm_gradient)(storage, gradient.is_centered, arrays);
+    cpu::chosen_loop(&cpu::baseline::norm_gradient, &cpu::avx2::norm_gradient)(
+        storage, gradient.is_centered, arrays);
   };
   const int64_t block_elements = partition.block_rows * gradient.columns;
   const int64_t grain = std::max<int64_t>(1, cpu::kGrainElements / block_elements);
@@ -185,8 +183,7 @@ struct CpuNorms {
     const auto address = [](const at::Tensor& tensor) {
       return tensor.defined() ? tensor.const_data_ptr() : nullptr;
     };
-    return cpu::chosen_loop(&cpu::baseline::is_recoverable, &cpu::avx2::is_recoverable,
-                            &cpu::avx2::is_recoverable)(
+    return cpu::chosen_loop(&cpu::baseline::is_recoverable, &cpu::avx2::is_recoverable)(
         storage_of(dtype), {storage_of(any), address(parameters.weight), address(parameters.bias),
                             weight_offset, any.numel()});
   }

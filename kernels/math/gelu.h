@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "kernels/math/gelu_coefficients.h"
+#include "kernels/math/gelu_tanh_coefficients.h"
 #include "kernels/math/host_device.h"
 #include "kernels/math/one_minimum.h"
 

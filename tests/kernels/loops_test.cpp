@@ -153,7 +153,7 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
             const double expected = round_to(product, format_of(storage));
             const double found = decode(storage, result[i]);
             if (derivative[i] == 0 && !std::isfinite(incoming)) {
-              // Zero where ATen cuts (OpTest.InfiniteGradientsPassAsAtens).
+              // Zero where ATen cuts (MonotoneOpTest.InfiniteGradientsPassAsAtens).
               ASSERT_TRUE(found == 0 || std::isnan(found)) << "code " << i;
               continue;
             }

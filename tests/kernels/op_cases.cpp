@@ -149,6 +149,10 @@ std::vector<size_t> branched_cases() {
   return cases_where([](const OpCase& op) { return op.has_branch_bit(); });
 }
 
+std::vector<size_t> monotone_cases() {
+  return cases_where([](const OpCase& op) { return !op.has_branch_bit() && !op.is_written_out(); });
+}
+
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device) {
   at::manual_seed(11);
   return at::randn(sizes, at::TensorOptions(at::kFloat)).mul_(2).to(device, dtype);

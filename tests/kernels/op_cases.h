@@ -37,10 +37,11 @@ const OpCase& op_case(const std::string& name);
 /// The catalog's bound of |f' error| for a storage dtype.
 double error_bound(const OpCase& op, Storage storage);
 
-/// Indices of the cases that have an in-place form, and of those that have a branch bit: suites of
-/// tests that make sense for these alone.
+/// Indices of the cases that have an in-place form, of those that have a branch bit, and of those
+/// without one that ATen has as operators: suites of tests that make sense for these alone.
 std::vector<size_t> in_place_cases();
 std::vector<size_t> branched_cases();
+std::vector<size_t> monotone_cases();
 
 inline const std::vector<at::ScalarType> kDtypes = {at::kDouble, at::kFloat, at::kBFloat16,
                                                     at::kHalf};

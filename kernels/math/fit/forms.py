@@ -12,6 +12,7 @@ The conditional mean E[f' | stored y, branch] is what no estimator can beat; the
 input code of the format, under a mixture of normal densities that keeps the fit sane far from N(0, 1).
 """
 
+import functools
 from dataclasses import dataclass
 
 import mpmath
@@ -104,6 +105,7 @@ class Cells:
     highest: np.ndarray
 
 
+@functools.cache
 def cells(name, fmt):
     x, edges = all_inputs(fmt)
     exact, slope = ACTIVATIONS[name].evaluate(x)

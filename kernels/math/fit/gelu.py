@@ -1,4 +1,4 @@
-"""Fits GELU, both values of `approximate`, and writes gelu_coefficients.h; `--check` only compares."""
+"""Fits GELU and writes gelu_coefficients.h; `--check` only compares."""
 
 import sys
 
@@ -6,5 +6,4 @@ import header
 from forms import fit
 
 if __name__ == "__main__":
-    structs = {"gelu": "GeluCoefficients", "gelu_tanh": "GeluTanhCoefficients"}
-    sys.exit(header.main("gelu.py", "gelu_coefficients.h", structs, fit))
+    sys.exit(header.main("gelu", "GeluCoefficients", fit))

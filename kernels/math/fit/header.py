@@ -219,30 +219,29 @@ def _values(found, struct):
     return values
 
 
-def check(fresh, path, structs):
+def check(fresh, path, struct):
     """Names of the forms whose value differs between the header in the tree and a fresh fit."""
-    stored, new, problems = parse(path.read_text()), parse(fresh), []
-    for struct in structs:
-        old_values, new_values = _values(stored, struct), _values(new, struct)
-        for dtype, tolerance in CHECK_TOLERANCE.items():
-            difference = np.abs(old_values[dtype] - new_values[dtype]).max()
-            print(f"{path.name} {struct} {dtype}: largest difference {difference:.1e}, allowed {tolerance:.0e}")
-            if not difference <= tolerance:
-                problems.append(f"{struct}/{dtype}")
+    old_values, new_values, problems = _values(parse(path.read_text()), struct), _values(parse(fresh), struct), []
+    for dtype, tolerance in CHECK_TOLERANCE.items():
+        difference = np.abs(old_values[dtype] - new_values[dtype]).max()
+        print(f"{path.name} {dtype}: largest difference {difference:.1e}, allowed {tolerance:.0e}")
+        if not difference <= tolerance:
+            problems.append(dtype)
     return problems
 
 
-def main(script, file_name, structs, fit):
-    """Entry point of a <function>.py: `structs` maps an activation's name to its C++ struct."""
-    parser = argparse.ArgumentParser(description=f"Fit {', '.join(structs)} and write {file_name}.")
+def main(name, struct, fit):
+    """Entry point of <name>.py, which writes <name>_coefficients.h; `struct`: its name in C++."""
+    script, file_name = f"{name}.py", f"{name}_coefficients.h"
+    parser = argparse.ArgumentParser(description=f"Fit {name} and write {file_name}.")
     parser.add_argument("--check", action="store_true", help="compare with the header in the tree; write nothing")
     arguments = parser.parse_args()
-    text = render_file(script, OPENING, [render_struct(name, struct, fit(name)) for name, struct in structs.items()])
+    text = render_file(script, OPENING, [render_struct(name, struct, fit(name))])
     path = HEADER_FOLDER / file_name
     if not arguments.check:
         path.write_text(text)
         return 0
-    problems = check(text, path, structs.values())
+    problems = check(text, path, struct)
     if problems:
         print(f"{file_name} differs from a fresh fit: {', '.join(problems)}. Run {script} and review the change.")
     return 1 if problems else 0

@@ -6,4 +6,4 @@ import header
 from forms import fit
 
 if __name__ == "__main__":
-    sys.exit(header.main("mish.py", "mish_coefficients.h", {"mish": "MishCoefficients"}, fit))
+    sys.exit(header.main("mish", "MishCoefficients", fit))

@@ -6,4 +6,4 @@ import header
 from forms import fit
 
 if __name__ == "__main__":
-    sys.exit(header.main("quick_gelu.py", "quick_gelu_coefficients.h", {"quick_gelu": "QuickGeluCoefficients"}, fit))
+    sys.exit(header.main("quick_gelu", "QuickGeluCoefficients", fit))

@@ -6,4 +6,4 @@ import header
 from forms import fit
 
 if __name__ == "__main__":
-    sys.exit(header.main("silu.py", "silu_coefficients.h", {"silu": "SiluCoefficients"}, fit))
+    sys.exit(header.main("silu", "SiluCoefficients", fit))

@@ -1,0 +1,9 @@
+"""Fits GELU's tanh approximation and writes gelu_tanh_coefficients.h; `--check` only compares."""
+
+import sys
+
+import header
+from forms import fit
+
+if __name__ == "__main__":
+    sys.exit(header.main("gelu_tanh", "GeluTanhCoefficients", fit))
