@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "analyzer/memory_timeline.h"
-#include "analyzer/quartiles.h"
+#include "analyzer/reporting/memory_timeline.h"
+#include "analyzer/reporting/quartiles.h"
 #include "analyzer/trace.h"
 
 namespace invact {

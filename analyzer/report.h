@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "analyzer/memory_timeline.h"
+#include "analyzer/reporting/memory_timeline.h"
 #include "analyzer/trace.h"
 
 namespace invact {

@@ -155,10 +155,10 @@ struct Trace {
   ModelRecord model;
   RunRecord run;
   std::vector<InputRecord> inputs;
-  std::vector<ModuleRecord> modules;  ///< Every module of the model, parents first.
-  std::vector<Storage> storages;      ///< Index = id.
-  std::vector<OperatorCall> calls;    ///< Index = id; in forward order.
-  std::vector<SavedTensor> saved;     ///< In the order of saving.
+  std::vector<ModuleRecord> modules;      ///< Every module of the model, parents first.
+  std::vector<Storage> storages;          ///< Index = id.
+  std::vector<OperatorCall> calls;        ///< Index = id; in forward order.
+  std::vector<SavedTensor> saved;         ///< In the order of saving.
   std::optional<StepMemory> step_memory;  ///< Where a whole step was run.
   std::vector<std::string> notes;         ///< Sentences for the user.
   bool operator==(const Trace&) const = default;

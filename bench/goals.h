@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "analyzer/quartiles.h"
+#include "analyzer/reporting/quartiles.h"
 
 namespace invact::bench {
 

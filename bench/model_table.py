@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "tests" / "zoo"))
+sys.path.insert(0, str(ROOT / "zoo"))
 
 import torch  # noqa: E402  (found through the path above, as are the next five)
 
@@ -134,7 +134,7 @@ def row(name: str, options: argparse.Namespace, work: pathlib.Path) -> list[str]
 HEADER = """# What real models keep, before and after
 
 Made by `.venv/bin/python bench/model_table.py --pairs {pairs} --threads {threads}` on {date}, LibTorch {torch},
-{machine}, commit {commit}. Traced in train mode, random weights (`tests/zoo/models.py` names every configuration), float32, CPU.
+{machine}, commit {commit}. Traced in train mode, random weights (`zoo/models.py` names every configuration), float32, CPU.
 
 Kept: saved bytes in MiB, which the prediction met to the byte; limit: what was aimed at; exact: after `rewrite --exact`, whose gradients are the original's
 bit for bit; sites: accepted of all. Outputs: the largest

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "bench/row_operators.h"
-#include "kernels/operators.h"
+#include "kernels/activation/operators.h"
 
 namespace invact::bench {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/activation_function.h"
+#include "kernels/activation/activation_function.h"
 
 namespace invact::bench {
 

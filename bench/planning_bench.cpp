@@ -14,10 +14,10 @@
 #include <map>
 #include <string>
 
-#include "analyzer/inputs.h"
-#include "analyzer/model.h"
+#include "analyzer/inputs/inputs.h"
+#include "analyzer/model/model.h"
+#include "analyzer/observation/session.h"
 #include "analyzer/report.h"
-#include "analyzer/session.h"
 #include "kernels/register.h"
 #include "rewriter/plan.h"
 

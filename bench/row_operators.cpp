@@ -8,7 +8,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "kernels/activation_function.h"
+#include "kernels/activation/activation_function.h"
 
 namespace invact::bench {
 namespace {

@@ -3,15 +3,15 @@
 #include <vector>
 
 #include "analyzer/error.h"
-#include "cli/analyze_command.h"
-#include "cli/bench_command.h"
-#include "cli/diff_command.h"
+#include "cli/commands/analyze_command.h"
+#include "cli/commands/bench_command.h"
+#include "cli/commands/diff_command.h"
+#include "cli/commands/ops_command.h"
+#include "cli/commands/rewrite_command.h"
+#include "cli/commands/verify_command.h"
 #include "cli/exit_code.h"
 #include "cli/leave.h"
-#include "cli/ops_command.h"
 #include "cli/output_file.h"
-#include "cli/rewrite_command.h"
-#include "cli/verify_command.h"
 #include "kernels/register.h"
 
 namespace {

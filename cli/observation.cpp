@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "analyzer/device_json.h"
-#include "analyzer/json.h"
-#include "cli/source_path.h"
+#include "analyzer/reporting/device_json.h"
+#include "analyzer/reporting/json.h"
+#include "cli/render/source_path.h"
 #include "rewriter/json.h"
 
 namespace invact {

@@ -6,12 +6,12 @@
 #include <string>
 
 #include "analyzer/device_report.h"
-#include "analyzer/device_step.h"
-#include "analyzer/inputs.h"
-#include "analyzer/model.h"
+#include "analyzer/inputs/inputs.h"
+#include "analyzer/model/model.h"
+#include "analyzer/observation/device_step.h"
+#include "analyzer/observation/session.h"
 #include "analyzer/report.h"
-#include "analyzer/session.h"
-#include "cli/run_options.h"
+#include "cli/options/run_options.h"
 #include "cli/terminal.h"
 #include "rewriter/plan.h"
 

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "cli/run_options.h"
+#include "cli/options/run_options.h"
 
 namespace invact {
 namespace {

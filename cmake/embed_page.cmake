@@ -16,5 +16,5 @@ string(FIND "${page}" ")invact\"" end)
 if(NOT end EQUAL -1)
   message(FATAL_ERROR "The page contains what ends the raw string that is made of it.")
 endif()
-file(WRITE "${OUTPUT}" "#include \"cli/html/page_template.h\"\n\n"
+file(WRITE "${OUTPUT}" "#include \"cli/pictures/html/page_template.h\"\n\n"
   "namespace invact {\n\nconst char* const kPageTemplate = R\"invact(${page})invact\";\n\n}  // namespace invact\n")

@@ -1,8 +1,8 @@
 // The rows of catalog.h. Bounds are for correctly rounded outputs, measured on the CPU by
-// CatalogStatesTheMeasuredBound of tests/kernels/derivative_test.cpp and closed_form_test.cpp, over
-// every 16-bit input and over float32 and float64 inputs that crowd the minimum, and rounded up.
-// What ATen's own output adds in float32: own_forward_test.cpp. What ATen keeps for each of them,
-// and for those that need nothing: saved_by_aten_test.cpp.
+// CatalogStatesTheMeasuredBound of tests/kernels/activation/derivative_test.cpp and
+// closed_form_test.cpp, over every 16-bit input and over float32 and float64 inputs that crowd the
+// minimum, and rounded up. What ATen's own output adds in float32: own_forward_test.cpp. What ATen
+// keeps for each of them, and for those that need nothing: saved_by_aten_test.cpp.
 #include "kernels/catalog.h"
 
 #include <algorithm>
@@ -174,8 +174,8 @@ int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_c
 }
 
 std::string_view proof(const Activation& activation) {
-  return activation.strategy == kClosed ? "tests/kernels/closed_form_test.cpp"
-                                        : "tests/kernels/derivative_test.cpp";
+  return activation.strategy == kClosed ? "tests/kernels/activation/closed_form_test.cpp"
+                                        : "tests/kernels/activation/derivative_test.cpp";
 }
 
 const Activation* find_activation(std::string_view aten_op, std::string_view variant) {

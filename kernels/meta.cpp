@@ -10,9 +10,9 @@
 #include <string_view>
 #include <tuple>
 
-#include "kernels/aten_forward.h"
-#include "kernels/device_kernels.h"
-#include "kernels/norm_operators.h"
+#include "kernels/activation/aten_forward.h"
+#include "kernels/activation/device_kernels.h"
+#include "kernels/norm/norm_operators.h"
 
 namespace invact::kernels {
 namespace {

@@ -8,13 +8,13 @@
 
 #include <string>
 
-#include "kernels/activation_dropout_operators.h"
-#include "kernels/dropout_operators.h"
-#include "kernels/internal_operators.h"
-#include "kernels/norm_forward.h"
-#include "kernels/norm_operators.h"
-#include "kernels/operators.h"
-#include "kernels/recompute_operators.h"
+#include "kernels/activation/internal_operators.h"
+#include "kernels/activation/operators.h"
+#include "kernels/dropout/activation_dropout_operators.h"
+#include "kernels/dropout/dropout_operators.h"
+#include "kernels/norm/norm_forward.h"
+#include "kernels/norm/norm_operators.h"
+#include "kernels/recompute/recompute_operators.h"
 
 namespace invact {
 namespace kernels {

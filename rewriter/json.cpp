@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "analyzer/json.h"
+#include "analyzer/reporting/json.h"
 
 namespace invact {
 namespace {

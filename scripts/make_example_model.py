@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "zoo"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "zoo"))
 
 import models  # noqa: E402  (found through the path above)
 

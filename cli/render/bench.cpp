@@ -1,7 +1,7 @@
 // What `invact bench` measured: times with their quartiles, and memory.
 #include <fmt/format.h>
 
-#include "cli/render.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
 
 namespace invact {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "analyzer/device_report.h"
-#include "cli/render.h"
+#include "cli/render/render.h"
 
 namespace invact {
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/gates.h"
-#include "cli/render.h"
-#include "cli/report_diff.h"
+#include "cli/ci/gates.h"
+#include "cli/ci/report_diff.h"
+#include "cli/render/render.h"
 
 namespace invact {
 

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "cli/render.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
 #include "kernels/catalog.h"
 
@@ -25,9 +25,9 @@ std::string keeping_row(std::string_view op, std::string_view replacement, const
 std::string norm_and_dropout_rows() {
   std::string text = keeping_row("operator", "replaced by", "keeps");
   for (const auto& row : kernels::norms()) {
-    text += keeping_row(row.aten_op.empty() ? "RMSNorm written out" : row.aten_op, row.invact_op,
-                        row.is_per_channel ? "output, a number per channel"
-                                           : "output, a number per row");
+    text += keeping_row(
+        row.aten_op.empty() ? "RMSNorm written out" : row.aten_op, row.invact_op,
+        row.is_per_channel ? "output, a number per channel" : "output, a number per row");
   }
   for (const auto& row : kernels::dropouts()) {
     text += keeping_row(row.aten_op, row.invact_op, "a bit per element");

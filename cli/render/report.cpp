@@ -4,8 +4,8 @@
 #include <map>
 #include <set>
 
-#include "cli/render.h"
 #include "cli/render/parts.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
 
 namespace invact {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "cli/render.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
 
 namespace invact {

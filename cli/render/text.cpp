@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "cli/source_path.h"
+#include "cli/render/source_path.h"
 
 namespace invact {
 

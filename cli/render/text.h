@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "analyzer/trace.h"
-#include "cli/render.h"
+#include "cli/render/render.h"
 
 namespace invact {
 

@@ -9,15 +9,15 @@
 #include <string_view>
 #include <variant>
 
-#include "kernels/activation_dropout_operators.h"
+#include "kernels/activation/device_kernels.h"
+#include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/recovery_loops.h"
-#include "kernels/device_kernels.h"
-#include "kernels/dropout_operators.h"
-#include "kernels/dropout_scale.h"
-#include "kernels/storage_of.h"
+#include "kernels/cpu/norm_recovery_loops.h"
+#include "kernels/dropout/activation_dropout_operators.h"
+#include "kernels/dropout/dropout_operators.h"
+#include "kernels/dropout/dropout_scale.h"
+#include "kernels/element_type_of.h"
 
 namespace invact::kernels {
 namespace {

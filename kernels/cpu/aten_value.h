@@ -1,15 +1,15 @@
 // f(x) with the bits of ATen's own CPU kernels, for the functions whose kernels are known to the
 // last operation: the loops then make output and branch bits in one pass over memory.
-// tests/kernels/forward_bits_test.cpp proves the bits, and elementwise.cpp compares before first
-// use, since another LibTorch may compute otherwise. Included only by loops.cpp, inside that unit's
-// own namespace.
+// tests/kernels/activation/forward_bits_test.cpp proves the bits, and elementwise.cpp compares
+// before first use, since another LibTorch may compute otherwise. Included only by loops.cpp,
+// inside that unit's own namespace.
 #pragma once
 
 #include <math.h>
 
 #include <cstdint>
 
-#include "kernels/cpu/storage_lanes.h"
+#include "kernels/cpu/element_lanes.h"
 #include "kernels/math/functions.h"
 #include "kernels/math/host_device.h"
 #include "kernels/math/lanes.h"

@@ -9,8 +9,8 @@
 #include <immintrin.h>
 #endif
 
-#include "kernels/cpu/loops.h"
-#include "kernels/cpu/storage_lanes.h"
+#include "kernels/cpu/activation_loops.h"
+#include "kernels/cpu/element_lanes.h"
 #include "kernels/math/host_device.h"
 #include "kernels/math/lanes.h"
 

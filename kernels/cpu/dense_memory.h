@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/activation_loops.h"
 
 namespace invact::kernels::cpu {
 

@@ -8,12 +8,12 @@
 
 #include <tuple>
 
+#include "kernels/activation/device_kernels.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
-#include "kernels/device_kernels.h"
-#include "kernels/dropout_operators.h"
-#include "kernels/dropout_scale.h"
-#include "kernels/storage_of.h"
+#include "kernels/dropout/dropout_operators.h"
+#include "kernels/dropout/dropout_scale.h"
+#include "kernels/element_type_of.h"
 
 namespace invact::kernels {
 namespace {

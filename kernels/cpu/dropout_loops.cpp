@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/cpu/bit_words.h"
-#include "kernels/cpu/storage_lanes.h"
+#include "kernels/cpu/element_lanes.h"
 #include "kernels/math/bit_bytes.h"
 #include "kernels/math/host_device.h"
 

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/instruction_set.h"
-#include "kernels/cpu/loops.h"
 
 namespace invact::kernels::cpu {
 

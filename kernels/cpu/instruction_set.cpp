@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/activation_loops.h"
 
 namespace invact::kernels::cpu {
 namespace {

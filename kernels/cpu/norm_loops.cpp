@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/cpu/storage_lanes.h"
+#include "kernels/cpu/element_lanes.h"
 #include "kernels/math/host_device.h"
 #include "kernels/math/norm_recovery.h"
 

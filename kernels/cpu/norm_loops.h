@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/loops.h"
+#include "kernels/cpu/activation_loops.h"
 #include "kernels/math/host_device.h"
 
 namespace invact::kernels::cpu {

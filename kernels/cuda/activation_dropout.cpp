@@ -10,13 +10,13 @@
 #include <string_view>
 #include <variant>
 
-#include "kernels/activation_dropout_operators.h"
-#include "kernels/cuda/loops.h"
-#include "kernels/cuda/recovery_loops.h"
-#include "kernels/device_kernels.h"
-#include "kernels/dropout_operators.h"
-#include "kernels/dropout_scale.h"
-#include "kernels/storage_of.h"
+#include "kernels/activation/device_kernels.h"
+#include "kernels/cuda/activation_loops.h"
+#include "kernels/cuda/norm_recovery_loops.h"
+#include "kernels/dropout/activation_dropout_operators.h"
+#include "kernels/dropout/dropout_operators.h"
+#include "kernels/dropout/dropout_scale.h"
+#include "kernels/element_type_of.h"
 
 namespace invact::kernels {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/dropout_loops.h"
 #include "kernels/cuda/eight_per_thread.cuh"
-#include "kernels/cuda/storage.cuh"
+#include "kernels/cuda/element_type.cuh"
 #include "kernels/math/bit_bytes.h"
 
 namespace invact::kernels::cuda {

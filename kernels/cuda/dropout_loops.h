@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/loops.h"
+#include "kernels/cuda/activation_loops.h"
 
 namespace invact::kernels::cuda {
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/cuda/element_type.cuh"
 #include "kernels/cuda/norm_loops.h"
-#include "kernels/cuda/storage.cuh"
 #include "kernels/math/norm_recovery.h"
 
 namespace invact::kernels::cuda {

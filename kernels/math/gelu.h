@@ -13,8 +13,8 @@
 namespace invact::kernels::math {
 
 /// f(x) = x Phi(x), `approximate='none'`. Error bounds of the derivative from the output:
-/// catalog.cpp, which the tests GeluErf/* of tests/kernels/derivative_test.cpp prove. Source: ATen
-/// gelu.
+/// catalog.cpp, which the tests GeluErf/* of tests/kernels/activation/derivative_test.cpp prove.
+/// Source: ATen gelu.
 struct Gelu : OneMinimum<Gelu, GeluCoefficients> {
   static constexpr const char* kName = "gelu";
   static constexpr double kLeftmost = -40.0;  ///< f underflows before it.

@@ -9,7 +9,7 @@ namespace invact::kernels::math {
 
 /// f(x) = x (x + 3) / 6 for -3 < x < 3, 0 below, x above; minimum y* = -3/8 at x* = -3/2. Between,
 /// f' = -+sqrt(2/3 (y - y*)). Error bounds: catalog.cpp, which the tests Hardswish/* of
-/// tests/kernels/derivative_test.cpp prove. Source: ATen hardswish.
+/// tests/kernels/activation/derivative_test.cpp prove. Source: ATen hardswish.
 struct Hardswish {
   static constexpr const char* kName = "hardswish";
   static constexpr int kBranchBits = 1;

@@ -11,7 +11,7 @@
 namespace invact::kernels::math {
 
 /// f(x) = x tanh(ln(1 + e^x)). Error bounds of the derivative from the output: catalog.cpp, which
-/// the tests Mish/* of tests/kernels/derivative_test.cpp prove. Source: ATen mish.
+/// the tests Mish/* of tests/kernels/activation/derivative_test.cpp prove. Source: ATen mish.
 struct Mish : OneMinimum<Mish, MishCoefficients> {
   static constexpr const char* kName = "mish";
   static constexpr double kLeftmost = -700.0;  ///< exp(-x) overflows beyond it.

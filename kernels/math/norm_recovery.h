@@ -18,7 +18,7 @@ struct RecoveryLimits {
 };
 
 // The limits allow for a max(|b| / |w|, 1) of 64 in float64 and float32, of 8 in float16 and of 4
-// in bfloat16: what tests/kernels/norm_precision_test.cpp finds harmless for gradients.
+// in bfloat16: what tests/kernels/norm/norm_precision_test.cpp finds harmless for gradients.
 constexpr RecoveryLimits<double> kFloat64Recovery{0x1p-53, 0x1p-1074, 0x1.fffffffffffffp1023,
                                                   0x1p-47};
 constexpr RecoveryLimits<float> kFloat32Recovery{0x1p-24f, 0x1p-149f, 0x1.fffffep127f, 0x1p-18f};

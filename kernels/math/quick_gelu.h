@@ -11,8 +11,8 @@
 namespace invact::kernels::math {
 
 /// f(x) = x / (1 + e^(-1.702 x)). Error bounds of the derivative from the output: catalog.cpp,
-/// which the tests QuickGelu/* of tests/kernels/derivative_test.cpp prove. ATen has no such
-/// operator: models write it out (CLIP, and its descendants in transformers).
+/// which the tests QuickGelu/* of tests/kernels/activation/derivative_test.cpp prove. ATen has no
+/// such operator: models write it out (CLIP, and its descendants in transformers).
 struct QuickGelu : OneMinimum<QuickGelu, QuickGeluCoefficients> {
   static constexpr const char* kName = "quick_gelu";
   static constexpr double kRate = 1.702;       ///< Defines the function.

@@ -22,7 +22,7 @@ constexpr int kRefinementSteps = (1 << kRefinementBits) - 1;
 /// and a word of 64 outputs of normal inputs holds fewer than one that is.
 constexpr float kRefinementWindow = 0x1p-14f;
 /// How far ATen's y may lie from f(x): 16 ulp of GELU's minimum, twice what was measured
-/// (tests/kernels/own_forward_test.cpp). A larger error is cut to it.
+/// (tests/kernels/activation/own_forward_test.cpp). A larger error is cut to it.
 constexpr float kForwardError = 0x1p-22f;
 
 template <class C>

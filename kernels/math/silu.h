@@ -11,7 +11,7 @@
 namespace invact::kernels::math {
 
 /// f(x) = x / (1 + e^-x). Error bounds of the derivative from the output: catalog.cpp, which the
-/// tests Silu/* of tests/kernels/derivative_test.cpp prove. Source: ATen silu.
+/// tests Silu/* of tests/kernels/activation/derivative_test.cpp prove. Source: ATen silu.
 struct Silu : OneMinimum<Silu, SiluCoefficients> {
   static constexpr const char* kName = "silu";
   static constexpr double kLeftmost = -700.0;  ///< exp(-x) overflows beyond it.

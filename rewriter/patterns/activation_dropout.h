@@ -14,7 +14,7 @@
 #include <optional>
 #include <string>
 
-#include "rewriter/inlined_model.h"
+#include "rewriter/graph/inlined_model.h"
 #include "rewriter/patterns/match.h"
 
 namespace invact {

@@ -11,7 +11,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "rewriter/inlined_model.h"
+#include "rewriter/graph/inlined_model.h"
 
 namespace invact {
 namespace {

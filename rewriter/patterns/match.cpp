@@ -2,7 +2,7 @@
 
 #include <torch/csrc/jit/ir/constants.h>
 
-#include "analyzer/call_sites.h"
+#include "analyzer/model/call_sites.h"
 
 namespace invact {
 

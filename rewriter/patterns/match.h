@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "analyzer/report.h"
-#include "rewriter/prediction.h"
+#include "rewriter/planning/prediction.h"
 
 namespace invact {
 

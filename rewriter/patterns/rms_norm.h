@@ -11,7 +11,7 @@
 
 #include <optional>
 
-#include "rewriter/inlined_model.h"
+#include "rewriter/graph/inlined_model.h"
 #include "rewriter/patterns/match.h"
 
 namespace invact {

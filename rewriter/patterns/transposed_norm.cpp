@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "rewriter/graph_nodes.h"
+#include "rewriter/graph/graph_nodes.h"
 #include "rewriter/patterns/norm.h"
 
 namespace invact {

@@ -8,7 +8,7 @@
 #include <set>
 #include <unordered_set>
 
-#include "analyzer/model.h"
+#include "analyzer/model/model.h"
 #include "rewriter/patterns/activation.h"
 #include "rewriter/patterns/norm.h"
 

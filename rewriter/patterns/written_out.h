@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "rewriter/inlined_model.h"
+#include "rewriter/graph/inlined_model.h"
 #include "rewriter/patterns/expression.h"
 #include "rewriter/patterns/match.h"
 

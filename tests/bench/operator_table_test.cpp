@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "kernels/operators.h"
+#include "kernels/activation/operators.h"
 
 namespace invact::bench {
 namespace {

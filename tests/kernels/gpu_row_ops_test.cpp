@@ -9,9 +9,9 @@
 #include <array>
 
 #include "kernels/ops.h"
+#include "tests/kernels/activation/op_cases.h"
 #include "tests/kernels/gpu_device.h"
-#include "tests/kernels/norm_cases.h"
-#include "tests/kernels/op_cases.h"
+#include "tests/kernels/norm/norm_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 #include "tests/kernels/tolerances.h"
 

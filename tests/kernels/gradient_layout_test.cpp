@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "kernels/ops.h"
-#include "tests/kernels/dropout_runs.h"
-#include "tests/kernels/op_cases.h"
+#include "tests/kernels/activation/op_cases.h"
+#include "tests/kernels/dropout/dropout_runs.h"
 
 namespace invact {
 namespace {

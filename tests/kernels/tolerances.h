@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "tests/kernels/forms.h"
+#include "tests/kernels/math/forms.h"
 
 namespace invact::testing {
 

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "analyzer/session.h"
+#include "analyzer/observation/session.h"
 #include "kernels/register.h"
 
 namespace invact::test {

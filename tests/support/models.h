@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "analyzer/inputs.h"
-#include "analyzer/model.h"
+#include "analyzer/inputs/inputs.h"
+#include "analyzer/model/model.h"
 
 namespace invact::test {
 

@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "analyzer/observation/session.h"
 #include "analyzer/report.h"
-#include "analyzer/session.h"
-#include "rewriter/apply.h"
-#include "rewriter/verify.h"
+#include "rewriter/editing/apply.h"
+#include "rewriter/verification/verify.h"
 
 namespace invact::test {
 

@@ -14,9 +14,11 @@ import warnings
 
 import torch
 
-import graph_forms
-import saved_bytes
-import zoo_test
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "zoo"))
+
+import graph_forms  # noqa: E402
+import saved_bytes  # noqa: E402  (found through the path above)
+import zoo_test  # noqa: E402
 
 
 def run_form(zoo: zoo_test.Zoo, name: str) -> None:

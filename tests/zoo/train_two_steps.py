@@ -12,8 +12,10 @@ import sys
 
 import torch
 
-import models
-import saved_bytes
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "zoo"))
+
+import models  # noqa: E402  (found through the path above)
+import saved_bytes  # noqa: E402
 
 
 def main() -> None:

@@ -20,13 +20,15 @@ from typing import Any
 
 import torch
 
-import gradients
-import limits
-import models
-import peak_bytes
-import saved_bytes
-import sixteen_bit
-import validate_json
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "zoo"))
+
+import gradients  # noqa: E402  (found through the path above)
+import limits  # noqa: E402
+import models  # noqa: E402
+import peak_bytes  # noqa: E402
+import saved_bytes  # noqa: E402
+import sixteen_bit  # noqa: E402
+import validate_json  # noqa: E402
 
 SEED = 0
 MIB = 2**20

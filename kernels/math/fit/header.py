@@ -149,7 +149,7 @@ def render_file(script, opening, structs):
 OPENING = [
     "f' as a function of the stored output y and the branch. fit/forms.py defines the forms, forms.h evaluates them;",
     "intervals: right branch from y* up to kRightEnd (f' = 1 beyond), left branch from y* to 0. The errors of the",
-    "evaluated forms against the true f' are bounded by tests/kernels/derivative_test.cpp.",
+    "evaluated forms against the true f' are bounded by tests/kernels/activation/derivative_test.cpp.",
 ]
 
 

@@ -1,0 +1,198 @@
+#include "analyzer/reporting/json.h"
+
+namespace invact {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json tensor_json(const TensorFacts& tensor) {
+  return {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"bytes", tensor.bytes}};
+}
+
+Json storages_json(const Report& report) {
+  Json array = Json::array();
+  for (const StorageRow& row : report.storages) {
+    const OperatorCall& first = report.call(row.first_call);
+    Json savers = Json::array();
+    for (const CallId id : row.savers) {
+      const OperatorCall& saver = report.call(id);
+      savers.push_back(
+          {{"module", module_or_null(saver)}, {"op", saver.op}, {"source", to_json(saver.source)}});
+    }
+    array.push_back({{"id", row.id.value},
+                     {"bytes", row.bytes},
+                     {"dtype", row.tensor.dtype},
+                     {"shape", row.tensor.shape},
+                     {"module", module_or_null(first)},
+                     {"op", first.op},
+                     {"source", to_json(first.source)},
+                     {"in_floor", row.in_floor},
+                     {"savers", std::move(savers)}});
+  }
+  return array;
+}
+
+Json duplicates_json(const Report& report) {
+  Json array = Json::array();
+  for (const Duplicate& duplicate : report.duplicates) {
+    const OperatorCall& call = report.call(duplicate.call);
+    Json kept = Json::array();
+    for (const StorageId id : duplicate.kept) kept.push_back(id.value);
+    array.push_back({{"kind", duplicate_kind_name(duplicate.kind)},
+                     {"storage", duplicate.storage.value},
+                     {"kept_storages", std::move(kept)},
+                     {"bytes", duplicate.bytes},
+                     {"module", module_or_null(call)},
+                     {"op", call.op},
+                     {"source", to_json(call.source)},
+                     {"advice", duplicate_advice(duplicate.kind)}});
+  }
+  return array;
+}
+
+Json bytes_by_kind(const BytesByKind& bytes) {
+  Json object;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    object[memory_kind_name(static_cast<MemoryKind>(i))] = bytes[i];
+  }
+  return object;
+}
+
+Json peak_json(const MemoryPeak& peak) {
+  Json live = Json::array();
+  for (const LiveBlock& block : peak.live) {
+    live.push_back({{"bytes", block.bytes},
+                    {"kind", memory_kind_name(block.kind)},
+                    {"storage", block.storage ? Json(block.storage->value) : Json(nullptr)},
+                    {"op", block.op}});
+  }
+  return {{"bytes", peak.bytes},
+          {"time_ns", peak.time_ns},
+          {"phase", step_phase_name(peak.phase)},
+          {"op", peak.op},
+          {"live_bytes", bytes_by_kind(peak.live_bytes)},
+          {"live", std::move(live)}};
+}
+
+/// Points as rows of numbers: a timeline has hundreds.
+Json timeline_json(const MemoryTimeline& timeline) {
+  Json columns = {"time_ns"};
+  for (size_t i = 0; i < kMemoryKindCount; ++i) {
+    columns.push_back(memory_kind_name(static_cast<MemoryKind>(i)));
+  }
+  Json points = Json::array();
+  for (const TimelinePoint& point : timeline.points) {
+    Json row = {point.time_ns};
+    for (const int64_t bytes : point.live_bytes) row.push_back(bytes);
+    points.push_back(std::move(row));
+  }
+  Json releases = Json::array();
+  for (const StorageRelease& release : timeline.releases) {
+    releases.push_back({{"storage", release.storage.value}, {"time_ns", release.time_ns}});
+  }
+  return {{"backend", timeline.backend},    {"forward_end_ns", timeline.forward_end_ns},
+          {"end_ns", timeline.end_ns},      {"columns", std::move(columns)},
+          {"points", std::move(points)},    {"peak", peak_json(timeline.peak)},
+          {"releases", std::move(releases)}};
+}
+
+Json executors_json(const ExecutorComparison& executors) {
+  const auto totals = [](const Totals& of) -> Json {
+    return {{"saved_tensors", of.saved_tensors},
+            {"saved_storages", of.saved_storages},
+            {"saved_bytes", of.saved_bytes}};
+  };
+  const auto storages = [](const std::vector<StorageGroup>& groups) {
+    Json array = Json::array();
+    for (const StorageGroup& group : groups) {
+      array.push_back({{"dtype", group.dtype},
+                       {"shape", group.shape},
+                       {"op", group.op},
+                       {"count", group.count},
+                       {"bytes", group.bytes}});
+    }
+    return array;
+  };
+  return {{"eager", totals(executors.eager)},
+          {"default", totals(executors.profiling)},
+          {"only_eager", storages(executors.only_eager)},
+          {"only_default", storages(executors.only_profiling)}};
+}
+
+}  // namespace
+
+Json to_json(const ModelRecord& model) {
+  return {{"path", model.path},
+          {"sha256", model.sha256},
+          {"parameter_bytes", model.parameter_bytes},
+          {"trainable_parameter_bytes", model.trainable_parameter_bytes},
+          {"buffer_bytes", model.buffer_bytes}};
+}
+
+Json to_json(const RunRecord& run) {
+  return {{"device", run.device},
+          {"mode", run.mode},
+          {"executor", run.executor},
+          {"autocast", run.autocast.empty() ? Json(nullptr) : Json(run.autocast)},
+          {"seed", run.seed},
+          {"threads", run.threads}};
+}
+
+Json to_json(const std::vector<InputRecord>& inputs) {
+  Json array = Json::array();
+  for (const InputRecord& input : inputs) {
+    Json entry = {{"name", input.name}};
+    entry.update(tensor_json(input.tensor));
+    entry["fill"] = input.fill;
+    array.push_back(std::move(entry));
+  }
+  return array;
+}
+
+Json module_or_null(const OperatorCall& call) {
+  return call.attributed ? Json(call.module_path) : Json(nullptr);
+}
+
+Json to_json(const SourceLocation& source) {
+  if (source.line == 0) return nullptr;
+  return {{"file", source.file}, {"line", source.line}};
+}
+
+Json document_head(const Environment& environment) {
+  Json head;
+  head["schema_version"] = kSchemaVersion;
+  head["tool"] = {{"name", "invact"}, {"version", environment.invact_version}};
+  head["environment"] = {
+      {"libtorch", environment.libtorch_version},
+      {"cpu_capability", environment.cpu_capability},
+      {"cuda_build", environment.cuda_build},
+      {"cupti_api_version",
+       environment.cupti_api_version ? Json(*environment.cupti_api_version) : Json(nullptr)}};
+  return head;
+}
+
+Json to_json(const Report& report) {
+  Json document;
+  document["model"] = to_json(report.model);
+  document["inputs"] = to_json(report.inputs);
+  document["run"] = to_json(report.run);
+  document["totals"] = {{"saved_tensors", report.totals.saved_tensors},
+                        {"saved_storages", report.totals.saved_storages},
+                        {"saved_bytes", report.totals.saved_bytes},
+                        {"duplicate_bytes", report.totals.duplicate_bytes},
+                        {"floor_bytes", report.totals.floor_bytes},
+                        {"unattributed_bytes", report.totals.unattributed_bytes}};
+  document["modules"] = Json::array();
+  for (const ModuleRow& row : report.modules) {
+    document["modules"].push_back(
+        {{"path", row.path}, {"type", row.type}, {"saved_bytes", row.saved_bytes}});
+  }
+  document["storages"] = storages_json(report);
+  document["duplicates"] = duplicates_json(report);
+  document["timeline"] = report.timeline ? timeline_json(*report.timeline) : Json(nullptr);
+  document["executors"] = report.executors ? executors_json(*report.executors) : Json(nullptr);
+  document["notes"] = report.notes;
+  return document;
+}
+
+}  // namespace invact

@@ -1,0 +1,69 @@
+#include "cli/commands/diff_command.h"
+
+#include <algorithm>
+
+#include "analyzer/reporting/json.h"
+#include "cli/ci/formats/diff_json.h"
+#include "cli/exit_code.h"
+#include "cli/options/ci_options.h"
+#include "cli/output_file.h"
+#include "cli/render/diff.h"
+
+namespace invact {
+namespace {
+
+ReportFile read_side(const std::string& path, const GlobalOptions& global) {
+  ReportFile report = read_report_file(path);
+  strip_source_prefix(global.strip_prefix, report);
+  return report;
+}
+
+}  // namespace
+
+CLI::App* add_diff_command(CLI::App& app, DiffOptions& options) {
+  CLI::App* const command =
+      app.add_subcommand("diff", "Say what changed between two reports (analyze --json)");
+  command->add_option("OLD", options.old_report, "The older report")->required();
+  command->add_option("NEW", options.new_report, "The newer report")->required();
+  add_max_growth_option(*command, options.max_growth);
+  add_allow_different_flag(*command, options.allow_different);
+  command
+      ->add_option("--json", options.json,
+                   "Write the diff as JSON; - for stdout (instead of the table)")
+      ->group("Output")
+      ->type_name("FILE");
+  command->add_option("--top", options.top, "Rows of the table, the largest changes first")
+      ->group("Output")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  invact diff main.json branch.json\n"
+      "  invact diff main.json branch.json --max-growth 5%");
+  return command;
+}
+
+int run_diff(const DiffOptions& options, const GlobalOptions& global) {
+  const ReportDiff diff =
+      diff_reports(read_side(options.old_report, global), read_side(options.new_report, global),
+                   options.allow_different);
+  GateLimits limits;
+  limits.max_growth = options.max_growth;
+  const std::vector<Gate> gates = check_gates(limits, diff.new_report, &diff);
+  if (!options.json.empty()) {
+    auto document = document_head(current_environment());
+    document.update(diff_json(diff, gates));
+    write_text(options.json, document.dump(2) + "\n");
+  }
+  if (options.json != "-") {
+    const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0};
+    write_text("-", render_diff(diff, render) + render_gates(gates, render));
+  }
+  say_failed_gates(gates);
+  const bool passed =
+      std::all_of(gates.begin(), gates.end(), [](const Gate& gate) { return gate.passed; });
+  return passed ? kExitDone : kExitGateFailed;
+}
+
+}  // namespace invact

@@ -1,0 +1,34 @@
+// The CPU loops of a batch norm whose statistics are known: x alpha + beta, alpha and beta one per
+// channel. No torch: compiled twice, like loops.h. Where the processor has AVX2, the two units
+// differ in more than speed: its unit fuses product and sum, the baseline rounds both, and
+// batch_norm.cpp takes the one that has ATen's bits.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu/activation_loops.h"
+#include "kernels/element_type.h"
+
+namespace invact::kernels::cpu {
+
+struct LinearArrays {
+  const void* input;  ///< Rows x columns; so is output, which is other memory.
+  const void* alpha;  ///< One per row, or one per column.
+  const void* beta;
+  void* output;
+  int64_t rows;
+  int64_t columns;
+};
+
+/// For float64 and float32.
+using LinearLoop = void (*)(Storage, bool is_per_row, const LinearArrays&);
+
+namespace baseline {
+void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+}  // namespace baseline
+
+namespace avx2 {
+void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+}  // namespace avx2
+
+}  // namespace invact::kernels::cpu

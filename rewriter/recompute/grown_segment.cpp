@@ -1,0 +1,209 @@
+#include "rewriter/recompute/grown_segment.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <vector>
+
+#include "kernels/catalog.h"
+#include "rewriter/graph/metadata_readers.h"
+
+namespace invact {
+namespace {
+
+namespace prim = torch::jit::prim;
+using torch::jit::Node;
+using torch::jit::Value;
+
+/// Whether a chain can be handed this value, which is no tensor, as it is.
+bool is_plain(const c10::TypePtr& type) {
+  if (const auto optional = type->cast<c10::OptionalType>()) {
+    return is_plain(optional->getElementType());
+  }
+  if (const auto list = type->cast<c10::ListType>()) return is_plain(list->getElementType());
+  switch (type->kind()) {
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::FloatType:
+    case c10::TypeKind::BoolType:
+    case c10::TypeKind::NumberType:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// The chain while it grows from its result towards what feeds it.
+class Chain {
+ public:
+  Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
+        const ChainSources& sources, const ChainEnds& taken, ResidualSums sums)
+      : output_(output),
+        inlined_(inlined),
+        observed_(observed),
+        sources_(sources),
+        taken_(taken),
+        sums_(sums) {
+    do {
+      members_ = {output};
+      grow();
+      while (trim()) {
+      }
+    } while (refuse());
+  }
+
+  /// None where this is no chain that can be run again by itself.
+  std::optional<Region> region() const {
+    Region region;
+    region.nodes.assign(members_.begin(), members_.end());
+    std::sort(region.nodes.begin(), region.nodes.end(),
+              [](const Node* a, const Node* b) { return a->isBefore(b); });
+    for (Node* const node : region.nodes) {
+      if (chain_role(node) == ChainRole::kWrite && !is_made_within(node)) return std::nullopt;
+      for (size_t i = 0; i < node->inputs().size(); ++i) {
+        Value* const input = node->input(i);
+        if (members_.contains(input->node()) || is_statistic(node, i)) continue;
+        if (input->node()->kind() == prim::Constant) continue;
+        if (!is_tensor(input)) {
+          if (!is_plain(input->type())) return std::nullopt;
+        } else if (std::ranges::count(region.inputs, input) == 0) {
+          region.inputs.push_back(input);
+        }
+      }
+    }
+    if (moves_random_numbers(region) || !inlined_.common_method_call(region.nodes)) {
+      return std::nullopt;
+    }
+    return region;
+  }
+
+ private:
+  void grow() {
+    std::vector<Node*> waiting = {output_};
+    while (!waiting.empty()) {
+      Node* const node = waiting.back();
+      waiting.pop_back();
+      for (Value* const input : node->inputs()) {
+        Node* const maker = input->node();
+        if (members_.contains(maker) || !can_join(maker)) continue;
+        members_.insert(maker);
+        waiting.push_back(maker);
+      }
+      // What one member alone could not bring in, two may.
+      if (waiting.empty()) {
+        for (Node* const member : members_) {
+          for (Value* const input : member->inputs()) {
+            Node* const maker = input->node();
+            if (members_.contains(maker) || !can_join(maker)) continue;
+            waiting.push_back(maker);
+          }
+        }
+        members_.insert(waiting.begin(), waiting.end());
+      }
+    }
+  }
+
+  bool can_join(Node* maker) const {
+    const ChainRole role = chain_role(maker);
+    if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
+    if (taken_.contains(maker) || refused_.contains(maker) || !inlined_.origin(*maker)) {
+      return false;
+    }
+    if (sums_ == ResidualSums::kStop && sources_.is_residual_sum(maker)) return false;
+    if (role != ChainRole::kList && !observed_.call(maker)) return false;
+    // The code editor finds a branch that a flag decides in the code still.
+    if (inlined_.origin(*maker)->open_branch != inlined_.origin(*output_)->open_branch)
+      return false;
+    // Whoever the inlined model has lost reads it in the code still.
+    if (inlined_.origin(*maker)->read_in_open_branch) return false;
+    return std::ranges::all_of(maker->output()->uses(), [&](const torch::jit::Use& use) {
+      return members_.contains(use.user) || argument_tells(use.user, maker, inlined_, observed_);
+    });
+  }
+
+  /// Takes back the first one whose form somebody asks for and nothing in front of the chain tells:
+  /// what it makes may tell that of those behind it.
+  bool refuse() {
+    const Node* first = nullptr;
+    for (Node* const node : members_) {
+      if (node == output_ || (first && first->isBefore(node))) continue;
+      const bool are_told = std::ranges::all_of(node->output()->uses(), [&](const auto& use) {
+        return members_.contains(use.user) || is_told_in_front(use.user, node->output());
+      });
+      if (!are_told) first = node;
+    }
+    return first && refused_.insert(first).second;
+  }
+
+  bool is_told_in_front(const Node* reader, Value* value) const {
+    while (members_.contains(value->node())) {
+      if (!argument_tells(reader, value->node(), inlined_, observed_)) return false;
+      value = same_sizes_before(value, {value->node()});
+    }
+    return true;
+  }
+
+  /// A view of what feeds the chain feeds it as well.
+  bool trim() {
+    for (Node* const node : members_) {
+      const bool is_view = chain_role(node) == ChainRole::kView ||
+                           (chain_role(node) == ChainRole::kWrite && !is_made_within(node));
+      if (node == output_ || !is_view) continue;
+      const bool reads_member = std::ranges::any_of(
+          node->inputs(), [this](Value* input) { return members_.contains(input->node()); });
+      if (reads_member || views_what_is_computed_with(node)) continue;
+      members_.erase(node);
+      return true;
+    }
+    return false;
+  }
+
+  /// The gradient that comes through the view must join the other one where it does today.
+  bool views_what_is_computed_with(const Node* view) const {
+    if (chain_role(view) != ChainRole::kView) return false;
+    return std::ranges::any_of(view->input(0)->uses(), [this](const torch::jit::Use& use) {
+      return members_.contains(use.user) && chain_role(use.user) == ChainRole::kCompute;
+    });
+  }
+
+  bool is_made_within(Node* writer) const {
+    Node* const maker = writer->input(0)->node();
+    return members_.contains(maker) && chain_role(maker) != ChainRole::kView &&
+           chain_role(maker) != ChainRole::kList;
+  }
+
+  /// The chain runs where its last node stood. A dropout in it must not change places with anything
+  /// that may draw random numbers.
+  bool moves_random_numbers(const Region& region) const {
+    const auto first = std::ranges::find_if(region.nodes, &draws_dropout);
+    if (first == region.nodes.end()) return false;
+    for (Node* node = *first; node != region.output(); node = node->next()) {
+      if (!members_.contains(node) && may_draw(node)) return true;
+    }
+    return false;
+  }
+
+  static bool may_draw(const Node* node) {
+    if (draws_dropout(node)) return true;
+    if (!node->kind().is_aten()) return !node->kind().is_prim();
+    return chain_role(node) == ChainRole::kNone &&
+           (kernels::is_heavy(node->kind().toQualString()) || node->isNondeterministic());
+  }
+
+  Node* output_;
+  const InlinedModel& inlined_;
+  const ObservedGraph& observed_;
+  const ChainSources& sources_;
+  const ChainEnds& taken_;
+  const ResidualSums sums_;
+  std::unordered_set<const Node*> refused_;
+  std::unordered_set<Node*> members_;
+};
+
+}  // namespace
+
+std::optional<Region> grow_chain(Node* output, const InlinedModel& inlined,
+                                 const ObservedGraph& observed, const ChainSources& sources,
+                                 const ChainEnds& taken, ResidualSums sums) {
+  return Chain(output, inlined, observed, sources, taken, sums).region();
+}
+
+}  // namespace invact

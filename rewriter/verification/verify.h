@@ -1,0 +1,24 @@
+// Runs the original and the rewritten model on the same inputs and random numbers and compares
+// outputs, every gradient and the saved bytes.
+#pragma once
+
+#include <optional>
+
+#include "analyzer/inputs/inputs.h"
+#include "analyzer/model/model.h"
+#include "analyzer/observation/session.h"
+#include "rewriter/verification.h"
+
+namespace invact {
+
+/// `saved_bytes_before`: what the original keeps under these settings, if it is known already.
+/// `predicted_bytes`: what the rewritten one must keep, to the byte. `exact`: every output and
+/// gradient must be the same bit for bit. The original is loaded once more in float64 for the
+/// reference distance.
+/// @throws Error where one of the models does not run; a difference is no error but `passed ==
+/// false`.
+Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
+                            const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
+                            std::optional<int64_t> predicted_bytes, bool exact = false);
+
+}  // namespace invact

@@ -1,0 +1,101 @@
+// What the kernels are measured against, independent of them: the functions and their derivatives
+// in long double (80 bits on x86; spot-checked against 50 digits by python_reference_test.py),
+// storage formats, input grids and their N(0,1) masses, and the error of the best possible
+// estimator of f' from a stored y and a branch bit. No torch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/kernels/math/forms.h"
+
+namespace invact::testing {
+
+/// One function with a branch bit, as the tests know it.
+struct Reference {
+  std::string name;
+  ActivationFunction function;
+  long double (*value)(long double);
+  long double (*slope)(long double);
+  long double minimum_x;  ///< facts/numerics.md section 1, 50-digit arithmetic.
+  double lowest_slope;    ///< Smallest and largest f', same source.
+  double highest_slope;
+  double highest_curvature;  ///< Largest |f''|, rounded up.
+};
+
+/// Those with one minimum and a branch bit.
+const std::vector<Reference>& references();
+
+/// One monotone function, whose derivative is a formula of the output.
+struct ClosedReference {
+  std::string name;
+  ActivationFunction function;
+  long double (*value)(long double);
+  long double (*slope)(long double);
+  long double (*slope_from_value)(long double);  ///< slope(x) by value(x).
+  std::vector<double> kinks;                     ///< Where f' jumps.
+};
+
+const std::vector<ClosedReference>& closed_references();
+
+struct Format {
+  Storage storage;
+  int precision;     ///< Significant bits.
+  int min_exponent;  ///< Of the smallest normal number.
+  int max_exponent;
+};
+Format format_of(Storage storage);
+std::string storage_name(Storage storage);  ///< "BFloat16".
+inline bool is_16_bit(Storage storage) {
+  return storage == Storage::kBFloat16 || storage == Storage::kFloat16;
+}
+
+/// Nearest number of the format, ties to even; overflows to infinity.
+double round_to(long double value, const Format& format);
+
+/// Inputs in increasing order and the mass of each one's rounding cell under N(mu, sigma^2), where
+/// asked for.
+struct Grid {
+  std::vector<double> x;
+  std::vector<double> mass;
+};
+/// Every finite code of a 16-bit format with |x| < 60.
+Grid all_codes(const Format& format, double mu = 0.0, double sigma = 1.0);
+/// Blocks of 8192 neighbouring float32 codes, 8 per octave of 2^-10 <= |x| < 8, and every code
+/// within 0.01 of `centre` (the minimum).
+Grid float32_blocks(double centre);
+/// float64: a normal sample with sigma = 2, and points that approach `centre` (the minimum)
+/// geometrically.
+Grid float64_sample(double centre);
+
+/// y = f(x) rounded to the format.
+std::vector<double> rounded_values(long double (*value)(long double), const Grid& grid,
+                                   const Format& format);
+
+/// rounded_values(), and x < x*.
+StoredOutputs stored_outputs(const Reference& reference, const Grid& grid, const Format& format);
+
+struct ErrorSummary {
+  double rms = 0;
+  double max = 0;       ///< Over inputs of mass above 1e-13.
+  double bias = 0;      ///< Mass-weighted mean.
+  double l1_bias = 0;   ///< E |E[error | y, branch]|.
+  double away_max = 0;  ///< As rms and max, over |x - x*| > 0.01.
+  double away_rms = 0;
+};
+/// Error of `derivative` (one value per input) against f'(x); "away" is from `centre`.
+ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
+                       const StoredOutputs& outputs, const std::vector<double>& derivative);
+ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
+                       const std::vector<double>& derivative);
+
+struct Limit {
+  double rms = 0;         ///< Of the conditional mean, the best estimator.
+  double half_width = 0;  ///< Largest half-width of f' over the inputs that share (y, branch).
+};
+Limit information_limit(long double (*slope)(long double), const Grid& grid,
+                        const StoredOutputs& outputs);
+Limit information_limit(const Reference& reference, const Grid& grid, const StoredOutputs& outputs);
+
+}  // namespace invact::testing
