@@ -19,7 +19,7 @@
 #include "analyzer/observation/session.h"
 #include "analyzer/report.h"
 #include "kernels/register.h"
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 
 namespace invact::bench {
 namespace {

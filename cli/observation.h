@@ -13,7 +13,7 @@
 #include "analyzer/report.h"
 #include "cli/options/run_options.h"
 #include "cli/terminal.h"
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 
 namespace invact {
 

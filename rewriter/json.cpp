@@ -9,7 +9,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// JSON has no infinity; a reader must not take it for zero.
+/// JSON has no infinity; a consumer must not take it for zero.
 Json number(double value) {
   if (std::isfinite(value)) return value;
   return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
@@ -39,14 +39,14 @@ Json sites_json(const Plan& plan) {
   Json array = Json::array();
   for (const Site& site : plan.sites) {
     array.push_back({{"id", site.id},
-                     {"module", site.location.module_path},
+                     {"module", site.place.module_path},
                      {"op", site.op},
-                     {"replacement", site.replacement},
+                     {"replacement", replacement_of(site.edit)},
                      {"source", to_json(site.source)},
                      {"strategy", site.strategy},
-                     {"decision", site.accepted ? "accepted" : "rejected"},
-                     {"reason_code", site.reason_code},
-                     {"reason", site.reason},
+                     {"decision", site.decision.accepted ? "accepted" : "rejected"},
+                     {"reason_code", site.decision.reason_code},
+                     {"reason", site.decision.reason},
                      {"saved_bytes_delta", site.saved_bytes_delta},
                      {"extra_ns", site.extra_ns}});
   }

@@ -5,7 +5,7 @@
 
 #include "rewriter/plan.h"
 #include "rewriter/site_times.h"
-#include "rewriter/verification.h"
+#include "rewriter/verification/verification.h"
 
 namespace invact {
 

@@ -1,83 +1,122 @@
-// Plan: which places of a model are rewritten, which are not and why, and what the rewritten model
-// will keep. Plain data; make_plan reads the model and edits nothing.
+// Plan: which places of a model are rewritten, which are not and why, and how many bytes the
+// rewritten model will save. Plain data without torch; planning/planner.h makes it, and
+// editing/apply.h carries it out.
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "analyzer/report.h"
+#include "analyzer/trace.h"
 
 namespace invact {
 
-struct Model;
+/// A node in some code, or in code that this calls: the index of each call on the way, then the
+/// node's own.
+using NodePath = std::vector<int64_t>;
 
-/// An argument of the operator that takes a written-out pattern's place.
-struct SiteArgument {
+/// Where a node stands in the model's own code.
+struct CodePlace {
+  std::string module_path;
+  std::string module_type = {};
+  std::string method;
+  /// The calls of free functions (F.silu) from the method's code to the node's, each an index as
+  /// below.
+  std::vector<int64_t> function_calls = {};
+  /// In the graph of the method, or of the last function called: the node's number in printing
+  /// order, nested blocks and forked tasks included.
+  int64_t node_index = 0;
+  /// A digest of the code on the way, so that a plan is not applied to another model.
+  std::string graph_fingerprint = {};
+  bool operator==(const CodePlace&) const = default;
+};
+
+/// An argument of the operator that takes a pattern's place.
+struct PatternArgument {
   enum class Kind {
-    kValue,     ///< What a node of the pattern reads.
+    kValue,     ///< The value that a node of the pattern reads.
     kDtype,     ///< The dtype of a tensor that a node of the pattern reads.
     kConstant,  ///< `constant`; None where it holds nothing.
   };
   Kind kind = Kind::kConstant;
-  int64_t node_index = 0;  ///< As SiteLocation::node_index.
+  int64_t node_index = 0;  ///< The node that reads it, counted as CodePlace::node_index.
   int64_t position = 0;    ///< Which of its inputs.
   std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>> constant;
-  bool operator==(const SiteArgument&) const = default;
+  bool operator==(const PatternArgument&) const = default;
 };
 
-/// Where somebody reads a region's result: in the code that SiteLocation's first members would
-/// name.
-struct SiteReader {
-  std::string module_path;
-  std::string method;
-  std::vector<int64_t> function_calls;
-  int64_t node_index = 0;
-  /// The node that names the tensor there, and which of its inputs it is: the reader itself, or the
-  /// list that it reads.
+/// Edit: the node at the site's place becomes another operator with the same arguments.
+struct RenameOperator {
+  std::string replacement;  ///< "invact::gelu".
+  bool operator==(const RenameOperator&) const = default;
+};
+
+/// Edit: one operator with arguments of its own takes the place of one or several nodes.
+struct ReplacePattern {
+  std::string replacement;
+  std::vector<int64_t> nodes;  ///< In the order of running; the last stands at the site's place.
+  std::vector<PatternArgument> arguments;
+  bool operator==(const ReplacePattern&) const = default;
+};
+
+/// An operator that reads a segment's result.
+struct Consumer {
+  enum class Use {
+    kReads,
+    kSaves,  ///< It saves the tensor for backward.
+    /// A linear that saves a contiguous copy of what it reads. It becomes a product and a sum, as
+    /// LibTorch computes it, and these read the copy that the segment makes.
+    kCopies,
+  };
+  CodePlace place;
+  /// The node that names the tensor there, and which of its inputs it is: the consumer itself, or
+  /// the list that it reads.
   int64_t tensor_node = 0;
   int64_t tensor_position = 0;
-  bool saves = false;  ///< It keeps the tensor for backward.
-  bool last = false;   ///< Nobody reads it afterwards.
-  /// A linear that makes a copy of what it reads, and keeps that: it becomes a product and a sum,
-  /// as LibTorch computes it, which read the copy that the region makes.
-  bool copies = false;
-  std::string graph_fingerprint;
-  bool operator==(const SiteReader&) const = default;
+  Use use = Use::kReads;
+  bool is_last = false;  ///< No other operator reads the tensor afterwards.
+  bool operator==(const Consumer&) const = default;
 };
 
-/// Where a site's node stands. `graph_fingerprint` guards against applying a plan to another model.
-struct SiteLocation {
-  std::string module_path;
-  std::string module_type;
-  std::string method;
-  /// Calls of free functions (F.silu) from the method's code to the node's, each an index as below.
-  std::vector<int64_t> function_calls;
-  /// In the graph of the method or of the last function called, nested blocks and forked tasks
-  /// included, in printing order.
-  int64_t node_index = 0;
-  std::string graph_fingerprint;
-  /// Of a pattern of several nodes: all of them, in the order of running, and the arguments of what
-  /// takes their place. Empty where one node is replaced by one of the same arguments.
-  std::vector<int64_t> pattern_nodes;
-  std::vector<SiteArgument> arguments;
-  /// Of a recompute region: its nodes in the order of running, each behind the calls on the way to
-  /// it (the last index is the node's own), and who reads its result; none where the result's
-  /// memory is not given back.
-  std::vector<std::vector<int64_t>> chain;
-  std::vector<SiteReader> readers;
-  bool operator==(const SiteLocation&) const = default;
+/// Edit: a segment of cheap operators becomes invact::recompute, which runs it once more in
+/// backward.
+struct Recompute {
+  /// In the order of running, from the code of the site's method; the last makes the result.
+  std::vector<NodePath> nodes;
+  /// Every operator that reads the result. Empty: the result's memory is not given back.
+  std::vector<Consumer> consumers;
+  bool operator==(const Recompute&) const = default;
 };
 
-/// A node of a pattern, as an OperatorCall of it shows.
+/// What rewriting a site changes in the model's code. std::monostate: the site's code cannot be
+/// reached before the model runs, so that nothing can be changed.
+using Edit = std::variant<std::monostate, RenameOperator, ReplacePattern, Recompute>;
+
+/// "invact::gelu"; "" where there is no edit.
+std::string replacement_of(const Edit& edit);
+
+/// Why a site is left alone.
+struct Rejection {
+  std::string code;    ///< Stable identifier: "output_not_kept", ...
+  std::string reason;  ///< A sentence for people.
+  bool operator==(const Rejection&) const = default;
+};
+
+/// What the plan does with a site.
+struct Decision {
+  bool accepted = false;
+  std::string reason_code;  ///< "accepted", or a Rejection's code.
+  std::string reason;       ///< For people: what is gained, or why the site is left alone.
+  bool operator==(const Decision&) const = default;
+};
+
+/// A node of a pattern, as an observed call of it looks.
 struct SiteNode {
   std::string op;
   std::vector<CodeRange> frames;  ///< How the call's frames begin.
-  /// Of a node that stands in what the site's code calls; empty: the site's own.
+  /// Of a node that stands in code that the site's code calls; empty: the site's own.
   std::string module_path = {};
   std::string method = {};
   bool operator==(const SiteNode&) const = default;
@@ -88,19 +127,17 @@ struct SiteNode {
 /// One place in the model where a known pattern stands.
 struct Site {
   std::string id;  ///< "features.1.0.block.3/forward#2": stable while the model's code is.
-  SiteLocation location;
-  std::string op;           ///< "aten::gelu", "written-out gelu".
-  std::string replacement;  ///< "invact::gelu".
-  std::string strategy;     ///< "output".
+  CodePlace place;
+  Edit edit;
+  Decision decision;
+  std::string op;        ///< "aten::gelu", "written-out gelu".
+  std::string strategy;  ///< "output", "closed", "recompute"; "" where there is no edit.
   SourceLocation source;
-  bool accepted = false;
-  std::string reason_code;  ///< Stable: "accepted", "output_not_kept", ... (legality.h, plan.cpp).
-  std::string reason;       ///< For people.
-  /// Of a chain that is run again: how long it ran in the observed forward, all executions.
+  /// Of a segment: how long it ran in the observed forward, all executions together.
   int64_t extra_ns = 0;
   int64_t saved_bytes_delta = 0;  ///< Against the plan without this site; negative: freed.
   /// By these an OperatorCall is known to be this site's: one of the module's paths, and one of the
-  /// pattern's nodes, the one that makes the output last. Empty: not known.
+  /// pattern's nodes, of which the last makes the output. Empty: not known.
   std::vector<std::string> module_paths;
   std::vector<SiteNode> nodes;
   bool operator==(const Site&) const = default;
@@ -110,37 +147,15 @@ struct Site {
 };
 
 struct Plan {
-  std::vector<Site> sites;  ///< In forward order of the graphs.
+  std::vector<Site> sites;  ///< In the order of running.
   int64_t saved_bytes_before = 0;
   int64_t saved_bytes_after = 0;   ///< The prediction.
-  int64_t fewest_saved_bytes = 0;  ///< No choice among the sites that may be accepted keeps fewer.
-  std::optional<int64_t> budget;   ///< What was asked for; the plan may fall short of it.
+  int64_t fewest_saved_bytes = 0;  ///< No choice among the sites that may be accepted saves fewer.
+  std::optional<int64_t> budget;  ///< The budget that was asked for; the plan may fall short of it.
   std::vector<std::string> notes;  ///< Sentences for the user.
   bool operator==(const Plan&) const = default;
 
   int64_t accepted_count() const;
 };
-
-struct PlanOptions {
-  /// Operators to consider: "gelu" (written out or not), "aten::gelu", "written-out gelu"; empty:
-  /// all.
-  std::vector<std::string> only;
-  std::vector<std::string> skip;  ///< Operators to leave alone.
-  bool exact = false;             ///< Only what leaves every gradient as it is, bit for bit.
-  /// Strategies to consider: "output", "closed", "recompute"; empty: all.
-  std::vector<std::string> strategies = {};
-  /// Bytes that may be kept, given those that the original keeps: chains are run again only as far
-  /// as that needs. Null: as much is freed as can be.
-  std::function<int64_t(int64_t saved_bytes_before)> budget = nullptr;
-  /// Decisions by Site::id: true for each site to accept; sites that are not named are left alone.
-  /// Null: everything that frees bytes is accepted.
-  std::optional<std::map<std::string, bool>> decisions = std::nullopt;
-};
-
-/// Decides every site of `model` from what `report` saw it keep. `report` must come from this
-/// model.
-/// @throws Error(kUsage) where an option names an operator or a site that is not there, or accepts
-/// a site that cannot be.
-Plan make_plan(const Report& report, const Model& model, const PlanOptions& options);
 
 }  // namespace invact

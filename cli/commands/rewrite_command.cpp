@@ -46,9 +46,9 @@ std::string provenance(const Observation& observation) {
   record["original"] = {{"sha256", observation.model.record.sha256}};
   record["sites"] = nlohmann::ordered_json::array();
   for (const Site& site : observation.plan.sites) {
-    if (!site.accepted) continue;
+    if (!site.decision.accepted) continue;
     record["sites"].push_back(
-        {{"id", site.id}, {"op", site.op}, {"replacement", site.replacement}});
+        {{"id", site.id}, {"op", site.op}, {"replacement", replacement_of(site.edit)}});
   }
   record["prediction"] = prediction_json(observation.plan);
   const auto& extra = observation.model.extra_files;

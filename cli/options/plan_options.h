@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands/rewrite_command.h"
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 
 namespace invact {
 

@@ -9,7 +9,7 @@
 #include "analyzer/report.h"
 #include "cli/terminal.h"
 #include "rewriter/plan.h"
-#include "rewriter/verification.h"
+#include "rewriter/verification/verification.h"
 
 namespace invact {
 

@@ -13,12 +13,12 @@ namespace {
 std::string render_rejected(const Plan& plan, const RenderOptions& options) {
   std::map<std::string, std::vector<const Site*>> by_reason;
   for (const Site& site : plan.sites) {
-    if (!site.accepted) by_reason[site.op + ": " + site.reason].push_back(&site);
+    if (!site.decision.accepted) by_reason[site.op + ": " + site.decision.reason].push_back(&site);
   }
   std::string text;
   for (const auto& [reason, sites] : by_reason) {
     text += fmt::format("  {}rejected{}  {:>3} {} [{}]\n", options.style.bad, options.style.reset,
-                        sites.size(), reason, sites.front()->reason_code);
+                        sites.size(), reason, sites.front()->decision.reason_code);
     const size_t shown = options.details ? sites.size() : std::min<size_t>(sites.size(), 3);
     for (size_t i = 0; i < shown; ++i) {
       text += fmt::format("                {}  {}{}{}\n", sites[i]->id, options.style.dim,
@@ -49,8 +49,8 @@ std::string render_sites(const Plan& plan, const RenderOptions& options) {
   };
   std::map<std::string, Sums> accepted;
   for (const Site& site : plan.sites) {
-    if (!site.accepted) continue;
-    Sums& sums = accepted[fmt::format("{} -> {}", site.op, site.replacement)];
+    if (!site.decision.accepted) continue;
+    Sums& sums = accepted[fmt::format("{} -> {}", site.op, replacement_of(site.edit))];
     ++sums.count;
     sums.bytes += site.saved_bytes_delta;
     sums.extra_ns += site.extra_ns;
@@ -61,7 +61,7 @@ std::string render_sites(const Plan& plan, const RenderOptions& options) {
   }
   if (options.details) {
     for (const Site& site : plan.sites) {
-      if (!site.accepted) continue;
+      if (!site.decision.accepted) continue;
       text += fmt::format("            {:>10}{}  {}  {}{}{}\n",
                           format_bytes(site.saved_bytes_delta), extra_time(site.extra_ns), site.id,
                           options.style.dim, short_source(site.source), options.style.reset);

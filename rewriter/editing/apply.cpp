@@ -51,10 +51,12 @@ Module apply_plan(const Model& model, const Plan& plan) {
   // plan's order, so that the same plan gives the same names.
   CodeEditor editor(module, collect_edits(module, plan));
   for (const Site& site : plan.sites) {
-    if (!site.accepted) continue;
-    editor.edit(site.location.module_path, site.location.method);
-    for (const SiteReader& reader : site.location.readers) {
-      editor.edit(reader.module_path, reader.method);
+    if (!site.decision.accepted) continue;
+    editor.edit(site.place.module_path, site.place.method);
+    const auto* const segment = std::get_if<Recompute>(&site.edit);
+    if (!segment) continue;
+    for (const Consumer& consumer : segment->consumers) {
+      editor.edit(consumer.place.module_path, consumer.place.method);
     }
   }
   return module;
@@ -65,8 +67,8 @@ RestoredModel restore_original(const Model& rewritten) {
   CodeRestorer restorer(copy._ivalue()->compilation_unit());
   int64_t restored_methods = 0;
   for (const Module& module : copy.modules()) {
-    restored_methods += restore_kept_code(module);
-    remove_chain_methods(module);
+    restored_methods += restore_original_code(module);
+    remove_segment_methods(module);
   }
   for (const Module& module : copy.modules()) {
     for (auto* function : module.type()->methods()) {

@@ -1,4 +1,5 @@
-// Applies a Plan: the only code that edits a graph, and it edits a fresh copy of the model.
+// Applies a Plan to a fresh copy of the model, and takes a plan's edits back. code_editor.h edits
+// the graphs.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>

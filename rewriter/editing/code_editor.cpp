@@ -54,7 +54,8 @@ std::optional<std::string> replaced_operator(const std::string& op) {
   return find(kernels::dropouts());
 }
 
-/// A view that a chain takes of what feeds it goes with the chain's nodes: what it is a view of.
+/// A view that a segment takes of what feeds it goes with the segment's nodes: what it is a view
+/// of.
 Value* viewed_from_outside(Value* tensor, const std::unordered_map<const Node*, Node*>& ends) {
   while (true) {
     const auto end = ends.find(tensor->node());
@@ -63,14 +64,15 @@ Value* viewed_from_outside(Value* tensor, const std::unordered_map<const Node*, 
   }
 }
 
-/// Whoever asks for the form of what a chain makes in between asks what feeds the chain.
-void ask_in_front(const std::vector<Node*>& chain) {
-  const std::unordered_set<Node*> members(chain.begin(), chain.end());
-  for (Node* const member : chain) {
-    if (member == chain.back()) continue;
+/// A node that reads the metadata of what a segment makes in between reads it from what feeds the
+/// segment instead.
+void ask_in_front(const std::vector<Node*>& segment) {
+  const std::unordered_set<Node*> members(segment.begin(), segment.end());
+  for (Node* const member : segment) {
+    if (member == segment.back()) continue;
     const std::vector<torch::jit::Use> uses = member->output()->uses();
     for (const torch::jit::Use& use : uses) {
-      if (members.contains(use.user) || !asks_for_form(use.user)) continue;
+      if (members.contains(use.user) || !reads_only_metadata(use.user)) continue;
       Value* const in_front = same_sizes_before(member->output(), members);
       if (in_front) use.user->replaceInput(use.offset, in_front);
     }
@@ -112,12 +114,14 @@ struct CodeEditor::Level {
   /// Adds the nodes that one operator takes the place of, each with the one at whose place it will
   /// stand.
   void add_ends(std::unordered_map<const Node*, Node*>& ends) const {
-    for (const auto& chain : edits->chains) {
-      const std::vector<Node*> members = nodes_at(chain);
+    for (const auto& segment : edits->segments) {
+      const std::vector<Node*> members = nodes_at(segment);
       for (const Node* const member : members) ends.emplace(member, members.back());
     }
-    for (const auto& [index, replacement] : edits->replacements) {
-      for (const int64_t member : replacement.pattern_nodes) {
+    for (const auto& [index, edit] : edits->operators) {
+      const auto* const pattern = std::get_if<ReplacePattern>(&edit);
+      if (!pattern) continue;
+      for (const int64_t member : pattern->nodes) {
         ends.emplace(nodes.at(static_cast<size_t>(member)), nodes.at(static_cast<size_t>(index)));
       }
     }
@@ -140,16 +144,16 @@ void CodeEditor::edit(const std::string& module_path, const std::string& method)
   if (originals_.contains(graph.get())) return;
   originals_[graph.get()] = graph->copy();
   const CodeEdits& edits = edits_.at(owner._ivalue().get()).at(method);
-  if (edits.replaces_patterns()) keep_code(owner, method);
+  if (edits.loses_code()) keep_original_code(owner, method);
   Level level{owner, owner, graph->inputs()[0], &edits, nodes_in_order(*graph), {}};
   edit_level(*graph, expand(std::move(level), {}));
 }
 
-/// Modules that hand on what they are given, as Identity does, may stand between a chain's nodes:
+/// Modules that hand on what they are given, as Identity does, may stand between a segment's nodes:
 /// no node of theirs is in it.
 void CodeEditor::inline_handovers(Level& top, const Level& level) {
-  for (const auto& chain : level.edits->chains) {
-    const std::vector<Node*> members = level.nodes_at(chain);
+  for (const auto& segment : level.edits->segments) {
+    const std::vector<Node*> members = level.nodes_at(segment);
     for (const Node* const member : members) {
       if (member == members.back()) continue;
       for (const auto& use : member->output()->uses()) {
@@ -173,19 +177,19 @@ void CodeEditor::edit_level(Graph& graph, Level level) {
   insert_releases(level, ends);
   split_linears(level);
   replace_operators(graph, level);
-  make_chains(level);
+  make_segments(level);
   graph.lint();
 }
 
-/// Replaces the calls that some chain reaches into by the code that they run.
+/// Replaces the calls that some segment reaches into by the code that they run.
 CodeEditor::Level CodeEditor::expand(Level level, const std::vector<NodePath>& needed) {
   std::map<int64_t, std::vector<NodePath>> inner;
   const auto add = [&inner](const NodePath& path) {
     if (path.size() > 1) inner[path.front()].emplace_back(path.begin() + 1, path.end());
   };
   for (const NodePath& path : needed) add(path);
-  for (const auto& chain : level.edits->chains) {
-    for (const NodePath& path : chain) add(path);
+  for (const auto& segment : level.edits->segments) {
+    for (const NodePath& path : segment) add(path);
   }
   for (const auto& [index, paths] : inner) {
     level.inlined.emplace(index, expand(inlined(level, index), paths));
@@ -199,13 +203,12 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
   Level level;
   level.home = caller.home;
   level.owner = caller.owner;
-  Module callee = caller.owner;
-  const auto code = called_code(caller.home, *call, callee);
-  TORCH_INTERNAL_ASSERT(code);
-  const auto edited = originals_.find(code.get());
-  Graph& original = edited == originals_.end() ? *code : *edited->second;
+  const CalledCode code = called_code(caller.home, *call);
+  TORCH_INTERNAL_ASSERT(code.graph);
+  const auto edited = originals_.find(code.graph.get());
+  Graph& original = edited == originals_.end() ? *code.graph : *edited->second;
   const bool is_method = call->kind() == prim::CallMethod;
-  if (is_method) level.owner = callee;
+  if (is_method) level.owner = code.owner;
   level.self = is_method ? call->input(0) : caller.self;
   if (is_method) {
     const auto module = edits_.find(level.owner._ivalue().get());
@@ -226,35 +229,36 @@ CodeEditor::Level CodeEditor::inlined(const Level& caller, int64_t index) {
   return level;
 }
 
-/// Behind each reader, or behind what takes the place of a pattern that it belongs to.
+/// Behind each consumer, or behind what takes the place of a pattern that it belongs to.
 void CodeEditor::insert_releases(const Level& level, const Ends& ends) {
-  for (const Release& release : level.edits->releases) {
-    Node* const reader = level.nodes.at(static_cast<size_t>(release.node_index));
-    Value* const named = level.nodes.at(static_cast<size_t>(release.tensor_node))
-                             ->input(static_cast<size_t>(release.tensor_position));
+  for (const Consumer& read : level.edits->consumers) {
+    Node* const consumer = level.nodes.at(static_cast<size_t>(read.place.node_index));
+    Value* const named = level.nodes.at(static_cast<size_t>(read.tensor_node))
+                             ->input(static_cast<size_t>(read.tensor_position));
     Value* const tensor = viewed_from_outside(named, ends);
-    const auto found = ends.find(reader);
+    const auto found = ends.find(consumer);
     Node* const end = found == ends.end() ? nullptr : found->second;
     std::vector<Value*> users;
-    if (release.saves && !end) {
-      std::ranges::copy_if(reader->outputs(), std::back_inserter(users), &is_tensor);
+    if (read.use != Consumer::Use::kReads && !end) {
+      std::ranges::copy_if(consumer->outputs(), std::back_inserter(users), &is_tensor);
     }
-    Graph& graph = *reader->owningGraph();
-    const torch::jit::WithInsertPoint guard((end ? end : reader)->next());
+    Graph& graph = *consumer->owningGraph();
+    const torch::jit::WithInsertPoint guard((end ? end : consumer)->next());
     Node* const list = graph.insertNode(graph.createList(c10::TensorType::get(), users));
-    Value* const last = graph.insertConstant(release.last);
+    Value* const last = graph.insertConstant(read.is_last);
     Node* const made = graph.insertNode(graph.create(
         c10::Symbol::fromQualString(kRelease), {tensor, list->output(), last}, /*num_outputs=*/0));
-    made->copyMetadata(reader);
+    made->copyMetadata(consumer);
   }
   for (const auto& [index, inner] : level.inlined) insert_releases(inner, ends);
 }
 
 void CodeEditor::split_linears(Level& level) {
-  for (const Release& release : level.edits->releases) {
-    if (!release.copies) continue;
-    split_linear(level.nodes.at(static_cast<size_t>(release.node_index)));
-    level.nodes.at(static_cast<size_t>(release.node_index)) = nullptr;
+  for (const Consumer& consumer : level.edits->consumers) {
+    if (consumer.use != Consumer::Use::kCopies) continue;
+    Node*& linear = level.nodes.at(static_cast<size_t>(consumer.place.node_index));
+    split_linear(linear);
+    linear = nullptr;
   }
   for (auto& [index, inner] : level.inlined) split_linears(inner);
 }
@@ -265,22 +269,22 @@ void CodeEditor::replace_operators(Graph& graph, Level& level) {
     Node* const call = level.nodes[static_cast<size_t>(index)];
     retarget_call(call, edited_copy(*called_function(*call), inner));
   }
-  for (const auto& [index, replacement] : level.edits->replacements) {
+  for (const auto& [index, edit] : level.edits->operators) {
     Node* const node = level.nodes[static_cast<size_t>(index)];
-    if (replacement.pattern_nodes.empty()) {
-      replace_operator(node, replacement.op);
+    if (const auto* const rename = std::get_if<RenameOperator>(&edit)) {
+      replace_operator(node, rename->replacement);
     } else {
-      replace_pattern(graph, level.nodes, node, replacement);
+      replace_pattern(graph, level.nodes, node, std::get<ReplacePattern>(edit));
     }
   }
   for (auto& [index, inner] : level.inlined) replace_operators(graph, inner);
 }
 
-void CodeEditor::make_chains(Level& level) {
-  for (const auto& chain : level.edits->chains) {
-    const std::vector<Node*> nodes = level.nodes_at(chain);
+void CodeEditor::make_segments(Level& level) {
+  for (const auto& segment : level.edits->segments) {
+    const std::vector<Node*> nodes = level.nodes_at(segment);
     ask_in_front(nodes);
-    const ChainMethod method = make_chain_method(level.owner.type(), *unit_, nodes);
+    const SegmentMethod method = make_segment_method(level.owner.type(), *unit_, nodes);
     Node* const output = nodes.back();
     Graph& graph = *output->owningGraph();
     const torch::jit::WithInsertPoint guard(output);
@@ -292,7 +296,7 @@ void CodeEditor::make_chains(Level& level) {
     }
     insert_operator(output, kRecompute, arguments);
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
-      // The plan saw to it: nobody outside reads what lies between.
+      // The plan saw to it that no node outside reads what lies between.
       if ((*node)->hasUses()) {
         throw_internal_error(fmt::format("'{}' is read outside the chain that makes it, in '{}'.",
                                          (*node)->kind().toQualString(),
@@ -301,7 +305,7 @@ void CodeEditor::make_chains(Level& level) {
       destroy_with_constants(*node);
     }
   }
-  for (auto& [index, inner] : level.inlined) make_chains(inner);
+  for (auto& [index, inner] : level.inlined) make_segments(inner);
 }
 
 /// A function of its own for these calls: the other callers keep theirs.

@@ -39,7 +39,7 @@ class CodeEditor {
   void insert_releases(const Level& level, const Ends& ends);
   void split_linears(Level& level);
   void replace_operators(torch::jit::Graph& graph, Level& level);
-  void make_chains(Level& level);
+  void make_segments(Level& level);
   void edit_level(torch::jit::Graph& graph, Level level);
   torch::jit::Function* edited_copy(torch::jit::Function& function, const CodeEdits& edits);
 

@@ -41,108 +41,159 @@ void check_fingerprint(const std::string& fingerprint, const std::string& expect
       fmt::format("The plan's site {} was made for other code than this model's.", site.id));
 }
 
-/// The code of a method or of the last of the functions called from it.
-std::shared_ptr<Graph> checked_code(const torch::jit::Method& method,
-                                    const std::vector<int64_t>& function_calls,
-                                    const std::string& expected, const Site& site) {
+/// The code at a place in `method`: the method's own, or that of the last function called.
+/// @throws Error(kInternal) where it is not what it was when the plan was made.
+std::shared_ptr<Graph> checked_code(const torch::jit::Method& method, const CodePlace& place,
+                                    const Site& site) {
   std::shared_ptr<Graph> graph = method.graph();
   std::string fingerprint = graph_fingerprint(*graph);
-  for (const int64_t index : function_calls) {
+  for (const int64_t index : place.function_calls) {
     graph = called_graph(*node_at(*graph, index, site), site);
     fingerprint += graph_fingerprint(*graph);
   }
-  check_fingerprint(fingerprint, expected, site);
+  check_fingerprint(fingerprint, place.graph_fingerprint, site);
   return graph;
 }
 
-/// The same for a chain, whose nodes may stand in what the method calls.
-void check_chain(const Module& owner, const Site& site) {
-  const auto home = owner.get_method(site.location.method).graph();
-  std::string fingerprint = graph_fingerprint(*home);
+/// Checks the code of a segment, whose nodes may stand in code that the method calls.
+void check_segment(const Module& owner, const Recompute& edit, const Site& site) {
+  const CalledCode home = {owner.get_method(site.place.method).graph(), owner};
+  std::string fingerprint = graph_fingerprint(*home.graph);
   std::set<NodePath> seen;
-  for (const NodePath& path : site.location.chain) {
+  for (const NodePath& path : edit.nodes) {
     std::vector<std::string> on_the_way;  // Outermost first; the innermost counts first.
-    Module module = owner;
-    std::shared_ptr<Graph> graph = home;
+    CalledCode code = home;
     for (size_t i = 0; i + 1 < path.size(); ++i) {
-      graph = called_code(module, *node_at(*graph, path[i], site), module);
-      if (!graph) check_fingerprint("", site.location.graph_fingerprint, site);
+      code = called_code(code.owner, *node_at(*code.graph, path[i], site));
+      if (!code.graph) check_fingerprint("", site.place.graph_fingerprint, site);
       const NodePath prefix(path.begin(), path.begin() + static_cast<int64_t>(i) + 1);
-      if (seen.insert(prefix).second) on_the_way.push_back(graph_fingerprint(*graph));
+      if (seen.insert(prefix).second) on_the_way.push_back(graph_fingerprint(*code.graph));
     }
-    for (auto code = on_the_way.rbegin(); code != on_the_way.rend(); ++code) fingerprint += *code;
-    node_at(*graph, path.back(), site);
+    for (auto text = on_the_way.rbegin(); text != on_the_way.rend(); ++text) fingerprint += *text;
+    node_at(*code.graph, path.back(), site);
   }
-  check_fingerprint(fingerprint, site.location.graph_fingerprint, site);
+  check_fingerprint(fingerprint, site.place.graph_fingerprint, site);
 }
 
-void check_code(const torch::jit::Method& method, const Site& site) {
-  const auto graph =
-      checked_code(method, site.location.function_calls, site.location.graph_fingerprint, site);
-  const Node* const node = node_at(*graph, site.location.node_index, site);
-  if (site.location.pattern_nodes.empty() && node->kind().toQualString() != site.op) {
-    throw_internal_error(fmt::format("The plan's site {} is a {}, not {}.", site.id,
-                                     node->kind().toQualString(), site.op));
-  }
-}
-
-Module module_with_method(const Module& top, const std::string& path, const std::string& method,
-                          const Site& site) {
-  const auto module = find_submodule(top, path);
-  if (!module || !module->find_method(method)) {
+Module module_with_method(const Module& top, const CodePlace& place, const Site& site) {
+  const auto module = find_submodule(top, place.module_path);
+  if (!module || !module->find_method(place.method)) {
     throw_internal_error(fmt::format("The plan's site {} is not in this model.", site.id));
   }
   return *module;
 }
 
-void add_release(const Module& top, const SiteReader& reader, const Site& site,
-                 std::unordered_map<const c10::ivalue::Object*, ModuleEdits>& edits) {
-  const Module owner = module_with_method(top, reader.module_path, reader.method, site);
-  const auto graph = checked_code(owner.get_method(reader.method), reader.function_calls,
-                                  reader.graph_fingerprint, site);
-  node_at(*graph, reader.node_index, site);
-  CodeEdits* code = &edits[owner._ivalue().get()][reader.method];
-  for (const int64_t call : reader.function_calls) code = &code->calls[call];
-  const Release release = {reader.node_index, reader.tensor_node, reader.tensor_position,
-                           reader.saves,      reader.last,        reader.copies};
-  // A region that runs several times names its readers once per module instance.
-  if (std::ranges::count(code->releases, release) == 0) code->releases.push_back(release);
+/// Collects the edits of every module, site by site.
+class EditCollector {
+ public:
+  explicit EditCollector(const Module& top) : top_(top) {}
+
+  void add(const Site& site) {
+    struct Adder {
+      EditCollector& collector;
+      const Site& site;
+      void operator()(std::monostate) const {
+        throw_internal_error(fmt::format("The plan's site {} has no edit.", site.id));
+      }
+      void operator()(const RenameOperator& edit) const {
+        const Node* const node = collector.checked_node(site.place, site);
+        if (node->kind().toQualString() != site.op) {
+          throw_internal_error(fmt::format("The plan's site {} is a {}, not {}.", site.id,
+                                           node->kind().toQualString(), site.op));
+        }
+        collector.code_at(site.place, site).operators[site.place.node_index] = edit;
+      }
+      void operator()(const ReplacePattern& edit) const {
+        collector.checked_node(site.place, site);
+        collector.code_at(site.place, site).operators[site.place.node_index] = edit;
+      }
+      void operator()(const Recompute& edit) const { collector.add_segment(site, edit); }
+    };
+    std::visit(Adder{*this, site}, site.edit);
+  }
+
+  std::unordered_map<const c10::ivalue::Object*, ModuleEdits> edits() && {
+    return std::move(edits_);
+  }
+
+ private:
+  void add_segment(const Site& site, const Recompute& edit) {
+    check_segment(module_with_method(top_, site.place, site), edit, site);
+    code_at(site.place, site).segments.push_back(edit.nodes);
+    for (const Consumer& consumer : edit.consumers) {
+      checked_node(consumer.place, site);
+      auto& consumers = code_at(consumer.place, site).consumers;
+      // A segment that runs several times names its consumers once per module instance.
+      if (std::ranges::count(consumers, consumer) == 0) consumers.push_back(consumer);
+    }
+  }
+
+  const Node* checked_node(const CodePlace& place, const Site& site) const {
+    const Module owner = module_with_method(top_, place, site);
+    const auto graph = checked_code(owner.get_method(place.method), place, site);
+    return node_at(*graph, place.node_index, site);
+  }
+
+  CodeEdits& code_at(const CodePlace& place, const Site& site) {
+    const Module owner = module_with_method(top_, place, site);
+    CodeEdits* code = &edits_[owner._ivalue().get()][place.method];
+    for (const int64_t call : place.function_calls) code = &code->calls[call];
+    return *code;
+  }
+
+  const Module& top_;
+  std::unordered_map<const c10::ivalue::Object*, ModuleEdits> edits_;
+};
+
+std::string signature_of(const RenameOperator& edit) {
+  return edit.replacement;
+}
+
+/// The code itself determines a pattern's nodes and most of its arguments, but not the shape of its
+/// weights.
+std::string signature_of(const ReplacePattern& edit) {
+  std::string text = edit.replacement;
+  for (const PatternArgument& argument : edit.arguments) {
+    if (const auto* const shape = std::get_if<std::vector<int64_t>>(&argument.constant)) {
+      text += fmt::format("[{}]", fmt::join(*shape, ","));
+    }
+  }
+  return text;
 }
 
 }  // namespace
 
 std::string CodeEdits::signature() const {
   std::string text;
-  for (const auto& [index, replacement] : replacements) {
-    text += fmt::format("{}={}", index, replacement.op);
-    for (const SiteArgument& argument : replacement.arguments) {
-      if (const auto* const shape = std::get_if<std::vector<int64_t>>(&argument.constant)) {
-        text += fmt::format("[{}]", fmt::join(*shape, ","));
-      }
-    }
-    text += ",";
+  for (const auto& [index, edit] : operators) {
+    const auto name = std::visit([](const auto& change) { return signature_of(change); }, edit);
+    text += fmt::format("{}={},", index, name);
   }
   for (const auto& [index, edits] : calls) {
     text += fmt::format("{}({}),", index, edits.signature());
   }
-  for (const auto& chain : chains) {
-    text += "chain";
-    for (const NodePath& path : chain) text += fmt::format(" {}", fmt::join(path, "."));
+  for (const auto& nodes : segments) {
+    text += "segment";
+    for (const NodePath& path : nodes) text += fmt::format(" {}", fmt::join(path, "."));
     text += ",";
   }
-  for (const Release& release : releases) {
-    text += fmt::format("release {} {} {} {} {} {},", release.node_index, release.tensor_node,
-                        release.tensor_position, release.saves, release.last, release.copies);
+  for (const Consumer& consumer : consumers) {
+    text += fmt::format("release {} {} {} {} {},", consumer.place.node_index, consumer.tensor_node,
+                        consumer.tensor_position, static_cast<int>(consumer.use), consumer.is_last);
   }
   return text;
 }
 
-bool CodeEdits::replaces_patterns() const {
-  const auto is_pattern = [](const auto& entry) { return !entry.second.pattern_nodes.empty(); };
-  const auto has_pattern = [](const auto& entry) { return entry.second.replaces_patterns(); };
-  return !chains.empty() || std::ranges::any_of(releases, &Release::copies) ||
-         std::any_of(replacements.begin(), replacements.end(), is_pattern) ||
-         std::any_of(calls.begin(), calls.end(), has_pattern);
+bool CodeEdits::loses_code() const {
+  const auto is_pattern = [](const auto& entry) {
+    return std::holds_alternative<ReplacePattern>(entry.second);
+  };
+  const auto is_copied = [](const Consumer& consumer) {
+    return consumer.use == Consumer::Use::kCopies;
+  };
+  return !segments.empty() || std::ranges::any_of(consumers, is_copied) ||
+         std::ranges::any_of(operators, is_pattern) ||
+         std::ranges::any_of(calls, [](const auto& entry) { return entry.second.loses_code(); });
 }
 
 std::string signature(const ModuleEdits& edits) {
@@ -151,45 +202,23 @@ std::string signature(const ModuleEdits& edits) {
   return text;
 }
 
-Module owner_of(const Module& top, const Site& site) {
-  return module_with_method(top, site.location.module_path, site.location.method, site);
-}
-
-std::shared_ptr<Graph> called_code(const Module& owner, const Node& call, Module& callee) {
-  if (call.kind() == prim::CallFunction) {
-    callee = owner;
-    return called_function_graph(call);
-  }
-  if (call.kind() != prim::CallMethod) return nullptr;
+CalledCode called_code(const Module& owner, const Node& call) {
+  if (call.kind() == prim::CallFunction) return {called_function_graph(call), owner};
+  if (call.kind() != prim::CallMethod) return {nullptr, owner};
   const auto path = submodule_path(call.input(0));
   const auto module = path ? find_submodule(owner, *path) : std::nullopt;
   const auto method = module ? module->find_method(call.s(torch::jit::attr::name)) : std::nullopt;
-  if (!method) return nullptr;
-  callee = *module;
-  return method->graph();
+  if (!method) return {nullptr, owner};
+  return {method->graph(), *module};
 }
 
 std::unordered_map<const c10::ivalue::Object*, ModuleEdits> collect_edits(const Module& top,
                                                                           const Plan& plan) {
-  std::unordered_map<const c10::ivalue::Object*, ModuleEdits> edits;
+  EditCollector collector(top);
   for (const Site& site : plan.sites) {
-    if (!site.accepted) continue;
-    const Module owner = owner_of(top, site);
-    if (!site.location.chain.empty()) {
-      check_chain(owner, site);
-      edits[owner._ivalue().get()][site.location.method].chains.push_back(site.location.chain);
-      for (const SiteReader& reader : site.location.readers) {
-        add_release(top, reader, site, edits);
-      }
-      continue;
-    }
-    check_code(owner.get_method(site.location.method), site);
-    CodeEdits* code = &edits[owner._ivalue().get()][site.location.method];
-    for (const int64_t call : site.location.function_calls) code = &code->calls[call];
-    code->replacements[site.location.node_index] = {site.replacement, site.location.pattern_nodes,
-                                                    site.location.arguments};
+    if (site.decision.accepted) collector.add(site);
   }
-  return edits;
+  return std::move(collector).edits();
 }
 
 }  // namespace invact

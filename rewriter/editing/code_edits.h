@@ -1,5 +1,5 @@
-// What a Plan changes in each method's code, found in a model's own code and checked against what
-// it was when the plan was made. Reads only.
+// What a Plan changes in each method's code: found in a model's own code, and checked against what
+// that code was when the plan was made. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -7,45 +7,31 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
-#include "rewriter/graph/inlined_model.h"
 #include "rewriter/plan.h"
 
 namespace invact {
 
-/// What takes the place of one node, or of a pattern that ends in it.
-struct Replacement {
-  std::string op;
-  std::vector<int64_t> pattern_nodes;   ///< SiteLocation's.
-  std::vector<SiteArgument> arguments;  ///< SiteLocation's.
-};
-
-/// A reader of a region's result: SiteReader's members within its code.
-struct Release {
-  int64_t node_index = 0;
-  int64_t tensor_node = 0;
-  int64_t tensor_position = 0;
-  bool saves = false;
-  bool last = false;
-  bool copies = false;
-  bool operator==(const Release&) const = default;
-};
-
-/// What changes in one method or function: operators by node index, and in the functions it calls.
+/// What changes in one method or function, and in the functions that it calls.
 struct CodeEdits {
-  std::map<int64_t, Replacement> replacements;  ///< By the index of the node that makes the output.
-  std::map<int64_t, CodeEdits> calls;           ///< Node index of the call -> its own copy's edits.
-  std::vector<std::vector<NodePath>> chains;    ///< SiteLocation::chain, of each region.
-  std::vector<Release> releases;
+  using OperatorEdit = std::variant<RenameOperator, ReplacePattern>;
 
-  /// The code tells a pattern's nodes and most arguments, but for the weights' shape.
+  std::map<int64_t, OperatorEdit> operators;    ///< By the index of the node that makes the output.
+  std::map<int64_t, CodeEdits> calls;           ///< By the index of a call: its own copy's edits.
+  std::vector<std::vector<NodePath>> segments;  ///< Recompute::nodes of each segment.
+  std::vector<Consumer> consumers;  ///< Those in this code that read a segment's result.
+
+  /// A text that two equal edits have in common: the same nodes become the same operators.
   std::string signature() const;
 
-  /// Whether what is lost could not be told from what takes its place.
-  bool replaces_patterns() const;
+  /// Whether the original code could not be read back from the edited code, so that it has to be
+  /// stored beside it.
+  bool loses_code() const;
 };
 
 /// By method.
@@ -58,13 +44,14 @@ std::string signature(const ModuleEdits& edits);
 std::unordered_map<const c10::ivalue::Object*, ModuleEdits> collect_edits(
     const torch::jit::Module& top, const Plan& plan);
 
-/// The code that a prim::CallMethod or prim::CallFunction node in a method of `owner` runs; null
-/// where only the run tells. `callee`: the submodule whose method it is, or the owner.
-std::shared_ptr<torch::jit::Graph> called_code(const torch::jit::Module& owner,
-                                               const torch::jit::Node& call,
-                                               torch::jit::Module& callee);
+/// The code that a call runs.
+struct CalledCode {
+  std::shared_ptr<torch::jit::Graph> graph;  ///< Null: only the run decides which code it is.
+  torch::jit::Module owner;                  ///< The module whose code it is.
+};
 
-/// The module whose method a site stands in. @throws as collect_edits().
-torch::jit::Module owner_of(const torch::jit::Module& top, const Site& site);
+/// The code that `call`, a prim::CallMethod or prim::CallFunction node in a method of `owner`,
+/// runs. A function's code belongs to the module that calls it.
+CalledCode called_code(const torch::jit::Module& owner, const torch::jit::Node& call);
 
 }  // namespace invact

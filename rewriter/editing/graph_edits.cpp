@@ -24,18 +24,18 @@ class PatternArguments {
   PatternArguments(Graph& graph, const std::vector<Node*>& nodes, Node* place)
       : graph_(graph), nodes_(nodes), guard_(place) {}
 
-  torch::jit::Value* value(const SiteArgument& argument) {
-    if (argument.kind == SiteArgument::Kind::kConstant) return constant(argument);
+  torch::jit::Value* value(const PatternArgument& argument) {
+    if (argument.kind == PatternArgument::Kind::kConstant) return constant(argument);
     torch::jit::Value* const read = nodes_.at(static_cast<size_t>(argument.node_index))
                                         ->input(static_cast<size_t>(argument.position));
-    if (argument.kind == SiteArgument::Kind::kValue) return read;
+    if (argument.kind == PatternArgument::Kind::kValue) return read;
     Node* const dtype = graph_.insertNode(graph_.create(prim::dtype, {read}));
     dtype->output()->setType(c10::IntType::get());
     return dtype->output();
   }
 
  private:
-  torch::jit::Value* constant(const SiteArgument& argument) {
+  torch::jit::Value* constant(const PatternArgument& argument) {
     struct ToValue {
       c10::IValue operator()(std::monostate) const { return {}; }
       c10::IValue operator()(bool value) const { return value; }
@@ -87,15 +87,14 @@ void destroy_with_constants(Node* node) {
 }
 
 void replace_pattern(Graph& graph, const std::vector<Node*>& nodes, Node* output,
-                     const Replacement& replacement) {
+                     const ReplacePattern& pattern) {
   std::vector<torch::jit::Value*> values;
   PatternArguments arguments(graph, nodes, output);
-  for (const SiteArgument& argument : replacement.arguments) {
+  for (const PatternArgument& argument : pattern.arguments) {
     values.push_back(arguments.value(argument));
   }
-  insert_operator(output, replacement.op, values);
-  for (auto index = replacement.pattern_nodes.rbegin(); index != replacement.pattern_nodes.rend();
-       ++index) {
+  insert_operator(output, pattern.replacement, values);
+  for (auto index = pattern.nodes.rbegin(); index != pattern.nodes.rend(); ++index) {
     destroy_with_constants(nodes.at(static_cast<size_t>(*index)));
   }
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "rewriter/editing/code_edits.h"
+#include "rewriter/plan.h"
 
 namespace invact {
 
@@ -18,10 +18,10 @@ void insert_operator(torch::jit::Node* node, const std::string& replacement,
 /// The same arguments for another operator, in the node's place.
 void replace_operator(torch::jit::Node* node, const std::string& replacement);
 
-/// Puts the replacement in place of a pattern that ends in `output`; `nodes`: those of its code,
-/// by index.
+/// Puts the replacement in place of a pattern that ends in `output`; `nodes`: all nodes of its
+/// code, by index.
 void replace_pattern(torch::jit::Graph& graph, const std::vector<torch::jit::Node*>& nodes,
-                     torch::jit::Node* output, const Replacement& replacement);
+                     torch::jit::Node* output, const ReplacePattern& pattern);
 
 /// Destroys a node and the constants that it alone reads.
 void destroy_with_constants(torch::jit::Node* node);

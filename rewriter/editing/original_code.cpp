@@ -13,7 +13,7 @@ using torch::jit::Graph;
 
 constexpr const char* kPrefix = "invact_original_";
 
-bool is_kept(const std::string& method) {
+bool is_saved(const std::string& method) {
   return method.starts_with(kPrefix);
 }
 
@@ -34,7 +34,7 @@ void replace_code(Graph& graph, Graph& source) {
 
 }  // namespace
 
-void keep_code(const torch::jit::Module& module, const std::string& method) {
+void keep_original_code(const torch::jit::Module& module, const std::string& method) {
   const auto type = module.type();
   const std::string name = kPrefix + method;
   if (type->findMethod(name)) return;
@@ -46,11 +46,11 @@ void keep_code(const torch::jit::Module& module, const std::string& method) {
   type->addMethod(kept);
 }
 
-int64_t restore_kept_code(const torch::jit::Module& module) {
+int64_t restore_original_code(const torch::jit::Module& module) {
   const auto type = module.type();
   std::vector<std::string> names;
   for (const Function* const method : type->methods()) {
-    if (is_kept(method->name())) names.push_back(method->name());
+    if (is_saved(method->name())) names.push_back(method->name());
   }
   for (const std::string& name : names) {
     const std::string original = name.substr(std::string(kPrefix).size());
@@ -60,10 +60,10 @@ int64_t restore_kept_code(const torch::jit::Module& module) {
   return static_cast<int64_t>(names.size());
 }
 
-bool has_kept_code(const torch::jit::Module& top) {
+bool has_original_code(const torch::jit::Module& top) {
   for (const torch::jit::Module& module : top.modules()) {
     const auto& methods = module.type()->methods();
-    const auto is_kept_method = [](const Function* method) { return is_kept(method->name()); };
+    const auto is_kept_method = [](const Function* method) { return is_saved(method->name()); };
     if (std::any_of(methods.begin(), methods.end(), is_kept_method)) return true;
   }
   return false;

@@ -12,12 +12,12 @@ namespace invact {
 
 /// Keeps the code that `method` of the module's class has now, unless an earlier one is kept. The
 /// method is about to be edited.
-void keep_code(const torch::jit::Module& module, const std::string& method);
+void keep_original_code(const torch::jit::Module& module, const std::string& method);
 
 /// Gives every method of the module's class the code that was kept of it. @returns how many.
-int64_t restore_kept_code(const torch::jit::Module& module);
+int64_t restore_original_code(const torch::jit::Module& module);
 
 /// Whether some module at or below `top` has kept code.
-bool has_kept_code(const torch::jit::Module& top);
+bool has_original_code(const torch::jit::Module& top);
 
 }  // namespace invact

@@ -28,11 +28,11 @@ constexpr const char* kAgain = "_again";
 
 enum class Run { kForward, kAgain };
 
-/// What the chain reads and does not make itself.
+/// What the segment reads and does not make itself.
 class Inputs {
  public:
   explicit Inputs(const std::vector<Node*>& nodes) : members_(nodes.begin(), nodes.end()) {
-    // In backward the last reader's gradient comes first; see `needs_one_per_use`.
+    // In backward the last consumer's gradient comes first; see `needs_one_per_use`.
     for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
       for (size_t i = 0; i < (*node)->inputs().size(); ++i) add(*node, i);
     }
@@ -43,8 +43,9 @@ class Inputs {
 
   static Value* value(const torch::jit::Use& use) { return use.user->input(use.offset); }
 
-  /// Whether each reader in the chain hands its gradient back by itself, because somebody outside
-  /// reads the tensor too: autograd adds them up one by one, and floating sums are not associative.
+  /// Whether each consumer in the segment hands its gradient back by itself, because somebody
+  /// outside reads the tensor too: autograd adds them up one by one, and floating sums are not
+  /// associative.
   bool needs_one_per_use(const Value* value) const {
     const Node* view = nullptr;
     for (const Value* source = value;; source = view->input(0)) {
@@ -53,7 +54,7 @@ class Inputs {
       });
       // Who else reads a method's argument stands in the code that calls it.
       if (is_read_outside || source->node()->kind() == prim::Param) return true;
-      if (chain_role(source->node()) != ChainRole::kView) return false;
+      if (operator_role(source->node()) != OperatorRole::kView) return false;
       view = source->node();
     }
   }
@@ -62,8 +63,8 @@ class Inputs {
   void add(Node* node, size_t position) {
     Value* const value = node->input(position);
     if (members_.contains(value->node()) || value->node()->kind() == prim::Constant) return;
-    const bool is_kept = is_tensor(value) && !is_statistic(node, position);
-    if (!is_kept) {
+    const bool is_saved = is_tensor(value) && !is_statistic(node, position);
+    if (!is_saved) {
       if (std::ranges::count(others_, value) == 0) others_.push_back(value);
       return;
     }
@@ -78,10 +79,10 @@ class Inputs {
   std::vector<Value*> others_;
 };
 
-/// Copies a chain's nodes into a graph of its own.
-class ChainGraph {
+/// Copies a segment's nodes into a graph of its own.
+class SegmentGraph {
  public:
-  ChainGraph(const c10::ClassTypePtr& type, const Inputs& inputs, Run run) : run_(run) {
+  SegmentGraph(const c10::ClassTypePtr& type, const Inputs& inputs, Run run) : run_(run) {
     graph_->addInput("self")->setType(type);
     for (const torch::jit::Use& use : inputs.tensors()) {
       Value* const input = add_input(c10::TensorType::get(), "input");
@@ -110,7 +111,7 @@ class ChainGraph {
       differs |= is_batch_norm || draws_dropout(node);
     }
     Value* const result = of(nodes.back()->output());
-    const bool is_view = chain_role(nodes.back()) == ChainRole::kView;
+    const bool is_view = operator_role(nodes.back()) == OperatorRole::kView;
     finish(is_view ? insert_contiguous(result) : result);
     return differs;
   }
@@ -129,9 +130,9 @@ class ChainGraph {
     return copy;
   }
 
-  Value* of(Node* reader, size_t position) {
-    const auto own = of_use_.find({reader, position});
-    return own == of_use_.end() ? of(reader->input(position)) : own->second;
+  Value* of(Node* consumer, size_t position) {
+    const auto own = of_use_.find({consumer, position});
+    return own == of_use_.end() ? of(consumer->input(position)) : own->second;
   }
 
   void add_copy(Node* node) {
@@ -146,7 +147,7 @@ class ChainGraph {
   /// Autograd copies what an activation in place is about to write; in backward, where the graph is
   /// recorded, writing elsewhere is one pass less. The values are the same.
   static bool can_spare_writing(const Node* node) {
-    if (chain_role(node) != ChainRole::kWrite || node->inputs().size() != 1) return false;
+    if (operator_role(node) != OperatorRole::kWrite || node->inputs().size() != 1) return false;
     if (node->input(0)->uses().size() != 1) return false;
     return torch::jit::getOperatorForLiteral(
                (without_underscore(node) + "(Tensor self) -> Tensor").c_str()) != nullptr;
@@ -169,7 +170,7 @@ class ChainGraph {
   void add_batch_norm(Node* node) {
     std::vector<Value*> inputs;
     for (size_t i = 0; i < node->inputs().size(); ++i) {
-      inputs.push_back(run_ == Run::kAgain && is_statistic(node, i) ? add_kept() : of(node, i));
+      inputs.push_back(run_ == Run::kAgain && is_statistic(node, i) ? add_saved() : of(node, i));
     }
     const bool again = run_ == Run::kAgain;
     Node* const made = insert(again ? "invact::_batch_norm_again" : "invact::_batch_norm_forward",
@@ -182,7 +183,7 @@ class ChainGraph {
   }
 
   /// What forward kept next.
-  Value* add_kept() {
+  Value* add_saved() {
     kept_.push_back(
         graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get()));
     return kept_.back();
@@ -205,7 +206,7 @@ class ChainGraph {
     Value* const p = of(node, 1);
     Value*& output = values_[node->output()];
     if (run_ == Run::kAgain) {
-      Value* const kept = add_kept();
+      Value* const kept = add_saved();
       output =
           insert("invact::_dropout_again", {input, kept, p, graph_->insertConstant(in_place)}, 1)
               ->output();
@@ -242,28 +243,28 @@ void add_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit
 
 }  // namespace
 
-ChainMethod make_chain_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
-                              const std::vector<Node*>& nodes) {
+SegmentMethod make_segment_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
+                                  const std::vector<Node*>& nodes) {
   const Inputs inputs(nodes);
-  ChainMethod method;
+  SegmentMethod method;
   for (const torch::jit::Use& use : inputs.tensors()) method.tensors.push_back(Inputs::value(use));
   method.others = inputs.others();
   int64_t number = 0;
   do {
     method.name = fmt::format("{}{}", kPrefix, number++);
   } while (type->findMethod(method.name));
-  ChainGraph forward(type, inputs, Run::kForward);
+  SegmentGraph forward(type, inputs, Run::kForward);
   const bool differs = forward.add(nodes);
   add_method(type, unit, method.name, forward.graph());
   if (differs) {
-    ChainGraph again(type, inputs, Run::kAgain);
+    SegmentGraph again(type, inputs, Run::kAgain);
     again.add(nodes);
     add_method(type, unit, method.name + kAgain, again.graph());
   }
   return method;
 }
 
-void remove_chain_methods(const torch::jit::Module& module) {
+void remove_segment_methods(const torch::jit::Module& module) {
   const auto type = module.type();
   std::vector<std::string> names;
   for (const auto* const method : type->methods()) {

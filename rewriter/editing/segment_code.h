@@ -1,4 +1,4 @@
-// A recompute region's chain as code: a method of its own in the class of the module in which it
+// A recompute segment's segment as code: a method of its own in the class of the module in which it
 // stands, which invact::recompute runs in forward and again in backward (kernels/ops.h). Makes new
 // graphs; what calls them is edited in apply.cpp.
 #pragma once
@@ -13,21 +13,21 @@
 
 namespace invact {
 
-/// A chain's method and what it has to be given, in order.
-struct ChainMethod {
+/// A segment's method and what it has to be given, in order.
+struct SegmentMethod {
   std::string name;
-  /// Kept for backward; one that is read outside as well as often as the chain reads it.
+  /// Kept for backward; one that is read outside as well as often as the segment reads it.
   std::vector<torch::jit::Value*> tensors;
   std::vector<torch::jit::Value*> others;  ///< Numbers, flags, and running statistics.
 };
 
 /// Adds methods to `type` that do what `nodes` do, which stand in one block in the order of
-/// running: the chain itself, and where backward must do something else (no statistics are updated,
-/// no random numbers drawn) the same behind its name with `_again`.
-ChainMethod make_chain_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
-                              const std::vector<torch::jit::Node*>& nodes);
+/// running: the segment itself, and where backward must do something else (no statistics are
+/// updated, no random numbers drawn) the same behind its name with `_again`.
+SegmentMethod make_segment_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
+                                  const std::vector<torch::jit::Node*>& nodes);
 
-/// Removes the methods that make_chain_method() added to the module's class.
-void remove_chain_methods(const torch::jit::Module& module);
+/// Removes the methods that make_segment_method() added to the module's class.
+void remove_segment_methods(const torch::jit::Module& module);
 
 }  // namespace invact

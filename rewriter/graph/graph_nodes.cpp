@@ -1,12 +1,15 @@
 #include "rewriter/graph/graph_nodes.h"
 
 #include <fmt/format.h>
+#include <torch/csrc/jit/ir/constants.h>
 
 #include <array>
 #include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
+
+#include "analyzer/model/call_sites.h"
 
 namespace invact {
 namespace {
@@ -65,14 +68,14 @@ bool reads_no_memory(const Node* node) {
   }
 }
 
-Node* only_reader(const Value* value) {
-  Node* reader = nullptr;
+Node* only_consumer(const Value* value) {
+  Node* consumer = nullptr;
   for (const auto& use : value->uses()) {
     if (reads_no_memory(use.user)) continue;
-    if (reader || use.offset != 0) return nullptr;
-    reader = use.user;
+    if (consumer || use.offset != 0) return nullptr;
+    consumer = use.user;
   }
-  return reader;
+  return consumer;
 }
 
 const Node* within(const torch::jit::Block* block, const Node* node) {
@@ -80,7 +83,7 @@ const Node* within(const torch::jit::Block* block, const Node* node) {
   return node;
 }
 
-const Node* first_reader(const std::vector<Node*>& nodes, const Value* value) {
+const Node* first_consumer(const std::vector<Node*>& nodes, const Value* value) {
   return *std::ranges::find_if(
       nodes, [value](const Node* node) { return std::ranges::count(node->inputs(), value) > 0; });
 }
@@ -130,6 +133,28 @@ std::string graph_fingerprint(Graph& graph) {
   }
   for (const auto* output : graph.outputs()) add_number('>', number(output));
   return fmt::format("{:016x}", digest);
+}
+
+std::string unqualified(const std::string& op) {
+  const auto colons = op.rfind("::");
+  return colons == std::string::npos ? op : op.substr(colons + 2);
+}
+
+std::optional<at::Tensor> known_tensor(torch::jit::Value* value, const torch::jit::Module& top) {
+  if (const auto constant = torch::jit::toIValue(value)) {
+    if (constant->isNone()) return at::Tensor();
+    if (constant->isTensor()) return constant->toTensor();
+    return std::nullopt;
+  }
+  torch::jit::Node* const node = value->node();
+  if (node->kind() != torch::jit::prim::GetAttr) return std::nullopt;
+  const auto path = submodule_path(node->input());
+  const auto module = path ? find_submodule(top, *path) : std::nullopt;
+  const std::string& name = node->s(torch::jit::attr::name);
+  if (!module || !module->hasattr(name)) return std::nullopt;
+  const c10::IValue attribute = module->attr(name);
+  if (attribute.isNone()) return at::Tensor();
+  return attribute.isTensor() ? std::optional(attribute.toTensor()) : std::nullopt;
 }
 
 }  // namespace invact

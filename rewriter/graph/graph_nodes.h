@@ -1,15 +1,18 @@
 // A graph's nodes and values: their order, what they are, and copies of them in another graph.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace invact {
 
 /// Every node of a graph, nested blocks and forked tasks included, in printing order: the order of
-/// SiteLocation::node_index.
+/// CodePlace::node_index.
 std::vector<torch::jit::Node*> nodes_in_order(torch::jit::Graph& graph);
 
 /// Appends a node and all those inside it, in that order.
@@ -33,14 +36,14 @@ bool reads_no_memory(const torch::jit::Node* node);
 
 /// Who reads the tensor's memory, as its first argument and nobody else; null where there is no
 /// such node.
-torch::jit::Node* only_reader(const torch::jit::Value* value);
+torch::jit::Node* only_consumer(const torch::jit::Value* value);
 
 /// The node of `block` that is `node` or has it inside; null where there is none.
 const torch::jit::Node* within(const torch::jit::Block* block, const torch::jit::Node* node);
 
 /// The first of `nodes`, of which at least one reads `value`, that does.
-const torch::jit::Node* first_reader(const std::vector<torch::jit::Node*>& nodes,
-                                     const torch::jit::Value* value);
+const torch::jit::Node* first_consumer(const std::vector<torch::jit::Node*>& nodes,
+                                       const torch::jit::Value* value);
 
 /// Whether a node is, or could hide, a write to a tensor.
 bool may_write(const torch::jit::Node* node);
@@ -48,5 +51,12 @@ bool may_write(const torch::jit::Node* node);
 /// A digest of the graph's operators and of how values flow between them; names and types do not
 /// matter.
 std::string graph_fingerprint(torch::jit::Graph& graph);
+
+/// "aten::gelu" gives "gelu", "invact::rms_norm_cast" "rms_norm_cast".
+std::string unqualified(const std::string& op);
+
+/// The tensor behind a value that is a constant or an attribute of a module; an undefined one for
+/// None; none where only the run decides.
+std::optional<at::Tensor> known_tensor(torch::jit::Value* value, const torch::jit::Module& top);
 
 }  // namespace invact

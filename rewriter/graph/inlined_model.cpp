@@ -125,7 +125,7 @@ class Inliner {
 
   void expand_method(const Entry& call, const Scope& caller) {
     const std::string& name = call.copy->s(attr::name);
-    // In the copy every chain of attributes starts at the model itself.
+    // In the copy every segment of attributes starts at the model itself.
     const auto path = submodule_path(call.copy->input(0));
     const auto instance = path ? find_submodule(top_, *path) : std::nullopt;
     Scope scope;
@@ -274,7 +274,7 @@ void remove_dead_code(const std::shared_ptr<Graph>& graph) {
 
 }  // namespace
 
-void InlinedModel::note_readers_in_branches() {
+void InlinedModel::note_consumers_in_branches() {
   for (const Node* const node : nodes_in_order(*graph_)) {
     if (!node->hasAttribute(kOriginAttribute)) continue;
     NodeOrigin& origin = origins_[static_cast<size_t>(node->i(kOriginAttribute))];
@@ -286,7 +286,7 @@ void InlinedModel::note_readers_in_branches() {
 
 InlinedModel::InlinedModel(const torch::jit::Module& model) : model_(model) {
   Inliner(*this, model).run();
-  note_readers_in_branches();
+  note_consumers_in_branches();
   decide_flags(*graph_, model);
   // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.

@@ -14,6 +14,7 @@
 
 #include "analyzer/trace.h"
 #include "rewriter/graph/graph_nodes.h"
+#include "rewriter/plan.h"
 
 namespace invact {
 
@@ -25,8 +26,8 @@ struct NodeOrigin {
   /// Calls of free functions (F.silu) from the method's code down to the node's, each by its index
   /// in nodes_in_order() of the calling code.
   std::vector<int64_t> function_calls;
-  int64_t node_index =
-      0;  ///< In the method's or, behind function calls, the last function's graph.
+  /// In the graph of the method or, behind function calls, of the last function.
+  int64_t node_index = 0;
   /// Where the node stands in the serialized code, then the function calls and forks around it,
   /// innermost first, up to the method: how an observed OperatorCall's frames begin.
   std::vector<CodeRange> frames;
@@ -37,7 +38,8 @@ struct NodeOrigin {
   /// is called here, does not hold as a constant: a number by which nodes of one branch are known;
   /// -1: none. In the inlined graph a flag may have decided it.
   int64_t open_branch = -1;
-  bool read_in_open_branch = false;  ///< Somebody in such a branch behind it reads what it makes.
+  /// Whether a node in such a branch behind it reads what it makes.
+  bool read_in_open_branch = false;
 };
 
 /// One execution of a method's, a function's or a forked task's code in the inlined model.
@@ -49,9 +51,6 @@ struct CodeCall {
   NodeOrigin code;          ///< What the origins of its nodes have in common.
   std::string fingerprint;  ///< Of this code alone.
 };
-
-/// A node in some code or in what that calls: the index of each call on the way, then its own.
-using NodePath = std::vector<int64_t>;
 
 class InlinedModel {
  public:
@@ -83,7 +82,7 @@ class InlinedModel {
 
  private:
   friend class Inliner;
-  void note_readers_in_branches();
+  void note_consumers_in_branches();
 
   torch::jit::Module model_;
   std::shared_ptr<torch::jit::Graph> graph_;

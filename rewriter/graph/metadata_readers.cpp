@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/catalog.h"
+#include "rewriter/graph/graph_nodes.h"
 #include "rewriter/graph/operator_roles.h"
-#include "rewriter/patterns/match.h"
 
 namespace invact {
 namespace {
@@ -22,7 +22,7 @@ using torch::jit::Value;
 bool is_fixed(const Value* value) {
   if (is_parameter_or_constant(value)) return true;
   const Node* const node = value->node();
-  if (node->kind() == prim::ListConstruct || chain_role(node) == ChainRole::kView) {
+  if (node->kind() == prim::ListConstruct || operator_role(node) == OperatorRole::kView) {
     return std::ranges::all_of(node->inputs(), [](const Value* input) { return is_fixed(input); });
   }
   return false;
@@ -69,7 +69,7 @@ bool keeps_sizes(const Node* node) {
     default:
       break;
   }
-  if (chain_role(node) == ChainRole::kWrite) return true;
+  if (operator_role(node) == OperatorRole::kWrite) return true;
   const std::string_view name = node->kind().toQualString();
   const auto is_named = [name](const kernels::Activation& row) { return row.aten_op == name; };
   return std::ranges::any_of(kernels::activations(), is_named) ||
@@ -90,11 +90,11 @@ Value* argument_of_same_sizes(const Node* node) {
 /// Also under autocast, which has layer norm and others compute in float32.
 bool keeps_dtype(const Node* node) {
   return node->kind() == aten::batch_norm || node->kind() == aten::dropout ||
-         node->kind() == aten::relu || chain_role(node) == ChainRole::kWrite;
+         node->kind() == aten::relu || operator_role(node) == OperatorRole::kWrite;
 }
 
-/// The dimensions whose sizes `reader`, an aten::size, asks for; none where it may be all.
-std::optional<std::vector<int64_t>> asked_dims(const Node* reader) {
+/// The dimensions whose sizes `consumer`, an aten::size, asks for; none where it may be all.
+std::optional<std::vector<int64_t>> asked_dims(const Node* consumer) {
   std::vector<int64_t> dims;
   const auto add = [&dims](const Value* value) {
     const auto dim = torch::jit::toIValue(value);
@@ -102,9 +102,9 @@ std::optional<std::vector<int64_t>> asked_dims(const Node* reader) {
     dims.push_back(dim->toInt());
     return true;
   };
-  if (reader->inputs().size() == 2)
-    return add(reader->input(1)) ? std::optional(dims) : std::nullopt;
-  const bool are_known = std::ranges::all_of(reader->output()->uses(), [&add](const auto& use) {
+  if (consumer->inputs().size() == 2)
+    return add(consumer->input(1)) ? std::optional(dims) : std::nullopt;
+  const bool are_known = std::ranges::all_of(consumer->output()->uses(), [&add](const auto& use) {
     return use.user->kind() == aten::__getitem__ && add(use.user->input(1));
   });
   return are_known ? std::optional(dims) : std::nullopt;
@@ -117,7 +117,7 @@ Value* same_sizes_before(Value* value, const std::unordered_set<Node*>& members)
   return value;
 }
 
-bool asks_for_form(const Node* node) {
+bool reads_only_metadata(const Node* node) {
   switch (node->kind()) {
     case aten::size:
     case aten::dim:
@@ -130,25 +130,26 @@ bool asks_for_form(const Node* node) {
   }
 }
 
-bool argument_tells(const Node* reader, const Node* maker, const InlinedModel& inlined,
-                    const ObservedGraph& observed) {
+bool metadata_is_that_of_argument(const Node* consumer, const Node* maker,
+                                  const InlinedModel& inlined, const ObservedGraph& observed) {
   Value* const argument = argument_of_same_sizes(maker);
-  if (!argument || !asks_for_form(reader)) return false;
-  if (reader->kind() == prim::dtype || reader->kind() == aten::new_empty) return keeps_dtype(maker);
+  if (!argument || !reads_only_metadata(consumer)) return false;
+  if (consumer->kind() == prim::dtype || consumer->kind() == aten::new_empty)
+    return keeps_dtype(maker);
   if (keeps_sizes(maker)) return true;
   Value* const other = maker->input(argument == maker->input(0) ? 1 : 0);
   if (!is_tensor(other)) return true;
   // A parameter that is handed over as an argument is known as one only here.
   if (!stands_beside(other, maker, inlined)) return false;
-  if (reader->kind() == prim::device) return true;
+  if (consumer->kind() == prim::device) return true;
   const OperatorCall* const call = observed.call(maker);
   const auto fixed = fixed_sizes(other, inlined, observed);
   if (!call || !fixed) return false;
   const auto rank = static_cast<int64_t>(call->output_tensor.shape.size());
   const auto fixed_rank = static_cast<int64_t>(fixed->size());
   if (fixed_rank > rank) return false;
-  if (reader->kind() == aten::dim) return true;
-  const auto dims = asked_dims(reader);
+  if (consumer->kind() == aten::dim) return true;
+  const auto dims = asked_dims(consumer);
   return dims && std::ranges::all_of(*dims, [&](int64_t dim) {
            // Counted from the last one, as sizes are aligned.
            const int64_t from_end = dim < 0 ? -dim : rank - dim;

@@ -1,5 +1,5 @@
-// Who asks a chain's results in between for their form alone, as stochastic depth does for that of
-// its noise: what feeds the chain can tell it as well. Reads only.
+// Who asks a segment's results in between for their form alone, as stochastic depth does for that
+// of its noise: what feeds the segment can tell it as well. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
@@ -17,11 +17,11 @@ torch::jit::Value* same_sizes_before(torch::jit::Value* value,
                                      const std::unordered_set<torch::jit::Node*>& members);
 
 /// Whether a node asks a tensor, its first argument, for its sizes, dtype or device and no more.
-bool asks_for_form(const torch::jit::Node* node);
+bool reads_only_metadata(const torch::jit::Node* node);
 
-/// Whether the argument of `maker` that same_sizes_before() goes to would tell `reader` the same as
-/// the result, however large they are and whatever autocast makes of them.
-bool argument_tells(const torch::jit::Node* reader, const torch::jit::Node* maker,
-                    const InlinedModel& inlined, const ObservedGraph& observed);
+/// Whether the argument of `maker` that same_sizes_before() goes to would tell `consumer` the same
+/// as the result, however large they are and whatever autocast makes of them.
+bool metadata_is_that_of_argument(const torch::jit::Node* consumer, const torch::jit::Node* maker,
+                                  const InlinedModel& inlined, const ObservedGraph& observed);
 
 }  // namespace invact

@@ -59,8 +59,8 @@ std::optional<size_t> tensor_count(const Value* value) {
 }  // namespace
 
 ObservedGraph::ObservedGraph(const InlinedModel& inlined, const Report& report,
-                             const Prediction& prediction)
-    : report_(report), prediction_(prediction) {
+                             const ObservedSavers& savers)
+    : report_(report), savers_(savers) {
   CodeNodes nodes = code_nodes(inlined);
   for (const OperatorCall& call : report.calls) {
     if (call.frames.empty()) continue;
@@ -92,23 +92,21 @@ std::optional<StorageId> ObservedGraph::storage(const Value* value) const {
 }
 
 bool ObservedGraph::saves(const OperatorCall& call, StorageId storage) const {
-  const std::vector<StorageId> kept = prediction_.kept_by(call.id);
-  return std::ranges::count(kept, storage) > 0;
+  return std::ranges::count(savers_.saved_by(call.id), storage) > 0;
 }
 
-bool ObservedGraph::is_kept(StorageId storage) const {
-  return report_.storage(storage).role != StorageRole::kActivation ||
-         !prediction_.other_savers(storage, {}).empty();
+bool ObservedGraph::is_saved(StorageId storage) const {
+  return report_.storage(storage).role != StorageRole::kActivation || savers_.is_saved(storage);
 }
 
 std::optional<StorageId> ObservedGraph::own_copy(const OperatorCall& call, int64_t bytes) const {
   if (!report_.run.autocast.empty()) return std::nullopt;
-  for (const StorageId kept : prediction_.kept_by(call.id)) {
-    const Storage& storage = report_.storage(kept);
+  for (const StorageId saved : savers_.saved_by(call.id)) {
+    const Storage& storage = report_.storage(saved);
     const bool is_given =
-        std::ranges::count(call.inputs, kept) > 0 || std::ranges::count(call.outputs, kept) > 0;
+        std::ranges::count(call.inputs, saved) > 0 || std::ranges::count(call.outputs, saved) > 0;
     if (!is_given && storage.bytes == bytes && storage.role == StorageRole::kActivation) {
-      return kept;
+      return saved;
     }
   }
   return std::nullopt;
@@ -125,16 +123,16 @@ std::optional<StorageId> ObservedGraph::made_by(const Value* value) const {
 }
 
 std::optional<StorageId> ObservedGraph::read_by(const torch::jit::Use& use) const {
-  const OperatorCall* const reader = call(use.user);
-  if (!reader) return std::nullopt;
+  const OperatorCall* const consumer = call(use.user);
+  if (!consumer) return std::nullopt;
   size_t before = 0;
   for (size_t i = 0; i < use.offset; ++i) {
     const auto count = tensor_count(use.user->input(i));
     if (!count) return std::nullopt;
     before += *count;
   }
-  if (before >= reader->inputs.size()) return std::nullopt;
-  return reader->inputs[before];
+  if (before >= consumer->inputs.size()) return std::nullopt;
+  return consumer->inputs[before];
 }
 
 }  // namespace invact

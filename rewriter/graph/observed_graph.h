@@ -9,14 +9,14 @@
 
 #include "analyzer/report.h"
 #include "rewriter/graph/inlined_model.h"
-#include "rewriter/planning/prediction.h"
+#include "rewriter/graph/observed_savers.h"
 
 namespace invact {
 
 class ObservedGraph {
  public:
   /// All must outlive the result.
-  ObservedGraph(const InlinedModel& inlined, const Report& report, const Prediction& prediction);
+  ObservedGraph(const InlinedModel& inlined, const Report& report, const ObservedSavers& savers);
 
   /// The one call that this node was; null where it did not run, ran several times (a loop) or
   /// cannot be told from another.
@@ -30,7 +30,7 @@ class ObservedGraph {
   bool saves(const OperatorCall& call, StorageId storage) const;
 
   /// Whether `storage` is there until backward: somebody keeps it, or it is no activation.
-  bool is_kept(StorageId storage) const;
+  bool is_saved(StorageId storage) const;
 
   /// The storage of this size that the operator made for itself and keeps, as a linear does of an
   /// input that is not contiguous; none under autocast, whose casts make others.
@@ -41,7 +41,7 @@ class ObservedGraph {
   std::optional<StorageId> read_by(const torch::jit::Use& use) const;
 
   const Report& report_;
-  const Prediction& prediction_;
+  const ObservedSavers& savers_;
   std::unordered_map<const torch::jit::Node*, CallId> calls_;
 };
 

@@ -57,29 +57,31 @@ bool is_sum(const Node* node) {
 
 }  // namespace
 
-ChainRole chain_role(const Node* node) {
+OperatorRole operator_role(const Node* node) {
   if (node->kind() == prim::ListConstruct) {
-    return node->output()->type()->isSubtypeOf(*c10::ListType::ofTensors()) ? ChainRole::kList
-                                                                            : ChainRole::kNone;
+    return node->output()->type()->isSubtypeOf(*c10::ListType::ofTensors()) ? OperatorRole::kList
+                                                                            : OperatorRole::kNone;
   }
-  if (kernels::is_heavy(node->kind().toQualString()) || is_excluded(node)) return ChainRole::kNone;
+  if (kernels::is_heavy(node->kind().toQualString()) || is_excluded(node))
+    return OperatorRole::kNone;
   const auto* const schema = node->maybeSchema();
-  if (!schema || node->outputs().size() != 1 || !is_tensor(node->output())) return ChainRole::kNone;
+  if (!schema || node->outputs().size() != 1 || !is_tensor(node->output()))
+    return OperatorRole::kNone;
   if (is_dropout(node)) {
     if (draws_dropout(node)) {
-      return node->kind() == aten::dropout ? ChainRole::kCompute : ChainRole::kWrite;
+      return node->kind() == aten::dropout ? OperatorRole::kCompute : OperatorRole::kWrite;
     }
     // One that may be switched on later has no bits to keep now.
     const bool is_idle = is_constant(node, 2, false) || is_constant(node, 1, 0.0);
-    return is_idle ? ChainRole::kView : ChainRole::kNone;
+    return is_idle ? OperatorRole::kView : OperatorRole::kNone;
   }
-  if (node->isNondeterministic()) return ChainRole::kNone;
+  if (node->isNondeterministic()) return OperatorRole::kNone;
   const auto* const alias = schema->returns().at(0).alias_info();
-  if (!alias) return schema->is_mutable() ? ChainRole::kNone : ChainRole::kCompute;
+  if (!alias) return schema->is_mutable() ? OperatorRole::kNone : OperatorRole::kCompute;
   const bool writes_first = alias->isWrite() && schema->arguments().at(0).alias_info() &&
                             schema->arguments().at(0).alias_info()->isWrite();
-  if (writes_first) return ChainRole::kWrite;
-  return schema->is_mutable() ? ChainRole::kNone : ChainRole::kView;
+  if (writes_first) return OperatorRole::kWrite;
+  return schema->is_mutable() ? OperatorRole::kNone : OperatorRole::kView;
 }
 
 bool draws_dropout(const Node* node) {
@@ -96,27 +98,27 @@ bool is_statistic(const Node* node, size_t position) {
   return node->kind() == aten::batch_norm && (position == 3 || position == 4);
 }
 
-ChainSources::ChainSources(const std::vector<Node*>& nodes) {
+SumSources::SumSources(const std::vector<Node*>& nodes) {
   for (const Node* const node : nodes) {
     if (is_sum(node) && joins_sources(node)) sums_.insert(node);
   }
 }
 
-bool ChainSources::joins_sources(const Node* node) {
+bool SumSources::joins_sources(const Node* node) {
   const bool both_vary =
       !is_parameter_or_constant(node->input(0)) && !is_parameter_or_constant(node->input(1));
   return both_vary && of(node->input(0)) != of(node->input(1));
 }
 
-const ChainSources::Sources& ChainSources::of(const Value* value) {
+const SumSources::Sources& SumSources::of(const Value* value) {
   const auto known = sources_.find(value);
   if (known != sources_.end()) return known->second;
   const Node* const node = value->node();
   Sources sources;
-  const bool is_source = chain_role(node) == ChainRole::kNone || sums_.contains(node);
+  const bool is_source = operator_role(node) == OperatorRole::kNone || sums_.contains(node);
   if (!is_source) {
     for (const Value* const input : node->inputs()) {
-      const bool carries = is_tensor(input) || chain_role(input->node()) == ChainRole::kList;
+      const bool carries = is_tensor(input) || operator_role(input->node()) == OperatorRole::kList;
       if (!carries || is_parameter_or_constant(input)) continue;
       for (const Value* const source : of(input)) {
         if (std::ranges::count(sources, source) == 0) sources.push_back(source);

@@ -10,16 +10,16 @@
 
 namespace invact {
 
-/// What a node can be within a chain of cheap operators.
-enum class ChainRole {
+/// What a node can be within a segment of cheap operators.
+enum class OperatorRole {
   kNone,     ///< Heavy, random, with effects, or with other results than one tensor.
   kCompute,  ///< Makes a new tensor.
-  kWrite,    ///< Writes its first argument, which the same chain must have made.
+  kWrite,    ///< Writes its first argument, which the same segment must have made.
   kView,     ///< May hand on its first argument's storage.
   kList,     ///< Gathers tensors for one of the others.
 };
 
-ChainRole chain_role(const torch::jit::Node* node);
+OperatorRole operator_role(const torch::jit::Node* node);
 
 /// A dropout that draws: its bits are kept, so that backward draws nothing.
 bool draws_dropout(const torch::jit::Node* node);
@@ -32,10 +32,10 @@ bool is_statistic(const torch::jit::Node* node, size_t position);
 
 /// Tells residual sums from the sums within a function: to run a sum of what comes from different
 /// sources again takes all of them.
-class ChainSources {
+class SumSources {
  public:
   /// `nodes`: in the order of running.
-  explicit ChainSources(const std::vector<torch::jit::Node*>& nodes);
+  explicit SumSources(const std::vector<torch::jit::Node*>& nodes);
 
   bool is_residual_sum(const torch::jit::Node* node) const { return sums_.contains(node); }
 

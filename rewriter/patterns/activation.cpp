@@ -54,14 +54,21 @@ std::optional<Rejection> check_parameters(const kernels::Activation& activation,
 
 }  // namespace
 
-void keep_from_output(const kernels::Activation& activation, Match& match) {
+void save_output(const kernels::Activation& activation, Match& match) {
   match.replacement = activation.invact_op;
   match.strategy = activation.strategy;
-  match.in_place = activation.in_place;
-  match.is_exact = is_exact(activation.error_bound) && !match.has_arguments();
-  match.kept = [&activation](const OperatorCall& output, const Report&) {
-    return KeptInstead{output.output,
-                       kernels::branch_bytes(activation, output.output_tensor.element_count)};
+  if (is_exact(activation.error_bound) && !match.has_arguments()) {
+    match.gradients = GradientBits::kSame;
+  }
+  match.saved_instead = [&activation](const OperatorCall& output,
+                                      const Report&) -> std::variant<SavedInstead, Rejection> {
+    if (activation.in_place && output.output && output.input_is_view) {
+      return Rejection{"writes_view",
+                       "writes a view of another tensor in place, whose storage cannot be kept as "
+                       "the output"};
+    }
+    return SavedInstead{output.output,
+                        kernels::branch_bytes(activation, output.output_tensor.element_count)};
   };
   match.gain = fmt::format("keeps its output, which is kept anyway, {}instead of {}",
                            activation.branch_bits_per_element > 0 ? "and branch bits " : "",
@@ -82,7 +89,7 @@ std::optional<Match> match_activation(Node* node) {
                               fmt::format("{}'s variant is not a constant that invact knows", op)};
     return match;
   }
-  keep_from_output(*activation, match);
+  save_output(*activation, match);
   match.refusal = check_parameters(*activation, node, op);
   return match;
 }

@@ -1,9 +1,9 @@
 // Pattern: one ATen activation that the operator library can replace by a node of the same schema.
 //
-//   before   %y = aten::gelu(%x, %approximate)        keeps %x (and the consumer keeps %y)
-//   after    %y = invact::gelu(%x, %approximate)      keeps %y and one bit per element, or none
+//   before   %y = aten::gelu(%x, %approximate)        saves %x (and the consumer saves %y)
+//   after    %y = invact::gelu(%x, %approximate)      saves %y and one bit per element, or none
 //
-// In-place forms (aten::silu_) keep a copy of their input today, and become invact::silu_. Reads
+// In-place forms (aten::silu_) save a copy of their input today, and become invact::silu_. Reads
 // only.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace invact {
 /// Matches a node whose operator the catalog knows, whatever its variant.
 std::optional<Match> match_activation(torch::jit::Node* node);
 
-/// What a match keeps instead, once it is `activation`.
-void keep_from_output(const kernels::Activation& activation, Match& match);
+/// What a match saves instead, once it is `activation`.
+void save_output(const kernels::Activation& activation, Match& match);
 
 }  // namespace invact

@@ -60,11 +60,11 @@ std::optional<Match> match_activation_dropout(Node* node, const InlinedModel& in
   for (size_t i = 1; i < activation->inputs().size(); ++i) {
     match.arguments.emplace_back(NodeInput{activation, i});
   }
-  match.kept = [row](const OperatorCall& call, const Report&) {
+  match.saved_instead = [row](const OperatorCall& call, const Report&) {
     const int64_t count = call.output_tensor.element_count;
-    return KeptInstead{call.output, dropped_some(call)
-                                        ? kernels::dropout_and_branch_bytes(*row, count)
-                                        : kernels::branch_bytes(*row, count)};
+    return SavedInstead{call.output, dropped_some(call)
+                                         ? kernels::dropout_and_branch_bytes(*row, count)
+                                         : kernels::branch_bytes(*row, count)};
   };
   match.gain = fmt::format(
       "keeps its output, which is kept anyway, a bit per element for what was dropped{} instead of "

@@ -1,9 +1,9 @@
 // Pattern: an ATen activation whose result a dropout alone reads.
 //
-//   before   %y = aten::gelu(%x, %approximate)                keeps %x
-//            %z = aten::dropout(%y, %p, %train)               keeps its mask, a number per element
+//   before   %y = aten::gelu(%x, %approximate)                saves %x
+//            %z = aten::dropout(%y, %p, %train)               saves its mask, a number per element
 //   after    %z = invact::gelu_dropout(%x, %p, %train, %approximate)
-//                                                             keeps %z, a bit per element for what
+//                                                             saves %z, a bit per element for what
 //                                                             was dropped and one for the branch
 //
 // Same random numbers, same result bit for bit. Both nodes stand in the same code: where the

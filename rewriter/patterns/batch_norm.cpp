@@ -15,22 +15,22 @@ using torch::jit::Node;
 /// A number per channel. On the CPU its dtype depends on input and weight: of the two statistics
 /// that ATen keeps, one is left.
 int64_t channel_bytes(const OperatorCall& call, const Report& report,
-                      const Prediction& prediction) {
+                      const ObservedSavers& savers) {
   if (report.run.device != "cpu") {
     const int64_t channels = call.output_tensor.shape.size() > 1 ? call.output_tensor.shape[1] : 0;
     const bool is_double = call.output_tensor.dtype == "float64";
     return channels * static_cast<int64_t>(is_double ? sizeof(double) : sizeof(float));
   }
   int64_t bytes = 0;
-  for (const StorageId kept : prediction.kept_by(call.id)) {
-    if (std::ranges::count(call.inputs, kept) == 0) bytes += report.storage(kept).bytes;
+  for (const StorageId saved : savers.saved_by(call.id)) {
+    if (std::ranges::count(call.inputs, saved) == 0) bytes += report.storage(saved).bytes;
   }
   return bytes / 2;
 }
 
 /// The one number per channel that is freed in any case is not worth other gradients.
-bool is_kept_by_another(const OperatorCall& call, const Prediction& prediction) {
-  return call.output && !prediction.other_savers(*call.output, {call.id}).empty();
+bool is_saved_by_another(const OperatorCall& call, const ObservedSavers& savers) {
+  return call.output && !savers.other_savers(*call.output, {call.id}).empty();
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
   match.nodes = {node};
   match.replacement = "invact::batch_norm";
   match.strategy = "output";
-  match.may_lapse = true;  // One channel of many whose weight goes to zero is enough.
+  match.required_eighths = 2;  // One channel of many whose weight goes to zero is enough.
   match.gain =
       "keeps its output, which is kept anyway, and a number per channel instead of its input";
   const auto weight = known_tensor(node->input(1), context.top);
@@ -54,21 +54,21 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
     return match;
   }
   const auto training = torch::jit::toIValue(node->input(5));
-  match.kept = [weight = *weight, bias = *bias, training, &prediction = context.prediction](
-                   const OperatorCall& call,
-                   const Report& report) -> std::variant<KeptInstead, Rejection> {
+  match.saved_instead = [weight = *weight, bias = *bias, training, &savers = context.savers](
+                            const OperatorCall& call,
+                            const Report& report) -> std::variant<SavedInstead, Rejection> {
     const bool trains = training ? training->toBool() : report.run.mode == "train";
     if (!trains) return Rejection{"not_training", "does not train: its input tells its gradients"};
     if (!call.input_requires_grad && !(weight.defined() && weight.requires_grad())) {
       return Rejection{"input_not_needed", "only its bias is trained, and nothing before it"};
     }
     if (!is_recoverable(weight, bias, 0, dtype_of(call.output_tensor))) return not_recoverable();
-    if (!is_kept_by_another(call, prediction)) {
+    if (!is_saved_by_another(call, savers)) {
       return Rejection{"output_not_kept",
                        "nobody else keeps its output, so keeping it instead of the input frees "
                        "nothing to speak of"};
     }
-    return KeptInstead{call.output, channel_bytes(call, report, prediction)};
+    return SavedInstead{call.output, channel_bytes(call, report, savers)};
   };
   return match;
 }

@@ -1,9 +1,9 @@
 // Pattern: ATen's batch norm, in training.
 //
-//   before   %y = aten::batch_norm(%x, ...)      keeps %x and two numbers per channel
-//   after    %y = invact::batch_norm(%x, ...)    keeps %y and one number per channel
+//   before   %y = aten::batch_norm(%x, ...)      saves %x and two numbers per channel
+//   after    %y = invact::batch_norm(%x, ...)    saves %y and one number per channel
 //
-// Where an activation reads %y nobody else keeps it, as a rule: what is left are linear
+// Where an activation reads %y no other operator saves it, as a rule: what is left are linear
 // bottlenecks, and the like. Only where the weights in the file let the output tell the normalized
 // input (kernels/math/norm_recovery.h). Reads only.
 #pragma once

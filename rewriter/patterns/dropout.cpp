@@ -34,11 +34,11 @@ std::optional<Match> match_dropout(torch::jit::Node* node) {
   match.nodes = {node};
   match.replacement = row->invact_op;
   match.strategy = "closed";
-  match.is_exact = true;
+  match.gradients = GradientBits::kSame;
   match.gain = "keeps a bit per element instead of a mask of numbers";
-  match.kept = [&dropout = *row](const OperatorCall& call, const Report&) {
-    return KeptInstead{std::nullopt,
-                       kernels::kept_bytes(dropout, call.output_tensor.element_count)};
+  match.saved_instead = [&dropout = *row](const OperatorCall& call, const Report&) {
+    return SavedInstead{std::nullopt,
+                        kernels::kept_bytes(dropout, call.output_tensor.element_count)};
   };
   if (!p || !p->isScalar()) {
     match.refusal = Rejection{"parameters_unknown", "its probability is decided at run time"};

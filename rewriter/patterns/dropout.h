@@ -1,7 +1,7 @@
 // Pattern: ATen's dropout in training.
 //
-//   before   %y = aten::dropout(%x, %p, %train)      keeps its mask, a number per element
-//   after    %y = invact::dropout(%x, %p, %train)    keeps a bit per element
+//   before   %y = aten::dropout(%x, %p, %train)      saves its mask, a number per element
+//   after    %y = invact::dropout(%x, %p, %train)    saves a bit per element
 //
 // The same random numbers are drawn, and result and gradient stay the same bit for bit. Reads only.
 #pragma once
@@ -12,7 +12,7 @@
 
 namespace invact {
 
-/// None where the code says that nothing, or everything, is dropped: no mask is kept then.
+/// None where the code says that nothing, or everything, is dropped: no mask is saved then.
 std::optional<Match> match_dropout(torch::jit::Node* node);
 
 }  // namespace invact

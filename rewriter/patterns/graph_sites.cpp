@@ -61,20 +61,20 @@ std::vector<Match> find_matches(const InlinedModel& inlined, const MatchContext&
   return matches;
 }
 
-SiteArgument site_argument(const MatchArgument& argument, const InlinedModel& inlined) {
-  const auto place = [&inlined](const NodeInput& input, SiteArgument::Kind kind) {
-    return SiteArgument{
+PatternArgument pattern_argument(const MatchArgument& argument, const InlinedModel& inlined) {
+  const auto place = [&inlined](const NodeInput& input, PatternArgument::Kind kind) {
+    return PatternArgument{
         kind, inlined.origin(*input.node)->node_index, static_cast<int64_t>(input.position), {}};
   };
   if (const auto* const input = std::get_if<NodeInput>(&argument)) {
-    return place(*input, SiteArgument::Kind::kValue);
+    return place(*input, PatternArgument::Kind::kValue);
   }
   if (const auto* const dtype = std::get_if<DtypeOf>(&argument)) {
-    return place(dtype->tensor, SiteArgument::Kind::kDtype);
+    return place(dtype->tensor, PatternArgument::Kind::kDtype);
   }
   const auto& value = std::get<c10::IValue>(argument);
-  SiteArgument constant;
-  constant.kind = SiteArgument::Kind::kConstant;
+  PatternArgument constant;
+  constant.kind = PatternArgument::Kind::kConstant;
   if (value.isBool()) constant.constant = value.toBool();
   if (value.isInt()) constant.constant = value.toInt();
   if (value.isDouble()) constant.constant = value.toDouble();
@@ -83,25 +83,27 @@ SiteArgument site_argument(const MatchArgument& argument, const InlinedModel& in
   return constant;
 }
 
+Edit edit_of(const Match& match, const InlinedModel& inlined) {
+  if (!match.has_arguments()) return RenameOperator{match.replacement};
+  ReplacePattern pattern;
+  pattern.replacement = match.replacement;
+  for (const Node* const node : match.nodes) {
+    pattern.nodes.push_back(inlined.origin(*node)->node_index);
+  }
+  for (const MatchArgument& argument : match.arguments) {
+    pattern.arguments.push_back(pattern_argument(argument, inlined));
+  }
+  return pattern;
+}
+
 GraphSite make_site(const NodeOrigin& origin, const Match& match, const InlinedModel& inlined,
                     const torch::jit::Module& top) {
   GraphSite site;
-  SiteLocation& location = site.location;
-  location.module_path = origin.module_path;
   const auto module = find_submodule(top, origin.module_path);
-  location.module_type = module ? class_name(*module) : "";
-  location.method = origin.method;
-  location.function_calls = origin.function_calls;
-  location.node_index = origin.node_index;
-  location.graph_fingerprint = origin.fingerprint;
-  if (match.has_arguments()) {
-    for (const Node* const node : match.nodes) {
-      location.pattern_nodes.push_back(inlined.origin(*node)->node_index);
-    }
-    for (const MatchArgument& argument : match.arguments) {
-      location.arguments.push_back(site_argument(argument, inlined));
-    }
-  }
+  site.place = {origin.module_path, module ? class_name(*module) : "",
+                origin.method,      origin.function_calls,
+                origin.node_index,  origin.fingerprint};
+  site.edit = edit_of(match, inlined);
   for (const Node* const node : match.nodes) {
     site.nodes.push_back({node->kind().toQualString(), inlined.origin(*node)->frames});
   }
@@ -132,7 +134,8 @@ std::vector<GraphSite> find_graph_sites(const InlinedModel& inlined, const Match
     const NodeOrigin* const origin = inlined.origin(*match.output());
     if (!origin) continue;
     const auto [found, fresh] = index_of.try_emplace(
-        {key_of(*origin), match.op + (match.is_refinement ? "+" : "")}, sites.size());
+        {key_of(*origin), match.op + (match.listing == Listing::kWhenAccepted ? "+" : "")},
+        sites.size());
     if (fresh) sites.push_back(make_site(*origin, match, inlined, context.top));
     GraphSite& site = sites[found->second];
     if (!fresh) join_call(match, site.copies.front());

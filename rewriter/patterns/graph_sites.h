@@ -14,7 +14,8 @@ namespace invact {
 /// A matched place of one module instance, with what the decision needs to know of its
 /// surroundings.
 struct GraphSite {
-  SiteLocation location;
+  CodePlace place;
+  Edit edit;
   /// Every path that leads to the instance: one module may stand in several places.
   std::set<std::string> module_paths;
   std::vector<SiteNode> nodes;  ///< Site::nodes.

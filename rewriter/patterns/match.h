@@ -1,5 +1,5 @@
 // What a pattern found in the inlined graph, and what would take its place. Every pattern gives
-// this; legality, plan and prediction know no more of it.
+// a Match; legality, planning and prediction know no more of it.
 #pragma once
 
 #include <ATen/core/ivalue.h>
@@ -13,19 +13,16 @@
 #include <vector>
 
 #include "analyzer/report.h"
-#include "rewriter/planning/prediction.h"
+#include "rewriter/graph/graph_nodes.h"
+#include "rewriter/graph/observed_savers.h"
+#include "rewriter/plan.h"
 
 namespace invact {
 
-struct Rejection {
-  std::string code;    ///< Stable identifier.
-  std::string reason;  ///< A sentence for people.
-};
-
-/// What one execution of a replacement keeps for backward.
-struct KeptInstead {
+/// What one execution of a replacement saves for backward.
+struct SavedInstead {
   std::optional<StorageId> storage;  ///< Its result's, or one that its result will be.
-  int64_t bytes = 0;                 ///< Beside that.
+  int64_t bytes = 0;                 ///< What it saves beside that.
 };
 
 /// A value, named by a matched node that reads it: the same node in the model's own code reads the
@@ -44,54 +41,53 @@ struct DtypeOf {
 
 using MatchArgument = std::variant<NodeInput, DtypeOf, c10::IValue>;
 
+/// How the gradients of a replacement compare with the original's.
+enum class GradientBits { kRounded, kSame };
+
+/// Whether a plan lists a site that it does not accept. It does not list a better form of a site
+/// that stands for itself, nor a segment that nobody asked for by name.
+enum class Listing { kAlways, kWhenAccepted };
+
 struct Match {
   std::string op;  ///< "aten::gelu", "written-out gelu".
   /// Other names that --only and --skip know it by.
   std::vector<std::string> aliases;
-  /// What it replaces, in the order of running, all in one block of one method or function; the
-  /// last one makes the output, and nobody else reads what the others make.
+  /// The nodes that it replaces, in the order of running, all in one block of one method or
+  /// function. The last one makes the output, and no other node reads what the others make.
   std::vector<torch::jit::Node*> nodes;
   std::string replacement;  ///< "invact::gelu".
-  std::string strategy;     ///< "output", "closed".
+  std::string strategy;     ///< "output", "closed", "recompute".
   /// The replacement's arguments; none: those of its one node.
   std::vector<MatchArgument> arguments;
-  /// A better form of a site that stands for itself where this one is rejected.
-  bool is_refinement = false;
-  bool in_place = false;  ///< Writes its input.
-  bool is_exact = false;  ///< Every gradient stays the same bit for bit.
-  /// Training may well move its weights to where it keeps its input again: a chain does not depend
-  /// on them, and is preferred.
-  bool may_lapse = false;
-  /// How results round otherwise than today's, as a sentence; empty: they are the same bits.
+  GradientBits gradients = GradientBits::kRounded;
+  Listing listing = Listing::kAlways;
+  /// How many eighths of its largest tensor it must free, over what the sites free that need none.
+  /// A segment takes time to run again; an operator whose weights training may move to where it
+  /// saves its input again is not to be preferred to a segment, which does not depend on them.
+  int64_t required_eighths = 0;
+  /// How results round otherwise than the original's, as a sentence; empty: they are the same bits.
   std::string rounding;
   /// Why this call cannot be replaced, whatever its surroundings.
   std::optional<Rejection> refusal;
-  /// What `output`, the call that makes the result, keeps once replaced, or why it would keep what
-  /// it keeps today.
-  std::function<std::variant<KeptInstead, Rejection>(const OperatorCall& output, const Report&)>
-      kept;
-  /// Of a chain that is run again in backward: what it keeps for that.
+  /// What `output`, the call that makes the result, saves once replaced, or why it would save what
+  /// the original saves. Null where a refusal says already that nothing is replaced, and for a
+  /// segment, of which planning/segment_candidates knows it.
+  std::function<std::variant<SavedInstead, Rejection>(const OperatorCall& output, const Report&)>
+      saved_instead;
+  /// The tensors that a segment saves in order to run again.
   std::vector<torch::jit::Value*> inputs;
   std::string gain;  ///< "keeps its output, which is kept anyway, instead of its input".
 
   torch::jit::Node* output() const { return nodes.back(); }
-  /// More than the name of one node's operator changes.
+  /// Whether more changes than the name of one node's operator.
   bool has_arguments() const { return !arguments.empty(); }
-  bool is_recomputed() const { return strategy == "recompute"; }
 };
 
 /// What patterns may ask besides the graph. All must outlive the matches.
 struct MatchContext {
   const torch::jit::Module& top;
-  const Prediction& prediction;  ///< Who keeps what in the observed step.
+  const ObservedSavers& savers;  ///< Of the observed step.
   bool on_cpu = true;            ///< Where the observed step ran.
 };
-
-/// "aten::gelu" gives "gelu", "invact::rms_norm_cast" "rms_norm_cast".
-std::string unqualified(const std::string& op);
-
-/// The tensor behind a value that is a constant or an attribute of a module; an undefined one for
-/// None; none where only the run tells.
-std::optional<at::Tensor> known_tensor(torch::jit::Value* value, const torch::jit::Module& top);
 
 }  // namespace invact

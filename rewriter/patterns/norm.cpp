@@ -114,9 +114,9 @@ std::optional<Match> match_norm(Node* node, const MatchContext& context) {
                               fmt::format("{}'s shape or weights are decided at run time", op)};
     return match;
   }
-  match.kept = [norm, dimensions = *dimensions, weights = *weights, on_cpu = context.on_cpu](
-                   const OperatorCall& call,
-                   const Report&) -> std::variant<KeptInstead, Rejection> {
+  match.saved_instead =
+      [norm, dimensions = *dimensions, weights = *weights, on_cpu = context.on_cpu](
+          const OperatorCall& call, const Report&) -> std::variant<SavedInstead, Rejection> {
     const TensorFacts& output = call.output_tensor;
     if (!call.input_requires_grad &&
         !(weights.weight.defined() && weights.weight.requires_grad())) {
@@ -125,8 +125,8 @@ std::optional<Match> match_norm(Node* node, const MatchContext& context) {
     if (!is_recoverable(weights.weight, weights.bias, 0, dtype_of(output))) {
       return not_recoverable();
     }
-    return KeptInstead{call.output,
-                       row_count(output, dimensions) * row_bytes(*norm, weights, on_cpu, output)};
+    return SavedInstead{call.output,
+                        row_count(output, dimensions) * row_bytes(*norm, weights, on_cpu, output)};
   };
   return match;
 }

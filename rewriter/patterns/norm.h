@@ -1,10 +1,11 @@
 // Pattern: ATen's layer_norm and rms_norm.
 //
-//   before   %y = aten::layer_norm(%x, ...)      keeps %x and two numbers per row
-//   after    %y = invact::layer_norm(%x, ...)    keeps %y and one number per row
+//   before   %y = aten::layer_norm(%x, ...)      saves %x and two numbers per row
+//   after    %y = invact::layer_norm(%x, ...)    saves %y and one number per row
 //
 // Only where the weights in the file let the output tell the normalized input
-// (kernels/math/norm_recovery.h): with others the operator keeps its input, as today. Reads only.
+// (kernels/math/norm_recovery.h): with others the operator saves its input, as the original does.
+// Reads only.
 #pragma once
 
 #include <optional>
@@ -26,7 +27,7 @@ int64_t row_count(const TensorFacts& output, size_t row_dimensions);
 /// Of a floating tensor.
 at::ScalarType dtype_of(const TensorFacts& tensor);
 
-/// Says why a norm with these weights keeps its input.
+/// Says why a norm with these weights saves its input.
 Rejection not_recoverable();
 
 }  // namespace invact

@@ -245,15 +245,15 @@ std::optional<Match> match_rms_norm(Node* root, const InlinedModel& inlined,
                      parts.output_dtype};
   match.gain =
       "keeps its output, which is kept anyway, and a number per row instead of what its parts keep";
-  match.kept = [weight = *weight, offset = parts.weight_offset, casts = parts.casts_to_float](
-                   const OperatorCall& call,
-                   const Report&) -> std::variant<KeptInstead, Rejection> {
+  match.saved_instead =
+      [weight = *weight, offset = parts.weight_offset, casts = parts.casts_to_float](
+          const OperatorCall& call, const Report&) -> std::variant<SavedInstead, Rejection> {
     const TensorFacts& output = call.output_tensor;
     if (!casts && output.dtype != "float32") {
       return Rejection{"dtype_unknown", "computes in another dtype than float32"};
     }
     if (!is_recoverable(weight, {}, offset, dtype_of(output))) return not_recoverable();
-    return KeptInstead{call.output, row_count(output, 1) * static_cast<int64_t>(sizeof(float))};
+    return SavedInstead{call.output, row_count(output, 1) * static_cast<int64_t>(sizeof(float))};
   };
   return match;
 }

@@ -1,9 +1,9 @@
 // Pattern: RMSNorm as models write it out.
 //
-//   before   %x32 = %x.to(float32)                                            keeps %x32,
+//   before   %x32 = %x.to(float32)                                            saves %x32,
 //            %n = %x32 * rsqrt(%x32.pow(2).mean(-1, True) + eps)              %n and more
 //            %y = weight * %n.to(dtype), or (n * (1 + weight.float())).type_as(x)
-//   after    %y = invact::rms_norm_cast(%x, [n], weight, eps, offset, ...)    keeps %y and a
+//   after    %y = invact::rms_norm_cast(%x, [n], weight, eps, offset, ...)    saves %y and a
 //                                                                             number per row
 //
 // The operator runs the same steps with the same roundings. Reads only.

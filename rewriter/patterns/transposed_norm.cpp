@@ -29,19 +29,19 @@ std::optional<Dimensions> constant_dimensions(const Node* transpose) {
 }
 
 /// The copy that the linear behind `norm` keeps of its result; none where it keeps none.
-std::optional<StorageId> kept_copy(const OperatorCall& norm, const Report& report,
-                                   const Prediction& prediction) {
+std::optional<StorageId> saved_copy(const OperatorCall& norm, const Report& report,
+                                    const ObservedSavers& savers) {
   const auto reads = [&norm](const OperatorCall& call) {
     return std::find(call.inputs.begin(), call.inputs.end(), norm.output) != call.inputs.end();
   };
-  const auto reader = std::find_if(
+  const auto consumer = std::find_if(
       report.calls.begin() + norm.id.value + 1, report.calls.end(),
       [&reads](const OperatorCall& call) { return call.op == "aten::linear" && reads(call); });
-  if (reader == report.calls.end()) return std::nullopt;
-  for (const StorageId kept : prediction.kept_by(reader->id)) {
-    if (!std::ranges::count(reader->inputs, kept) &&
-        report.storage(kept).bytes == report.storage(*norm.output).bytes) {
-      return kept;
+  if (consumer == report.calls.end()) return std::nullopt;
+  for (const StorageId saved : savers.saved_by(consumer->id)) {
+    if (!std::ranges::count(consumer->inputs, saved) &&
+        report.storage(saved).bytes == report.storage(*norm.output).bytes) {
+      return saved;
     }
   }
   return std::nullopt;
@@ -51,13 +51,13 @@ std::optional<StorageId> kept_copy(const OperatorCall& norm, const Report& repor
 
 std::optional<Match> match_transposed_norm(Node* node, const MatchContext& context) {
   if (node->kind() != aten::layer_norm) return std::nullopt;
-  const Node* const transpose = only_reader(node->output());
+  const Node* const transpose = only_consumer(node->output());
   const auto dimensions = transpose ? constant_dimensions(transpose) : std::nullopt;
-  const Node* const linear = dimensions ? only_reader(transpose->output()) : nullptr;
+  const Node* const linear = dimensions ? only_consumer(transpose->output()) : nullptr;
   if (!linear || linear->kind() != aten::linear) return std::nullopt;
   auto match = match_norm(node, context);
   if (!match || match->refusal) return std::nullopt;
-  match->is_refinement = true;
+  match->listing = Listing::kWhenAccepted;
   match->replacement = "invact::layer_norm_transposed";
   for (size_t i = 0; i < node->inputs().size(); ++i)
     match->arguments.emplace_back(NodeInput{node, i});
@@ -70,16 +70,16 @@ std::optional<Match> match_transposed_norm(Node* node, const MatchContext& conte
   match->gain =
       "keeps its output, laid out as the next layer reads and keeps it, and a number per row "
       "instead of its input";
-  match->kept = [norm = match->kept, &prediction = context.prediction](
-                    const OperatorCall& call,
-                    const Report& report) -> std::variant<KeptInstead, Rejection> {
-    auto kept = norm(call, report);
-    if (auto* const instead = std::get_if<KeptInstead>(&kept)) {
-      instead->storage = kept_copy(call, report, prediction);
+  match->saved_instead = [norm = match->saved_instead, &savers = context.savers](
+                             const OperatorCall& call,
+                             const Report& report) -> std::variant<SavedInstead, Rejection> {
+    auto saved = norm(call, report);
+    if (auto* const instead = std::get_if<SavedInstead>(&saved)) {
+      instead->storage = saved_copy(call, report, savers);
       if (!instead->storage)
         return Rejection{"no_copy", "the next layer keeps no copy of its output"};
     }
-    return kept;
+    return saved;
   };
   return match;
 }

@@ -1,11 +1,11 @@
 // Pattern: a layer_norm whose result a linear reads transposed (torchvision's attention, an MLP
-// over tokens). The linear makes, and keeps, a contiguous copy.
+// over tokens). The linear makes, and saves, a contiguous copy.
 //
-//   before   %y = aten::layer_norm(%x, ...)              keeps %x
+//   before   %y = aten::layer_norm(%x, ...)              saves %x
 //            %t = aten::transpose(%y, 0, 1)
-//            %o = aten::linear(%t, %w, %b)               keeps a copy of %t
-//   after    %y = invact::layer_norm_transposed(%x, ..., 0, 1)    keeps %y, laid out as %t
-//                                                        and the linear keeps %y
+//            %o = aten::linear(%t, %w, %b)               saves a copy of %t
+//   after    %y = invact::layer_norm_transposed(%x, ..., 0, 1)    saves %y, laid out as %t
+//                                                        and the linear saves %y
 //
 // Reads only.
 #pragma once

@@ -18,7 +18,7 @@ namespace {
 using torch::jit::Node;
 using torch::jit::Value;
 
-/// More than any known spelling has; ends the search in long chains of elementwise operators.
+/// More than any known spelling has; ends the search in long segments of elementwise operators.
 constexpr size_t kMostNodes = 24;
 
 /// Every input is a constant, a tensor or a tensor's dtype.
@@ -126,9 +126,9 @@ std::optional<at::ScalarType> dtype_read(const std::vector<CodeRange>& frames,
   return std::nullopt;
 }
 
-/// Keeps what the function's operator keeps, in the dtypes in which it may stand for the
+/// Saves what the function's operator saves, in the dtypes in which it may stand for the
 /// expression.
-void keep_where_close(const Recognized& recognized, const std::vector<CodeRange>& reader,
+void save_where_close(const Recognized& recognized, const std::vector<CodeRange>& consumer,
                       Match& match) {
   const auto& in_float32 = *recognized.in(at::kFloat);
   const bool none_below_float64 = std::ranges::none_of(recognized.dtypes, [](const auto& dtype) {
@@ -139,15 +139,16 @@ void keep_where_close(const Recognized& recognized, const std::vector<CodeRange>
   }
   const bool has_inputs_dtype =
       std::ranges::all_of(recognized.dtypes, &DtypeComparison::same_dtype);
-  match.kept = [recognized, reader, has_inputs_dtype, kept = std::move(match.kept)](
-                   const OperatorCall& output,
-                   const Report& report) -> std::variant<KeptInstead, Rejection> {
+  match.saved_instead = [recognized, consumer, has_inputs_dtype,
+                         by_operator = std::move(match.saved_instead)](
+                            const OperatorCall& output,
+                            const Report& report) -> std::variant<SavedInstead, Rejection> {
     // Where the code names a dtype, the result's does not tell the input's.
     const auto input = has_inputs_dtype ? std::optional(dtype_of(output.output_tensor))
-                                        : dtype_read(reader, output, report);
+                                        : dtype_read(consumer, output, report);
     const DtypeComparison* const dtype = recognized.in(input.value_or(at::kDouble));
     if (!dtype->is_close()) return other_values(*recognized.activation, *dtype);
-    return kept(output, report);
+    return by_operator(output, report);
   };
 }
 
@@ -216,9 +217,9 @@ std::optional<Match> WrittenOutActivations::match(Node* root) {
     const std::string name = function_name(activation);
     match.op = "written-out " + name;
     match.aliases = {name, unqualified(std::string(activation.invact_op))};
-    keep_from_output(activation, match);
+    save_output(activation, match);
     match.rounding = rounding_note(match, found);
-    keep_where_close(found, inlined_.origin(*expression.nodes.front())->frames, match);
+    save_where_close(found, inlined_.origin(*expression.nodes.front())->frames, match);
     return match;
   }
   return std::nullopt;

@@ -1,8 +1,8 @@
 // Pattern: an activation that the model writes out in elementary operators.
 //
 //   before   %y = 0.5 * %x * (1 + tanh(sqrt(2/pi) * (%x + 0.044715 * %x ** 3)))
-//            keeps %x and every product's factors
-//   after    %y = invact::gelu(%x, 'tanh')        keeps %y and one bit per element
+//            saves %x and every product's factors
+//   after    %y = invact::gelu(%x, 'tanh')        saves %y and one bit per element
 //
 // An expression of one tensor is known by its values, not by its spelling: it is one of the
 // library's functions where it agrees with the operator that would take its place, in float64 and

@@ -11,20 +11,20 @@ namespace invact {
 namespace {
 
 std::string site_id(const GraphSite& site) {
-  std::string id = fmt::format("{}/{}", site.location.module_path, site.location.method);
+  std::string id = fmt::format("{}/{}", site.place.module_path, site.place.method);
   if (!site.function.empty()) {
-    id += fmt::format("#{}>{}", fmt::join(site.location.function_calls, "#"), site.function);
+    id += fmt::format("#{}>{}", fmt::join(site.place.function_calls, "#"), site.function);
   }
-  return id + fmt::format("#{}", site.location.node_index);
+  return id + fmt::format("#{}", site.place.node_index);
 }
 
 /// A call whose code the walk over the model did not reach.
 Candidate unreached_candidate(const OperatorCall& call, size_t number) {
   Candidate candidate;
   Site& site = candidate.site;
-  site.location.module_path = call.module_path;
-  site.location.module_type = call.module_type;
-  site.location.method = call.method;
+  site.place.module_path = call.module_path;
+  site.place.module_type = call.module_type;
+  site.place.method = call.method;
   site.op = call.op;
   site.id = fmt::format("{}/{}?{}#{}", call.module_path, call.method, call.op, number);
   site.source = call.source;
@@ -35,90 +35,81 @@ Candidate unreached_candidate(const OperatorCall& call, size_t number) {
   return candidate;
 }
 
-/// A node of a candidate's pattern.
-struct Place {
-  Candidate* candidate;
-  const SiteNode* node;
-
-  bool makes_output() const { return node == &candidate->site.nodes.back(); }
-};
-using PlacesByCode = std::multimap<std::pair<std::string, CodeRange>, Place>;
-
 /// A dropout that drops everything saves a single number, and is no site.
-bool saves_elements(const OperatorCall& call, const Report& report, const Prediction& prediction) {
+bool saves_elements(const OperatorCall& call, const Report& report, const ObservedSavers& savers) {
   int64_t bytes = 0;
-  for (const StorageId storage : prediction.kept_by(call.id)) {
-    bytes += report.storage(storage).bytes;
-  }
+  for (const StorageId storage : savers.saved_by(call.id)) bytes += report.storage(storage).bytes;
   return bytes > 0 && bytes >= call.output_tensor.element_count;
 }
 
-std::vector<Place> find_places(const PlacesByCode& by_code, const OperatorCall& call) {
-  std::vector<Place> places;
-  if (call.frames.empty()) return places;
-  const auto [begin, end] = by_code.equal_range({call.module_path, call.frames.front()});
-  for (auto entry = begin; entry != end; ++entry) {
-    const Place& place = entry->second;
-    const bool same_method = place.candidate->site.location.method == call.method;
-    if (same_method && place.node->is_called_by(call)) places.push_back(place);
-  }
-  return places;
-}
-
-void note_call(const OperatorCall& call, bool saves, const Place& place) {
-  Candidate& candidate = *place.candidate;
-  if (saves) candidate.pending.push_back(call.id);
-  if (!place.makes_output()) return;
-  if (!candidate.executed) candidate.site.source = call.source;
-  candidate.executed = true;
-  Execution execution;
-  execution.calls = std::exchange(candidate.pending, {});
-  if (execution.calls.empty()) return;
-  candidate.executions.push_back(std::move(execution));
-  candidate.outputs.push_back(call.id);
-}
-
-/// Joins each site with its executions: same module instance, method and serialized code. Adds what
-/// no site stands for.
-void find_executions(const Report& report, const Prediction& prediction,
-                     std::vector<Candidate>& candidates) {
-  PlacesByCode by_code;
-  for (Candidate& candidate : candidates) {
-    for (const std::string& path : candidate.site.module_paths) {
-      for (const SiteNode& node : candidate.site.nodes) {
-        by_code.emplace(std::pair{path, node.frames.front()}, Place{&candidate, &node});
+/// Joins each candidate with its runs: same module instance, method and serialized code.
+class RunFinder {
+ public:
+  RunFinder(const ObservedSavers& savers, std::vector<Candidate>& candidates)
+      : savers_(savers), candidates_(candidates), pending_(candidates.size()) {
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const Site& site = candidates[i].site;
+      for (const std::string& path : site.module_paths) {
+        for (const SiteNode& node : site.nodes) {
+          places_.emplace(std::pair{path, node.frames.front()}, Place{i, &node});
+        }
       }
     }
   }
-  std::vector<Candidate> unreached;
-  for (const OperatorCall& call : report.calls) {
-    const std::vector<Place> places = find_places(by_code, call);
-    for (const Place& place : places) note_call(call, prediction.saves(call.id), place);
-    const bool is_reached = std::any_of(places.begin(), places.end(), [](const Place& place) {
-      return place.candidate->site.nodes.size() == 1;
-    });
-    if (!is_reached && is_replaceable(call.op) && saves_elements(call, report, prediction)) {
-      unreached.push_back(unreached_candidate(call, unreached.size()));
+
+  /// Notes a call of the observed step, in order. @returns whether it belongs to a site of one
+  /// node.
+  bool note(const OperatorCall& call) {
+    if (call.frames.empty()) return false;
+    bool is_site_of_one_node = false;
+    const auto [begin, end] = places_.equal_range({call.module_path, call.frames.front()});
+    for (auto entry = begin; entry != end; ++entry) {
+      const auto& [index, node] = entry->second;
+      const Site& site = candidates_[index].site;
+      if (site.place.method != call.method || !node->is_called_by(call)) continue;
+      note(call, index, node == &site.nodes.back());
+      is_site_of_one_node |= site.nodes.size() == 1;
     }
+    return is_site_of_one_node;
   }
-  for (Candidate& candidate : unreached) candidates.push_back(std::move(candidate));
-}
+
+ private:
+  /// A node of a candidate's pattern.
+  struct Place {
+    size_t candidate;
+    const SiteNode* node;
+  };
+
+  void note(const OperatorCall& call, size_t index, bool makes_output) {
+    if (savers_.saves(call.id)) pending_[index].push_back(call.id);
+    if (!makes_output) return;
+    Candidate& candidate = candidates_[index];
+    if (candidate.run_count++ == 0) candidate.site.source = call.source;
+    if (pending_[index].empty()) return;
+    candidate.runs.push_back({std::exchange(pending_[index], {}), call.id});
+  }
+
+  const ObservedSavers& savers_;
+  std::vector<Candidate>& candidates_;
+  /// By candidate: the calls that saved since its last result was made.
+  std::vector<std::vector<CallId>> pending_;
+  std::multimap<std::pair<std::string, CodeRange>, Place> places_;
+};
 
 }  // namespace
 
 Candidate make_candidate(GraphSite graph_site) {
   Candidate candidate;
-  Site& site = candidate.site;
-  site.location = graph_site.location;
   const Match& match = graph_site.match();
-  site.op = match.op;
+  Site& site = candidate.site;
   site.id = site_id(graph_site);
-  site.module_paths.assign(graph_site.module_paths.begin(), graph_site.module_paths.end());
-  site.nodes = graph_site.nodes;
-  site.replacement = match.replacement;
+  site.op = match.op;
   site.strategy = match.strategy;
-  candidate.graph_site = std::move(graph_site);
-  candidate.open = true;
+  site.module_paths.assign(graph_site.module_paths.begin(), graph_site.module_paths.end());
+  site.nodes = std::move(graph_site.nodes);
+  site.place = std::move(graph_site.place);
+  site.edit = std::move(graph_site.edit);
+  candidate.copies = std::move(graph_site.copies);
   return candidate;
 }
 
@@ -128,24 +119,16 @@ std::vector<Candidate> find_candidates(const Report& report, const InlinedModel&
   for (GraphSite& site : find_graph_sites(inlined, context)) {
     candidates.push_back(make_candidate(std::move(site)));
   }
-  find_executions(report, context.prediction, candidates);
+  RunFinder runs(context.savers, candidates);
+  std::vector<Candidate> unreached;
+  for (const OperatorCall& call : report.calls) {
+    const bool is_reached = runs.note(call);
+    if (!is_reached && is_replaceable(call.op) && saves_elements(call, report, context.savers)) {
+      unreached.push_back(unreached_candidate(call, unreached.size()));
+    }
+  }
+  for (Candidate& candidate : unreached) candidates.push_back(std::move(candidate));
   return candidates;
-}
-
-bool Site::is_called_by(const OperatorCall& call) const {
-  return std::ranges::any_of(nodes, [&](const SiteNode& node) {
-    const bool in_place_of_call =
-        node.method.empty() ? location.method == call.method &&
-                                  std::ranges::count(module_paths, call.module_path) > 0
-                            : node.method == call.method && node.module_path == call.module_path;
-    return in_place_of_call && node.is_called_by(call);
-  });
-}
-
-bool SiteNode::is_called_by(const OperatorCall& call) const {
-  // A site's frames end at its method; a call's go on to the model's forward.
-  return op == call.op && !frames.empty() && frames.size() <= call.frames.size() &&
-         std::equal(frames.begin(), frames.end(), call.frames.begin());
 }
 
 }  // namespace invact

@@ -1,7 +1,9 @@
 // The sites of a model while a plan is being made: where they stand in the graphs, and what they
-// did in the observed step. Reads only; the decisions are plan.cpp's.
+// did in the observed step. Reads only; the planner decides.
 #pragma once
 
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "rewriter/patterns/graph_sites.h"
@@ -10,30 +12,42 @@
 
 namespace invact {
 
+/// One run of a site in the observed step, which saved something.
+struct ObservedRun {
+  std::vector<CallId> calls;  ///< The calls of its nodes that saved.
+  CallId output;              ///< The call that made its result.
+};
+
 /// A site while it is being decided.
 struct Candidate {
-  GraphSite graph_site;
-  Site site;
-  std::vector<Execution> executions;  ///< In the observed step, those that saved something.
-  std::vector<CallId> pending;  ///< Calls of its nodes that saved, since its last result was made.
-  std::vector<CallId> outputs;  ///< The calls that made its results, one per execution.
-  bool executed = false;
-  bool has_delta = false;       ///< What each execution keeps once replaced is known.
-  bool open = false;            ///< Not rejected yet.
-  bool part_of_larger = false;  ///< Replaced together with the pattern around it.
+  enum class Status {
+    kOpen,          ///< It may be accepted; once the selection is finished: it is.
+    kRejected,      ///< The site's decision holds the reason.
+    kPartOfLarger,  ///< It is replaced together with the pattern or segment around it.
+  };
 
+  Site site;
+  std::vector<Match> copies;  ///< The site in the inlined graph, once per call of it.
+  std::vector<ObservedRun> runs;
+  int64_t run_count = 0;  ///< How often it ran, also without saving anything.
+  /// What each of `runs` saves once replaced; empty where that is not known.
+  std::vector<Execution> executions;
+  Status status = Status::kOpen;
+
+  const Match& match() const { return copies.front(); }
+  bool is_open() const { return status == Status::kOpen; }
+  bool is_segment() const { return std::holds_alternative<Recompute>(site.edit); }
   void reject(const Rejection& rejection) {
-    open = false;
-    site.reason_code = rejection.code;
-    site.reason = rejection.reason;
+    status = Status::kRejected;
+    site.decision = {false, rejection.code, rejection.reason};
   }
 };
 
-/// A site that may be taken, described by its first match; its executions are not known yet.
+/// A site that may be accepted, described by its first match; its runs are not known yet.
 Candidate make_candidate(GraphSite graph_site);
 
-/// Every site of the model that `context` names, open, with its executions; behind them the calls
-/// that no walk over its code reaches, rejected.
+/// Every site of the model that `context` names, open, with its runs. Behind them, rejected, the
+/// calls that no walk over the model's code reaches.
 std::vector<Candidate> find_candidates(const Report& report, const InlinedModel& inlined,
                                        const MatchContext& context);
 

@@ -67,7 +67,8 @@ bool is_new_tensor(const torch::jit::Value* value) {
 
 /// What `value` is a view of, or may be; itself where it is none.
 const Value* viewed(const Value* value) {
-  while (chain_role(value->node()) == ChainRole::kView && is_tensor(value->node()->input(0))) {
+  while (operator_role(value->node()) == OperatorRole::kView &&
+         is_tensor(value->node()->input(0))) {
     value = value->node()->input(0);
   }
   return value;
@@ -101,14 +102,14 @@ bool overwrites_earlier_turn(const Node* node) {
                                       node->input(0)->node()->owningBlock() == node->owningBlock());
 }
 
-/// What a chain writes itself it made itself; what another pattern overwrites, it must have made
+/// A segment writes only what it made itself; what another pattern overwrites, it must have made
 /// for that alone.
-bool overwrites_its_own(const Match& match, const Node* node) {
+bool overwrites_its_own(const Candidate& candidate, const Match& match, const Node* node) {
   const auto is_member = [&match](const Node* other) {
     return std::ranges::count(match.nodes, other) > 0;
   };
   if (!is_member(node)) return false;
-  if (match.is_recomputed()) return true;
+  if (candidate.is_segment()) return true;
   const Value* const overwritten = node->input(0);
   return writes_first_alone(node) && is_member(overwritten->node()) &&
          overwritten->uses().size() == 1;
@@ -123,8 +124,8 @@ WholeModelAliases::WholeModelAliases(const InlinedModel& inlined) : inlined_(inl
                                                    /*descendFunctionCalls=*/true);
 }
 
-std::optional<Rejection> WholeModelAliases::check_output_written(const GraphSite& site) const {
-  for (const Match& match : site.copies) {
+std::optional<Rejection> WholeModelAliases::check_output_written(const Candidate& candidate) const {
+  for (const Match& match : candidate.copies) {
     Node* const node = match.output();
     if (!aliases_ || !may_be_written(node)) continue;
     const torch::jit::ValueSet output = with_later_turns(node, *aliases_);
@@ -182,8 +183,9 @@ bool WholeModelAliases::writes_to(Node* node, const Read& read) const {
          });
 }
 
-std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSite& site) const {
-  for (const Match& match : site.copies) {
+std::optional<Rejection> WholeModelAliases::check_written_between(
+    const Candidate& candidate) const {
+  for (const Match& match : candidate.copies) {
     if (!aliases_ || match.nodes.size() < 2) continue;
     const bool may_be_written = std::ranges::any_of(match.nodes, [this](const Node* node) {
       return std::ranges::any_of(
@@ -198,7 +200,7 @@ std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSit
         read.add(node);
         read.values.insert(node->outputs().begin(), node->outputs().end());
       }
-      if (node == match.nodes.front() || overwrites_its_own(match, node)) continue;
+      if (node == match.nodes.front() || overwrites_its_own(candidate, match, node)) continue;
       if (!writes_to(node, read)) continue;
       return Rejection{"input_written",
                        fmt::format("{} writes to its input in place while it is being computed",
@@ -208,18 +210,18 @@ std::optional<Rejection> WholeModelAliases::check_written_between(const GraphSit
   return std::nullopt;
 }
 
-std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite& site) const {
-  for (const Match& match : site.copies) {
+std::optional<Rejection> WholeModelAliases::check_inputs_written(const Candidate& candidate) const {
+  for (const Match& match : candidate.copies) {
     if (!aliases_) continue;
     for (const Value* const input : match.inputs) {
       // To AliasDb one counter that is counted up could be any of the module's tensors. Autograd
       // itself minds a parameter that is changed before backward.
       if (viewed(input)->node()->kind() == prim::GetAttr || !aliases_->hasWriters(input)) continue;
-      const Node* const reader = first_reader(match.nodes, input);
+      const Node* const consumer = first_consumer(match.nodes, input);
       for (Node* writer : inlined_.nodes()) {
         if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, {input})) continue;
         if (std::ranges::count(match.nodes, writer) > 0) continue;
-        if (!writer->isAfter(reader) && !common_loop(writer, match.output())) continue;
+        if (!writer->isAfter(consumer) && !common_loop(writer, match.output())) continue;
         return Rejection{"input_written",
                          fmt::format("{} writes in place to what it would run again from",
                                      writer->kind().toQualString())};
@@ -229,9 +231,9 @@ std::optional<Rejection> WholeModelAliases::check_inputs_written(const GraphSite
   return std::nullopt;
 }
 
-std::vector<std::string> consumers(const GraphSite& site) {
+std::vector<std::string> consumers(const Candidate& candidate) {
   std::set<std::string> names;
-  for (const Match& match : site.copies) {
+  for (const Match& match : candidate.copies) {
     for (const auto& use : match.output()->output()->uses()) {
       names.insert(use.user->kind().toQualString());
     }
@@ -239,8 +241,8 @@ std::vector<std::string> consumers(const GraphSite& site) {
   return {names.begin(), names.end()};
 }
 
-bool is_read_by_idle_dropout(const GraphSite& site) {
-  for (const Match& match : site.copies) {
+bool is_read_by_idle_dropout(const Candidate& candidate) {
+  for (const Match& match : candidate.copies) {
     for (const auto& use : match.output()->output()->uses()) {
       if (use.user->kind() == torch::jit::aten::dropout && !match_dropout(use.user)) return true;
     }

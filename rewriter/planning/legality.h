@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "rewriter/graph/inlined_model.h"
-#include "rewriter/patterns/graph_sites.h"
+#include "rewriter/planning/candidates.h"
 
 namespace invact {
 
@@ -22,16 +22,16 @@ class WholeModelAliases {
   /// `inlined` must outlive the result.
   explicit WholeModelAliases(const InlinedModel& inlined);
 
-  /// Somebody writes to the output after it was made, so that keeping it for backward would keep
-  /// the wrong values.
-  std::optional<Rejection> check_output_written(const GraphSite& site) const;
+  /// Refuses where an operator writes to the output after it was made: saving it for backward
+  /// would save the wrong values.
+  std::optional<Rejection> check_output_written(const Candidate& candidate) const;
 
-  /// Somebody writes to what the pattern reads or makes while it runs: one operator would read it
-  /// all at once.
-  std::optional<Rejection> check_written_between(const GraphSite& site) const;
+  /// Refuses where an operator writes to what the pattern reads or makes while it runs: one
+  /// operator in its place would read everything at once.
+  std::optional<Rejection> check_written_between(const Candidate& candidate) const;
 
-  /// Somebody writes, after the pattern has run, to what it keeps to run again.
-  std::optional<Rejection> check_inputs_written(const GraphSite& site) const;
+  /// Refuses where an operator writes, after the segment has run, to what it saves to run again.
+  std::optional<Rejection> check_inputs_written(const Candidate& candidate) const;
 
  private:
   struct Read;
@@ -44,9 +44,9 @@ class WholeModelAliases {
 };
 
 /// Operators that read the site's output, anywhere in the model: "aten::dropout, aten::linear".
-std::vector<std::string> consumers(const GraphSite& site);
+std::vector<std::string> consumers(const Candidate& candidate);
 
 /// Whether a dropout that drops nothing reads the site's output.
-bool is_read_by_idle_dropout(const GraphSite& site);
+bool is_read_by_idle_dropout(const Candidate& candidate);
 
 }  // namespace invact

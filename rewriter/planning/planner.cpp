@@ -1,4 +1,4 @@
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,19 +8,17 @@
 #include <unordered_map>
 
 #include "analyzer/error.h"
-#include "analyzer/model/model.h"
 #include "rewriter/graph/inlined_model.h"
 #include "rewriter/planning/candidates.h"
 #include "rewriter/planning/legality.h"
 #include "rewriter/planning/prediction.h"
-#include "rewriter/planning/running_again.h"
 #include "rewriter/planning/segment_candidates.h"
 #include "rewriter/planning/selection.h"
 
 namespace invact {
 namespace {
 
-/// Operators that are known by `name`: the whole name, or one without what stands before it.
+/// Whether `name` is the operator's whole name or one of its aliases.
 bool is_named(const std::string& name, const std::string& op,
               const std::vector<std::string>& aliases) {
   return name == op || std::find(aliases.begin(), aliases.end(), name) != aliases.end();
@@ -48,17 +46,17 @@ class Planner {
         prediction_(report),
         inlined_(model.module),
         aliases_(inlined_),
-        candidates_(find_candidates(report, inlined_,
-                                    {model.module, prediction_, report.run.device == "cpu"})) {
-    for (Candidate& region : find_region_candidates(report, prediction_, inlined_)) {
-      candidates_.push_back(std::move(region));
+        candidates_(find_candidates(
+            report, inlined_, {model.module, prediction_.observed(), report.run.device == "cpu"})) {
+    for (Candidate& segment : find_segment_candidates(report, prediction_.observed(), inlined_)) {
+      candidates_.push_back(std::move(segment));
     }
     sort_by_order_of_running();
   }
 
   Plan make() {
     for (Candidate& candidate : candidates_) {
-      if (candidate.open) reject_unsafe(candidate);
+      if (candidate.is_open()) reject_unsafe(candidate);
     }
     Selection selection(report_, prediction_, candidates_);
     selection.choose();
@@ -76,10 +74,10 @@ class Planner {
   }
 
  private:
-  /// --skip names an operator that a chain holds.
-  bool skips_member(const Match& match) const {
-    return match.is_recomputed() &&
-           std::ranges::any_of(match.nodes, [this](const torch::jit::Node* node) {
+  /// Whether --skip names an operator that a segment holds.
+  bool skips_member(const Candidate& candidate) const {
+    return candidate.is_segment() &&
+           std::ranges::any_of(candidate.match().nodes, [this](const torch::jit::Node* node) {
              const std::string op = node->kind().toQualString();
              return std::ranges::any_of(options_.skip, [&op](const std::string& name) {
                return name == op || name == unqualified(op);
@@ -87,13 +85,12 @@ class Planner {
            });
   }
 
-  /// As the sites stand in the code; behind them those of which no place is known.
+  /// As the sites stand in the code; behind them those whose place is not known.
   void sort_by_order_of_running() {
     std::unordered_map<const torch::jit::Node*, size_t> order;
     for (const auto* const node : inlined_.nodes()) order.emplace(node, order.size());
     const auto place_of = [&order](const Candidate& candidate) {
-      const auto& copies = candidate.graph_site.copies;
-      return copies.empty() ? order.size() : order.at(copies.front().output());
+      return candidate.copies.empty() ? order.size() : order.at(candidate.match().output());
     };
     std::stable_sort(
         candidates_.begin(), candidates_.end(),
@@ -117,17 +114,17 @@ class Planner {
         throw_usage_error(
             fmt::format("The given plan names site '{}', which this model lacks.", id));
       }
-      if (!accepted || site->second->accepted) continue;
+      const Decision& decision = site->second->decision;
+      if (!accepted || decision.accepted) continue;
       throw_usage_error(fmt::format("The given plan accepts site '{}', which cannot be: {} [{}].",
-                                    id, site->second->reason, site->second->reason_code));
+                                    id, decision.reason, decision.reason_code));
     }
   }
 
   void reject_unsafe(Candidate& candidate) {
-    const GraphSite& site = candidate.graph_site;
-    const Match& match = site.match();
-    const auto keeps_as_today = find_kept(candidate);
-    if (names_operator(options_.skip, match) || skips_member(match) ||
+    const Match& match = candidate.match();
+    const auto saves_as_before = describe_executions(candidate);
+    if (names_operator(options_.skip, match) || skips_member(candidate) ||
         (!options_.only.empty() && !names_operator(options_.only, match))) {
       return candidate.reject({"excluded", "excluded by --only or --skip"});
     }
@@ -139,57 +136,53 @@ class Planner {
       return candidate.reject({"excluded", "left alone by the given plan"});
     }
     if (match.refusal) return candidate.reject(*match.refusal);
-    if (options_.exact && !match.is_exact) {
+    if (options_.exact && match.gradients != GradientBits::kSame) {
       return candidate.reject(
           {"not_exact", "its gradient is right up to rounding, not bit for bit (--exact)"});
     }
-    if (!candidate.executed) {
+    if (candidate.run_count == 0) {
       return candidate.reject({"not_executed", "did not run in the observed step"});
     }
-    if (candidate.executions.empty()) {
+    if (candidate.runs.empty()) {
       return candidate.reject({"saves_nothing", "keeps nothing: its input needs no gradient"});
     }
-    if (keeps_as_today) return candidate.reject(*keeps_as_today);
-    if (candidate.executions.front().keeps || candidate.executions.front().releases) {
-      if (const auto rejection = aliases_.check_output_written(site)) {
-        return candidate.reject(*rejection);
-      }
-    }
-    if (const auto rejection = aliases_.check_written_between(site)) {
-      return candidate.reject(*rejection);
-    }
-    if (const auto rejection = aliases_.check_inputs_written(site)) candidate.reject(*rejection);
+    if (saves_as_before) return candidate.reject(*saves_as_before);
+    if (const auto rejection = check_writers(candidate)) candidate.reject(*rejection);
   }
 
-  /// What each execution keeps once replaced, where the pattern tells it; or why not.
-  std::optional<Rejection> find_kept(Candidate& candidate) const {
-    const Match& match = candidate.graph_site.match();
-    if (!match.kept) return std::nullopt;
-    for (size_t i = 0; i < candidate.executions.size(); ++i) {
-      const OperatorCall& output = report_.call(candidate.outputs[i]);
-      const auto kept = match.kept(output, report_);
-      if (const auto* const rejection = std::get_if<Rejection>(&kept)) return *rejection;
-      const auto& instead = std::get<KeptInstead>(kept);
-      if (instead.storage && match.in_place && output.input_is_view) {
-        return Rejection{"writes_view",
-                         "writes a view of another tensor in place, whose storage cannot be kept "
-                         "as the output"};
-      }
-      candidate.executions[i].keeps = instead.storage;
-      candidate.executions[i].bytes = instead.bytes;
+  /// Whether an operator writes in place to what the replacement would read or save.
+  std::optional<Rejection> check_writers(const Candidate& candidate) const {
+    const Execution& execution = candidate.executions.front();
+    if (execution.saved_storage || execution.released_storage) {
+      if (const auto rejection = aliases_.check_output_written(candidate)) return rejection;
     }
-    candidate.has_delta = true;
+    if (const auto rejection = aliases_.check_written_between(candidate)) return rejection;
+    return aliases_.check_inputs_written(candidate);
+  }
+
+  /// Fills in what each run saves once replaced, where the pattern says it; or returns why a run
+  /// would save what it saves today.
+  std::optional<Rejection> describe_executions(Candidate& candidate) const {
+    const Match& match = candidate.match();
+    if (!match.saved_instead) return std::nullopt;
+    std::vector<Execution> executions;
+    for (const ObservedRun& run : candidate.runs) {
+      const auto saved = match.saved_instead(report_.call(run.output), report_);
+      if (const auto* const rejection = std::get_if<Rejection>(&saved)) return *rejection;
+      const auto& instead = std::get<SavedInstead>(saved);
+      executions.push_back({run.calls, instead.storage, instead.bytes});
+    }
+    candidate.executions = std::move(executions);
     return std::nullopt;
   }
 
   /// A dropout that drops nothing hands its input on, but the default executor differentiates
   /// dropout by a formula of its own, which makes another tensor and a mask whatever p is.
   void note_copies_of_default_executor(Plan& plan) const {
-    const int64_t count =
-        std::count_if(candidates_.begin(), candidates_.end(), [](const Candidate& candidate) {
-          return candidate.open && candidate.executions.front().keeps &&
-                 is_read_by_idle_dropout(candidate.graph_site);
-        });
+    const int64_t count = std::ranges::count_if(candidates_, [](const Candidate& candidate) {
+      return candidate.is_open() && candidate.executions.front().saved_storage &&
+             is_read_by_idle_dropout(candidate);
+    });
     if (count == 0) return;
     plan.notes.push_back(fmt::format(
         "Accepted sites that are read by a dropout with p = 0: {}. TorchScript's default executor "
@@ -202,18 +195,19 @@ class Planner {
   void note_rounding(Plan& plan) const {
     std::set<std::string> sentences;
     for (const Candidate& candidate : candidates_) {
-      if (candidate.open) sentences.insert(candidate.graph_site.match().rounding);
+      if (candidate.is_open()) sentences.insert(candidate.match().rounding);
     }
     sentences.erase("");
     plan.notes.insert(plan.notes.end(), sentences.begin(), sentences.end());
   }
 
-  /// A better form of a site that stands for itself, or a chain that nobody asked for by name.
-  bool is_silent(const Candidate& candidate) const {
-    const auto& copies = candidate.graph_site.copies;
-    if (candidate.open || copies.empty()) return false;
-    const bool is_asked_for = options_.decisions && options_.decisions->contains(candidate.site.id);
-    return copies.front().is_refinement || (copies.front().is_recomputed() && !is_asked_for);
+  /// Whether the plan lists a site; see Listing.
+  bool is_listed(const Candidate& candidate) const {
+    if (candidate.status == Candidate::Status::kPartOfLarger) return false;
+    if (candidate.is_open() || candidate.copies.empty()) return true;
+    const bool is_asked_for = candidate.is_segment() && options_.decisions &&
+                              options_.decisions->contains(candidate.site.id);
+    return candidate.match().listing == Listing::kAlways || is_asked_for;
   }
 
   Plan finish(Selection& selection) {
@@ -223,17 +217,11 @@ class Planner {
     plan.saved_bytes_before = report_.totals.saved_bytes;
     plan.saved_bytes_after = prediction_.saved_bytes();
     for (Candidate& candidate : candidates_) {
-      if (candidate.part_of_larger || is_silent(candidate)) continue;
+      if (!is_listed(candidate)) continue;
       Site& site = candidate.site;
-      site.accepted = candidate.open;
-      if (candidate.graph_site.copies.size() > 0 && candidate.graph_site.match().is_recomputed()) {
-        site.extra_ns = extra_ns(candidate, report_);
-      }
-      site.saved_bytes_delta = candidate.has_delta ? selection.delta(candidate) : 0;
-      if (candidate.open) {
-        site.reason_code = "accepted";
-        site.reason = candidate.graph_site.match().gain;
-      }
+      if (candidate.is_segment()) site.extra_ns = extra_ns(candidate, report_);
+      site.saved_bytes_delta = selection.delta(candidate);
+      if (candidate.is_open()) site.decision = {true, "accepted", candidate.match().gain};
       plan.sites.push_back(std::move(site));
     }
     return plan;
@@ -248,10 +236,6 @@ class Planner {
 };
 
 }  // namespace
-
-int64_t Plan::accepted_count() const {
-  return std::count_if(sites.begin(), sites.end(), [](const Site& site) { return site.accepted; });
-}
 
 Plan make_plan(const Report& report, const Model& model, const PlanOptions& options) {
   check_operator_names(options.only, "--only");

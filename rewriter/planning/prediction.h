@@ -1,24 +1,25 @@
-// The prediction: what a model keeps once certain executions are replaced. Exact and pure: the same
-// set arithmetic over storages by which the Report counts.
+// The prediction: how many bytes a model saves once certain executions are replaced. Exact and
+// pure: the same set arithmetic over storages by which the report counts.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "analyzer/report.h"
+#include "rewriter/graph/observed_savers.h"
 
 namespace invact {
 
-/// One run of a site in the observed step, and what it keeps once replaced.
+/// One run of a site in the observed step, and what it saves once the site is replaced.
 struct Execution {
-  std::vector<CallId> calls;           ///< Its operators that saved something: they no longer do.
-  std::optional<StorageId> keeps;      ///< A storage that it keeps instead: its result's.
-  int64_t bytes = 0;                   ///< What it keeps of its own.
-  std::vector<StorageId> inputs = {};  ///< Storages that it keeps to run again in backward.
-  /// Its result's, whose memory it gives back until backward, whoever keeps the tensor.
-  std::optional<StorageId> releases = std::nullopt;
+  std::vector<CallId> calls;  ///< Those of its operators that saved; they no longer do.
+  std::optional<StorageId> saved_storage;    ///< A storage that it saves instead: its result's.
+  int64_t own_bytes = 0;                     ///< What it saves beside that, in storages of its own.
+  std::vector<StorageId> saved_inputs = {};  ///< The storages that a segment saves to run again.
+  /// The storage of a segment's result, whose memory is freed until backward although others saved
+  /// the tensor.
+  std::optional<StorageId> released_storage = std::nullopt;
 };
 
 class Prediction {
@@ -28,33 +29,28 @@ class Prediction {
 
   int64_t saved_bytes() const { return bytes_; }
 
-  // Each execution at most once at a time.
+  /// Who saves what in the observed step, whatever is replaced here.
+  const ObservedSavers& observed() const { return observed_; }
+
+  /// Counts `execution` as replaced; each at most once at a time.
   void replace(const Execution& execution);
+
+  /// Undoes replace().
   void put_back(const Execution& execution);
 
-  /// What replacing these adds, on top of what is replaced; negative frees.
+  /// The bytes that replacing these adds to what is replaced already; negative: they are freed.
   int64_t delta(const std::vector<Execution>& executions);
 
-  /// Whether this call saved anything.
-  bool saves(CallId call) const { return kept_by_.contains(call.value); }
-
-  /// Calls that keep `storage`, none of them in `without`.
-  std::vector<CallId> other_savers(StorageId storage, const std::vector<CallId>& without) const;
-
-  /// Storages that `call` keeps.
-  std::vector<StorageId> kept_by(CallId call) const;
-
  private:
-  void add_keeper(StorageId storage);
-  void remove_keeper(StorageId storage);
+  void add_saver(StorageId storage);
+  void remove_saver(StorageId storage);
   void set_released(StorageId storage, int64_t change);
   bool counts(StorageId storage) const;
 
   const Report& report_;
-  std::unordered_map<int64_t, std::vector<StorageId>> kept_by_;  ///< By call.
-  std::unordered_map<int64_t, std::vector<CallId>> savers_;      ///< By storage.
-  std::vector<int64_t> keepers_;   ///< How often each storage is kept.
-  std::vector<int64_t> released_;  ///< How many replaced executions release it.
+  ObservedSavers observed_;
+  std::vector<int64_t> saver_counts_;    ///< By storage: how often it is saved.
+  std::vector<int64_t> release_counts_;  ///< By storage: how many replaced executions release it.
   int64_t bytes_ = 0;
 };
 

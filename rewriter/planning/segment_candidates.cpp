@@ -18,51 +18,51 @@ namespace {
 
 using torch::jit::Node;
 
-/// One region of the model's own code, in one module instance.
-using RegionKey =
+/// One segment of the model's own code, in one module instance.
+using SegmentKey =
     std::tuple<const c10::ivalue::Object*, std::string, std::vector<std::vector<int64_t>>>;
 
-/// A place that reads a result; whether it is the last one must be the same in every run of it.
-using ReaderKey = std::tuple<const c10::ivalue::Object*, std::string, std::vector<int64_t>, int64_t,
-                             int64_t, int64_t>;
+/// A place that reads results: the code of its consumer, the consumer's node there, and the node
+/// and input that name the tensor.
+using ConsumerKey = std::tuple<const c10::ivalue::Object*, std::string, std::vector<int64_t>,
+                               int64_t, int64_t, int64_t>;
 
-/// A result that is read at some place.
+/// A candidate's result that is read at some place.
 struct ReadResult {
   size_t candidate;
-  bool last;
-  bool copies;
+  bool is_last;
+  bool is_copied;
 };
 
-/// "batch_norm, silu": what the chain computes, without views.
-std::string operators_of(const Region& region) {
+/// "batch_norm, silu": what the segment computes, without views.
+std::string operators_of(const Segment& segment) {
   std::vector<std::string> names;
-  for (const Node* const node : region.nodes) {
-    const ChainRole role = chain_role(node);
-    if (role != ChainRole::kCompute && role != ChainRole::kWrite) continue;
+  for (const Node* const node : segment.nodes) {
+    const OperatorRole role = operator_role(node);
+    if (role != OperatorRole::kCompute && role != OperatorRole::kWrite) continue;
     std::string name = unqualified(node->kind().toQualString());
     while (name.ends_with('_')) name.pop_back();
     if (std::ranges::count(names, name) == 0) names.push_back(name);
   }
-  if (chain_role(region.output()) == ChainRole::kView) names.emplace_back("contiguous");
+  if (operator_role(segment.output()) == OperatorRole::kView) names.emplace_back("contiguous");
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-class RegionCandidates {
+class SegmentCandidates {
  public:
-  RegionCandidates(const Report& report, const Prediction& prediction, const InlinedModel& inlined)
-      : report_(report),
-        prediction_(prediction),
-        inlined_(inlined),
-        observed_(inlined, report, prediction) {
+  SegmentCandidates(const Report& report, const ObservedSavers& savers, const InlinedModel& inlined)
+      : report_(report), savers_(savers), inlined_(inlined), observed_(inlined, report, savers) {
     count_calls();
   }
 
   std::vector<Candidate> find() {
-    for (const Region& region : find_regions(inlined_, observed_)) add(region);
-    keep_agreeing_readers();
+    for (const Segment& segment : find_segments(inlined_, observed_)) add(segment);
+    drop_disagreeing_consumers();
     std::vector<Candidate> candidates;
-    for (Candidate& candidate : candidates_) {
-      if (candidate.open && runs_always(candidate)) candidates.push_back(std::move(candidate));
+    for (size_t i = 0; i < candidates_.size(); ++i) {
+      if (!unusable_.contains(i) && runs_always(candidates_[i])) {
+        candidates.push_back(std::move(candidates_[i]));
+      }
     }
     return candidates;
   }
@@ -85,144 +85,157 @@ class RegionCandidates {
     }
   }
 
-  void add(const Region& region) {
-    const int64_t home = *inlined_.common_method_call(region.nodes);
-    auto execution = execution_of(region);
+  void add(const Segment& segment) {
+    const int64_t home = *inlined_.common_method_call(segment.nodes);
     const NodeOrigin& code = inlined_.call(home).code;
-    const SiteLocation location = location_of(region, home);
+    Recompute edit = edit_of(segment, home);
     const auto [found, fresh] =
-        index_of_.try_emplace({code.instance, code.method, location.chain}, candidates_.size());
-    if (fresh) candidates_.push_back(candidate_of(region, location));
-    Candidate& candidate = candidates_[found->second];
+        index_of_.try_emplace({code.instance, code.method, edit.nodes}, candidates_.size());
+    const size_t index = found->second;
+    if (fresh) candidates_.push_back(candidate_of(segment, home, edit));
+    Candidate& candidate = candidates_[index];
+    auto execution = execution_of(segment);
     if (!execution) {
-      candidate.open = false;
+      unusable_.insert(index);
       return;
     }
     candidate.site.module_paths.push_back(code.module_path);
     if (!fresh) {
-      candidate.graph_site.copies.push_back(match_of(region));
-      candidate.graph_site.copies.front().is_exact &= region.keeps_order;
-      if (location.readers != candidate.site.location.readers) disagreeing_.insert(found->second);
+      candidate.copies.push_back(match_of(segment));
+      if (segment.gradients == GradientBits::kRounded) {
+        candidate.copies.front().gradients = GradientBits::kRounded;
+      }
+      if (edit.consumers != edit_of(candidate).consumers) disagreeing_.insert(index);
     }
-    note_readers(region, found->second);
+    note_consumers(segment, index);
+    ++candidate.run_count;
+    candidate.runs.push_back({execution->calls, observed_.call(segment.output())->id});
     candidate.executions.push_back(std::move(*execution));
   }
 
-  Candidate candidate_of(const Region& region, SiteLocation location) const {
+  static Recompute& edit_of(Candidate& candidate) {
+    return std::get<Recompute>(candidate.site.edit);
+  }
+
+  Candidate candidate_of(const Segment& segment, int64_t home, Recompute edit) const {
     GraphSite graph_site;
-    graph_site.location = std::move(location);
-    for (const Node* const node : region.nodes) {
+    graph_site.place = place_of(segment, home);
+    for (const Node* const node : segment.nodes) {
       const NodeOrigin& origin = *inlined_.origin(*node);
       graph_site.nodes.push_back(
           {node->kind().toQualString(), origin.frames, origin.module_path, origin.method});
     }
-    graph_site.copies = {match_of(region)};
+    graph_site.copies = {match_of(segment)};
     Candidate candidate = make_candidate(std::move(graph_site));
     Site& site = candidate.site;
-    site.id = fmt::format("{}/{}#{}~recompute", site.location.module_path, site.location.method,
-                          fmt::join(site.location.chain.back(), "."));
-    site.source = observed_.call(region.output())->source;
-    candidate.executed = candidate.has_delta = true;
+    site.id = fmt::format("{}/{}#{}~recompute", site.place.module_path, site.place.method,
+                          fmt::join(edit.nodes.back(), "."));
+    site.edit = std::move(edit);
+    site.source = observed_.call(segment.output())->source;
     return candidate;
   }
 
-  Match match_of(const Region& region) const {
+  Match match_of(const Segment& segment) const {
     Match match;
-    match.op = operators_of(region);
+    match.op = operators_of(segment);
     match.aliases = {"recompute"};
-    match.nodes = region.nodes;
-    match.inputs = region.inputs;
+    match.nodes = segment.nodes;
+    match.inputs = segment.inputs;
     match.replacement = "invact::recompute";
     match.strategy = "recompute";
-    match.is_exact = region.keeps_order;
-    match.gain = region.readers.empty()
+    match.gradients = segment.gradients;
+    match.listing = Listing::kWhenAccepted;
+    match.required_eighths = 1;
+    match.gain = segment.consumers.empty()
                      ? "runs again in backward; only what feeds it is kept"
                      : "runs again in backward; what feeds it is kept, its result given back";
     return match;
   }
 
-  SiteLocation location_of(const Region& region, int64_t home) const {
+  /// The place of the segment's last node, with the fingerprints of all code that it reaches into.
+  CodePlace place_of(const Segment& segment, int64_t home) const {
     const CodeCall& call = inlined_.call(home);
-    SiteLocation location;
-    location.module_path = call.code.module_path;
-    location.method = call.code.method;
-    location.graph_fingerprint = call.fingerprint;
+    CodePlace place;
+    place.module_path = call.code.module_path;
+    place.method = call.code.method;
+    place.node_index = inlined_.path_from(home, *segment.output()).back();
+    place.graph_fingerprint = call.fingerprint;
     std::set<int64_t> calls;
-    for (const Node* const node : region.nodes) {
-      location.chain.push_back(inlined_.path_from(home, *node));
+    for (const Node* const node : segment.nodes) {
       for (int64_t inner = inlined_.origin(*node)->call; inner != home;
            inner = inlined_.call(inner).caller) {
-        if (calls.insert(inner).second)
-          location.graph_fingerprint += inlined_.call(inner).fingerprint;
+        if (calls.insert(inner).second) place.graph_fingerprint += inlined_.call(inner).fingerprint;
       }
     }
-    location.node_index = location.chain.back().back();
-    location.readers = readers_of(region);
-    return location;
+    return place;
   }
 
-  std::vector<SiteReader> readers_of(const Region& region) const {
-    std::vector<SiteReader> readers;
-    for (const RegionReader& reader : region.readers) {
-      const NodeOrigin& origin = *inlined_.origin(*reader.node);
-      SiteReader place;
-      place.module_path = origin.module_path;
-      place.method = origin.method;
-      place.function_calls = origin.function_calls;
-      place.node_index = origin.node_index;
-      place.tensor_node = inlined_.origin(*reader.tensor.node)->node_index;
-      place.tensor_position = static_cast<int64_t>(reader.tensor.position);
-      place.saves = reader.saves;
-      place.copies = reader.copies;
-      place.last = &reader == &region.readers.back();
-      place.graph_fingerprint = origin.fingerprint;
-      readers.push_back(std::move(place));
+  Recompute edit_of(const Segment& segment, int64_t home) const {
+    Recompute edit;
+    for (const Node* const node : segment.nodes) {
+      edit.nodes.push_back(inlined_.path_from(home, *node));
     }
-    return readers;
+    for (const SegmentConsumer& consumer : segment.consumers) {
+      const NodeOrigin& origin = *inlined_.origin(*consumer.node);
+      Consumer reader;
+      reader.place = {origin.module_path, {},
+                      origin.method,      origin.function_calls,
+                      origin.node_index,  origin.fingerprint};
+      reader.tensor_node = inlined_.origin(*consumer.tensor.node)->node_index;
+      reader.tensor_position = static_cast<int64_t>(consumer.tensor.position);
+      reader.use = consumer.use;
+      reader.is_last = &consumer == &segment.consumers.back();
+      edit.consumers.push_back(std::move(reader));
+    }
+    return edit;
   }
 
-  ReaderKey key_of(const RegionReader& reader) const {
-    const NodeOrigin& origin = *inlined_.origin(*reader.node);
+  ConsumerKey key_of(const SegmentConsumer& consumer) const {
+    const NodeOrigin& origin = *inlined_.origin(*consumer.node);
     return {origin.instance,
             origin.method,
             origin.function_calls,
             origin.node_index,
-            inlined_.origin(*reader.tensor.node)->node_index,
-            static_cast<int64_t>(reader.tensor.position)};
+            inlined_.origin(*consumer.tensor.node)->node_index,
+            static_cast<int64_t>(consumer.tensor.position)};
   }
 
-  void note_readers(const Region& region, size_t candidate) {
-    for (const RegionReader& reader : region.readers) {
-      const bool last = &reader == &region.readers.back();
-      readers_[key_of(reader)].push_back({candidate, last, reader.copies});
+  void note_consumers(const Segment& segment, size_t candidate) {
+    for (const SegmentConsumer& consumer : segment.consumers) {
+      results_read_[key_of(consumer)].push_back({candidate, &consumer == &segment.consumers.back(),
+                                                 consumer.use == Consumer::Use::kCopies});
     }
   }
 
-  /// A place where one result is read last and another one is not, or which reads one twice, cannot
-  /// tell when to give the memory back; a linear that copies in some of its runs only cannot be
-  /// rewritten.
-  void keep_agreeing_readers() {
-    for (const auto& [key, users] : readers_) {
-      const ReadResult& first = users.front();
-      const bool agree = std::ranges::all_of(users, [&first](const ReadResult& user) {
-        return user.last == first.last && user.copies == first.copies;
+  /// A place that reads one result last and another one not, or that reads one twice, leaves open
+  /// when to give the memory back. A linear that copies in some of its runs only cannot be
+  /// rewritten. Neither result is then given back.
+  void drop_disagreeing_consumers() {
+    for (const auto& [key, results] : results_read_) {
+      const ReadResult& first = results.front();
+      const bool agree = std::ranges::all_of(results, [&first](const ReadResult& result) {
+        return result.is_last == first.is_last && result.is_copied == first.is_copied;
       });
-      if (agree && (!first.copies || linear_runs_.at(key) == users.size())) continue;
-      for (const ReadResult& user : users) disagreeing_.insert(user.candidate);
+      if (agree && (!first.is_copied || linear_runs_.at(key) == results.size())) continue;
+      for (const ReadResult& result : results) disagreeing_.insert(result.candidate);
     }
     for (const size_t index : disagreeing_) {
-      Candidate& candidate = candidates_[index];
-      auto& readers = candidate.site.location.readers;
-      if (std::ranges::any_of(readers, &SiteReader::copies)) candidate.open = false;
-      readers.clear();
-      for (Execution& execution : candidate.executions) execution.releases.reset();
+      auto& consumers = edit_of(candidates_[index]).consumers;
+      const bool is_copied = std::ranges::any_of(consumers, [](const Consumer& consumer) {
+        return consumer.use == Consumer::Use::kCopies;
+      });
+      if (is_copied) unusable_.insert(index);
+      consumers.clear();
+      for (Execution& execution : candidates_[index].executions) {
+        execution.released_storage.reset();
+      }
     }
   }
 
-  /// Whether every call of the code runs it as a region: one that was decided otherwise, or could
+  /// Whether every call of the code runs it as a segment: one that was decided otherwise, or could
   /// not be observed, would be changed as well.
   bool runs_always(const Candidate& candidate) const {
-    const int64_t home = *inlined_.common_method_call(candidate.graph_site.match().nodes);
+    const int64_t home = *inlined_.common_method_call(candidate.match().nodes);
     const NodeOrigin& code = inlined_.call(home).code;
     return call_counts_.at({code.instance, code.method}) == candidate.executions.size();
   }
@@ -236,7 +249,7 @@ class RegionCandidates {
     int64_t bytes = 0;
     if (trains) {
       if (report_.run.device != "cpu") return 0;
-      for (const StorageId storage : prediction_.kept_by(call.id)) {
+      for (const StorageId storage : savers_.saved_by(call.id)) {
         if (std::ranges::count(call.inputs, storage) == 0) bytes += report_.storage(storage).bytes;
       }
       return bytes;
@@ -250,58 +263,61 @@ class RegionCandidates {
     return bytes;
   }
 
-  /// None where the step does not tell all that this run keeps, or it keeps nothing.
-  std::optional<Execution> execution_of(const Region& region) const {
+  /// None where the step does not show all that this run saves, or where it saves nothing.
+  std::optional<Execution> execution_of(const Segment& segment) const {
     Execution execution;
     bool saves = false;
-    for (const Node* const node : region.nodes) {
-      if (chain_role(node) == ChainRole::kList) continue;
+    for (const Node* const node : segment.nodes) {
+      if (operator_role(node) == OperatorRole::kList) continue;
       const OperatorCall& call = *observed_.call(node);
       execution.calls.push_back(call.id);
-      saves |= prediction_.saves(call.id);
-      if (draws_dropout(node)) execution.bytes += (call.output_tensor.element_count + 7) / 8;
-      execution.bytes += statistics_bytes(node, call);
+      saves |= savers_.saves(call.id);
+      if (draws_dropout(node)) execution.own_bytes += (call.output_tensor.element_count + 7) / 8;
+      execution.own_bytes += statistics_bytes(node, call);
     }
-    const auto& result = region.result;
+    const auto& result = segment.result;
     if (!result) return std::nullopt;
-    for (const torch::jit::Value* const input : region.inputs) {
+    for (const torch::jit::Value* const input : segment.inputs) {
       const auto storage = observed_.storage(input);
       if (!storage || *storage == *result) return std::nullopt;
-      // Parameters are there whether they are kept or not.
+      // Parameters are in memory whether they are saved or not.
       if (report_.storage(*storage).role == StorageRole::kActivation) {
-        execution.inputs.push_back(*storage);
+        execution.saved_inputs.push_back(*storage);
       }
     }
     const bool needs_gradient =
-        saves || std::ranges::any_of(region.readers, [&](const auto& reader) {
-          const OperatorCall& call = *observed_.call(reader.node);
+        saves || std::ranges::any_of(segment.consumers, [&](const auto& consumer) {
+          const OperatorCall& call = *observed_.call(consumer.node);
           const bool reads_first = !call.inputs.empty() && call.inputs.front() == *result;
-          return call.input_requires_grad && (reads_first || reader.copies);
+          return call.input_requires_grad &&
+                 (reads_first || consumer.use == Consumer::Use::kCopies);
         });
     if (!needs_gradient) return std::nullopt;
-    if (!region.readers.empty()) execution.releases = result;
-    const bool is_kept = !prediction_.other_savers(*result, execution.calls).empty();
-    return saves || (is_kept && execution.releases) ? std::optional(execution) : std::nullopt;
+    if (!segment.consumers.empty()) execution.released_storage = result;
+    const bool is_saved = !savers_.other_savers(*result, execution.calls).empty();
+    return saves || (is_saved && execution.released_storage) ? std::optional(execution)
+                                                             : std::nullopt;
   }
 
   const Report& report_;
-  const Prediction& prediction_;
+  const ObservedSavers& savers_;
   const InlinedModel& inlined_;
   const ObservedGraph observed_;
   /// How often each method of each instance is called.
   std::map<std::pair<const c10::ivalue::Object*, std::string>, size_t> call_counts_;
   std::vector<Candidate> candidates_;
-  std::map<RegionKey, size_t> index_of_;
-  std::map<ReaderKey, std::vector<ReadResult>> readers_;
-  std::map<ReaderKey, size_t> linear_runs_;
-  std::set<size_t> disagreeing_;
+  std::map<SegmentKey, size_t> index_of_;
+  std::map<ConsumerKey, std::vector<ReadResult>> results_read_;
+  std::map<ConsumerKey, size_t> linear_runs_;
+  std::set<size_t> disagreeing_;  ///< Candidates whose consumers do not agree, by index.
+  std::set<size_t> unusable_;     ///< Candidates that cannot be run again in each of their runs.
 };
 
 }  // namespace
 
-std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
-                                              const InlinedModel& inlined) {
-  return RegionCandidates(report, prediction, inlined).find();
+std::vector<Candidate> find_segment_candidates(const Report& report, const ObservedSavers& savers,
+                                               const InlinedModel& inlined) {
+  return SegmentCandidates(report, savers, inlined).find();
 }
 
 }  // namespace invact

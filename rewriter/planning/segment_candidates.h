@@ -1,5 +1,5 @@
-// Recompute regions as candidates of a plan: per module instance, with what each execution would
-// keep and give back. Reads only.
+// Recompute segments as candidates of a plan: per module instance, with what each execution would
+// save and give back. Reads only.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@
 
 namespace invact {
 
-/// Every region that ran and could free something, open.
-std::vector<Candidate> find_region_candidates(const Report& report, const Prediction& prediction,
-                                              const InlinedModel& inlined);
+/// Every segment that ran and could free something, open.
+std::vector<Candidate> find_segment_candidates(const Report& report, const ObservedSavers& savers,
+                                               const InlinedModel& inlined);
 
 }  // namespace invact

@@ -12,16 +12,16 @@ namespace {
 /// A set of a part's sites, by their bits.
 using Sites = uint32_t;
 
-/// What decides whether one storage is kept, by the sites of one part that are taken.
+/// What decides whether one storage is saved, by the sites of one part that are taken.
 struct StorageTerm {
   int64_t bytes = 0;
-  std::vector<Sites> until;  ///< For each operator that keeps it today: the sites that end that.
-  Sites keepers = 0;         ///< Sites that keep it.
+  std::vector<Sites> until;  ///< For each operator that saves it today: the sites that end that.
+  Sites new_savers = 0;      ///< Sites that save it.
   Sites releasers = 0;       ///< Sites that give it back.
 
-  bool is_kept(Sites taken) const {
+  bool is_saved(Sites taken) const {
     if (releasers & taken) return false;
-    return (keepers & taken) ||
+    return (new_savers & taken) ||
            std::ranges::any_of(until, [taken](Sites enders) { return (enders & taken) == 0; });
   }
 };
@@ -33,21 +33,22 @@ class Group {
     for (size_t i = 0; i < sites.size(); ++i) {
       for (const Execution& execution : sites[i].executions) {
         for (const CallId call : execution.calls) enders_[call.value].push_back(i);
-        for (const StorageId storage : execution.inputs) keepers_[storage.value].push_back(i);
-        if (execution.keeps) keepers_[execution.keeps->value].push_back(i);
-        if (execution.releases) releasers_[execution.releases->value].push_back(i);
+        for (const StorageId storage : execution.saved_inputs)
+          new_savers_[storage.value].push_back(i);
+        if (execution.saved_storage) new_savers_[execution.saved_storage->value].push_back(i);
+        if (execution.released_storage) releasers_[execution.released_storage->value].push_back(i);
       }
     }
   }
 
-  /// Of the storages that these sites touch, and of what they keep of their own. `today`: those
-  /// storages' bytes as they are kept now.
-  int64_t fewest_bytes(const Report& report, const Prediction& prediction, int64_t& today) const {
+  /// The fewest bytes of the storages that these sites touch and of what they save of their own.
+  /// Adds to `today` the bytes of those storages that are saved now.
+  int64_t fewest_bytes(const Report& report, const ObservedSavers& observed, int64_t& today) const {
     std::vector<std::vector<StorageTerm>> terms(part_of(sites_.size() - 1) + 1);
-    for (const int64_t value : touched(prediction)) {
+    for (const int64_t value : touched(observed)) {
       const Storage& storage = report.storage({value});
-      if (storage.role != StorageRole::kActivation) continue;  // There whether kept or not.
-      const std::vector<CallId> savers = prediction.other_savers(storage.id, {});
+      if (storage.role != StorageRole::kActivation) continue;  // In memory whether saved or not.
+      const std::vector<CallId> savers = observed.other_savers(storage.id, {});
       if (!savers.empty()) today += storage.bytes;
       const size_t part = home_of(value, savers);
       auto term = term_of(storage, savers, part);
@@ -69,12 +70,12 @@ class Group {
     return found == lists.end() ? none : found->second;
   }
 
-  std::set<int64_t> touched(const Prediction& prediction) const {
+  std::set<int64_t> touched(const ObservedSavers& observed) const {
     std::set<int64_t> storages;
-    for (const auto& [storage, sites] : keepers_) storages.insert(storage);
+    for (const auto& [storage, sites] : new_savers_) storages.insert(storage);
     for (const auto& [storage, sites] : releasers_) storages.insert(storage);
     for (const auto& [call, sites] : enders_) {
-      for (const StorageId storage : prediction.kept_by({call})) storages.insert(storage.value);
+      for (const StorageId storage : observed.saved_by({call})) storages.insert(storage.value);
     }
     return storages;
   }
@@ -85,7 +86,7 @@ class Group {
     const auto count = [&counts](const std::vector<size_t>& sites) {
       for (const size_t site : sites) ++counts[part_of(site)];
     };
-    count(at(keepers_, storage));
+    count(at(new_savers_, storage));
     count(at(releasers_, storage));
     for (const CallId call : savers) count(at(enders_, call.value));
     return static_cast<size_t>(std::ranges::max_element(counts) - counts.begin());
@@ -116,7 +117,7 @@ class Group {
     const Chosen releasers = within(at(releasers_, storage.id.value), part);
     if (releasers.elsewhere) return std::nullopt;
     term.releasers = releasers.here;
-    term.keepers = within(at(keepers_, storage.id.value), part).here;
+    term.new_savers = within(at(new_savers_, storage.id.value), part).here;
     for (const CallId call : savers) {
       const Chosen enders = within(at(enders_, call.value), part);
       if (!enders.elsewhere) term.until.push_back(enders.here);
@@ -132,7 +133,7 @@ class Group {
     for (size_t i = 0; i < count; ++i) {
       rivals[i] = within(sites_[first + i].rivals, part).here;
       for (const Execution& execution : sites_[first + i].executions) {
-        own_bytes[i] += execution.bytes;
+        own_bytes[i] += execution.own_bytes;
       }
     }
     int64_t fewest = std::numeric_limits<int64_t>::max();
@@ -146,7 +147,7 @@ class Group {
       }
       if (!is_possible) continue;
       for (const StorageTerm& term : terms) {
-        if (term.is_kept(taken)) bytes += term.bytes;
+        if (term.is_saved(taken)) bytes += term.bytes;
       }
       fewest = std::min(fewest, bytes);
     }
@@ -154,19 +155,19 @@ class Group {
   }
 
   const AlternativeGroup& sites_;
-  SiteLists enders_;     ///< By call: the sites that take its place.
-  SiteLists keepers_;    ///< By storage.
-  SiteLists releasers_;  ///< By storage.
+  SiteLists enders_;      ///< By call: the sites that take its place.
+  SiteLists new_savers_;  ///< By storage.
+  SiteLists releasers_;   ///< By storage.
 };
 
 }  // namespace
 
-int64_t fewest_bytes(const Report& report, const Prediction& prediction,
+int64_t fewest_bytes(const Report& report, const ObservedSavers& observed,
                      const std::vector<AlternativeGroup>& groups) {
   int64_t today = 0;
   int64_t fewest = 0;
   for (const AlternativeGroup& sites : groups) {
-    fewest += Group(sites).fewest_bytes(report, prediction, today);
+    fewest += Group(sites).fewest_bytes(report, observed, today);
   }
   return report.totals.saved_bytes - today + fewest;
 }

@@ -1,5 +1,5 @@
-// How few bytes a choice of sites could leave at best. Pure set arithmetic, beside the search that
-// chooses.
+// A bound: how few bytes any choice of sites could leave. Pure set arithmetic, beside the search
+// that chooses.
 #pragma once
 
 #include <cstddef>
@@ -24,12 +24,11 @@ using AlternativeGroup = std::vector<Alternative>;
 /// Sites of which all combinations are tried.
 constexpr size_t kMaxTried = 10;
 
-/// Bytes of which no choice among `groups` keeps fewer. Of groups up to kMaxTried sites it is what
-/// the best choice keeps. A larger one is cut into parts of so many sites, each storage is counted
-/// in one part alone, and of the other parts' sites the best is assumed: less may be told than can
-/// be reached, never more. `prediction` tells who keeps what today, whatever is replaced in it.
-/// Every group holds a site.
-int64_t fewest_bytes(const Report& report, const Prediction& prediction,
+/// A number of bytes below which no choice among `groups` comes. Of groups up to kMaxTried sites it
+/// is what the best choice saves. A larger group is cut into parts of so many sites: each storage
+/// is counted in one part alone, and the best is assumed of the other parts' sites. The number may
+/// then be less than can be reached, never more. Every group holds a site.
+int64_t fewest_bytes(const Report& report, const ObservedSavers& observed,
                      const std::vector<AlternativeGroup>& groups);
 
 }  // namespace invact

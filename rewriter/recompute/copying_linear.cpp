@@ -21,8 +21,8 @@ bool has_known_bias(const Node* linear) {
 
 std::optional<CopyingLinear> copying_linear(const Node* view, const InlinedModel& inlined,
                                             const ObservedGraph& observed) {
-  if (chain_role(view) != ChainRole::kView) return std::nullopt;
-  Node* const linear = only_reader(view->output());
+  if (operator_role(view) != OperatorRole::kView) return std::nullopt;
+  Node* const linear = only_consumer(view->output());
   if (!linear || linear->kind() != aten::linear || !has_known_bias(linear)) return std::nullopt;
   if (linear->owningBlock() != view->owningBlock() || !inlined.origin(*linear) ||
       !inlined.common_method_call({linear})) {

@@ -1,6 +1,6 @@
-// Linears that copy what they read: of a view that is not contiguous, as a transposed one,
-// LibTorch's linear keeps a copy of its own, which a chain that makes it could run again. Reads
-// only.
+// Linears that copy what they read: LibTorch's linear saves a contiguous copy of a view that is not
+// contiguous, for example a transposed one. A segment that makes that view can make the copy
+// instead, and run again for it. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
@@ -16,7 +16,7 @@ namespace invact {
 struct CopyingLinear {
   torch::jit::Node* node = nullptr;
   NodeInput tensor;  ///< The view, as the linear names it.
-  StorageId copy;    ///< What it keeps.
+  StorageId copy;    ///< The copy that it saves.
 };
 
 /// The linear that alone reads the tensor behind `view`, a node that hands on its argument's

@@ -1,6 +1,6 @@
-// Recompute regions: chains of cheap operators that can be run again in backward from what feeds
-// them, so that nothing between has to be kept. Found in the inlined graph with the observed step
-// beside it; whether one is worth it is the plan's decision. Reads only.
+// Recompute segments: runs of cheap operators that can run again in backward from the tensors that
+// feed them, so that nothing in between has to be saved. They are found in the inlined graph with
+// the observed step beside it; the plan decides whether one is worth it. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
@@ -15,47 +15,38 @@
 
 namespace invact {
 
-/// An operator that reads a region's result after it was made.
-struct RegionReader {
+/// An operator that reads a segment's result after it was made.
+struct SegmentConsumer {
   torch::jit::Node* node = nullptr;
-  NodeInput tensor;    ///< The result or a view of it, as the reader's own code names it.
-  bool saves = false;  ///< It keeps the result for backward.
-  /// A linear that would make a copy of its own of the view that it reads; see Region::nodes.
-  bool copies = false;
+  NodeInput tensor;  ///< The result or a view of it, as the consumer's own code names it.
+  Consumer::Use use = Consumer::Use::kReads;
+
+  bool saves() const { return use != Consumer::Use::kReads; }
 };
 
-struct Region {
-  /// In the order of running, all in one block; the last makes the result, and nobody else reads
-  /// what the others make. Where the last makes a view, the chain hands over the contiguous copy
-  /// that its reader would make otherwise.
+struct Segment {
+  /// In the order of running, all in one block. The last makes the result, and no node outside
+  /// reads what the others make. Where the last makes a view, the segment hands over the contiguous
+  /// copy that its consumer would make otherwise.
   std::vector<torch::jit::Node*> nodes;
   /// The tensors that feed it, parameters too, each once. Running statistics are not among them.
   std::vector<torch::jit::Value*> inputs;
-  /// Everyone who reads the result, the last in the order of running last. Empty where somebody
-  /// cannot be named, so that the result's memory cannot be given back.
-  std::vector<RegionReader> readers;
-  std::optional<StorageId> result;  ///< Where the result lay in the observed step.
-  bool keeps_order = true;          ///< keeps_gradient_order().
+  /// Every operator that reads the result, in the order of running. Empty where one of them cannot
+  /// be named, so that the result's memory cannot be given back.
+  std::vector<SegmentConsumer> consumers;
+  std::optional<StorageId> result;  ///< The storage of the result in the observed step.
+  /// Whether autograd still adds up gradients in the original's order once the segment is one
+  /// operator: floating sums in another order round otherwise.
+  GradientBits gradients = GradientBits::kSame;
 
   torch::jit::Node* output() const { return nodes.back(); }
 };
 
-/// The largest chains of the model, by the order of their results; no node is in two of them.
-std::vector<Region> find_regions(const InlinedModel& inlined, const ObservedGraph& observed);
+/// By node of a segment: the node that makes the segment's result. Once the segment is one
+/// operator, it runs where that node stood.
+using SegmentEnds = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>;
 
-/// The result of the chain that a node is part of: where it reads once the chain is one operator.
-using ChainEnds = std::unordered_map<const torch::jit::Node*, torch::jit::Node*>;
-
-/// Who reads `value`, which lies under `storage`; see Region::readers. None as well where who reads
-/// last depends on whether chains behind it, `ends`, are run as one.
-std::vector<RegionReader> find_readers(torch::jit::Value* value, StorageId storage,
-                                       const InlinedModel& inlined, const ObservedGraph& observed,
-                                       const ChainEnds& ends);
-
-/// Whether gradients are added up in the order of today once the chain is one operator. Its
-/// backward then runs where its last node's did, before that of everyone who reads one of its
-/// inputs in between: a sum of three rounds otherwise, and one of two may lie otherwise in memory.
-bool keeps_gradient_order(const Region& region, const ObservedGraph& observed,
-                          const ChainEnds& ends);
+/// The largest segments of the model, by the order of their results; no node is in two of them.
+std::vector<Segment> find_segments(const InlinedModel& inlined, const ObservedGraph& observed);
 
 }  // namespace invact

@@ -189,7 +189,8 @@ Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs
   {
     const StepResult after = run_step(rewritten, inputs, settings);
     compare_outputs(before, after,
-                    exact ? 0 : output_tolerance(dtype, has_kept_code(rewritten.module)), result);
+                    exact ? 0 : output_tolerance(dtype, has_original_code(rewritten.module)),
+                    result);
     compare_gradients(before, after, result);
   }
   if (dtype != "float64") {

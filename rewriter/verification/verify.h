@@ -7,7 +7,7 @@
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/model/model.h"
 #include "analyzer/observation/session.h"
-#include "rewriter/verification.h"
+#include "rewriter/verification/verification.h"
 
 namespace invact {
 
@@ -20,5 +20,9 @@ namespace invact {
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
                             const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
                             std::optional<int64_t> predicted_bytes, bool exact = false);
+
+/// Whether `a` says more against the rewrite than `b`: a failure, else the gradient distance that
+/// takes more of what is allowed.
+bool is_worse(const Verification& a, const Verification& b);
 
 }  // namespace invact

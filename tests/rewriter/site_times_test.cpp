@@ -16,7 +16,7 @@ Plan plan_of_gelu() {
   Site site;
   site.id = "block.act/forward#1";
   site.op = "aten::gelu";
-  site.location.method = "forward";
+  site.place.method = "forward";
   site.module_paths = {"block.act"};
   site.nodes = {{"aten::gelu", {{"code.py", 30, 40}}}};
   Plan plan;

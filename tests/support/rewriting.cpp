@@ -35,7 +35,7 @@ Plan plan_of(const torch::jit::Module& module, const PlanOptions& options) {
 }
 
 std::string reason(const Plan& plan, size_t site) {
-  return site < plan.sites.size() ? plan.sites[site].reason_code : "no site";
+  return site < plan.sites.size() ? plan.sites[site].decision.reason_code : "no site";
 }
 
 Rewrite rewrite(const torch::jit::Module& module, const PlanOptions& options,
@@ -105,10 +105,10 @@ void expect_same_bits(Rewrite& result) {
   for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);
 }
 
-std::vector<std::string> regions(const Plan& plan) {
+std::vector<std::string> segments(const Plan& plan) {
   std::vector<std::string> names;
   for (const Site& site : plan.sites) {
-    if (site.accepted && site.strategy == "recompute") names.push_back(site.op);
+    if (site.decision.accepted && site.strategy == "recompute") names.push_back(site.op);
   }
   return names;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 #include "tests/support/models.h"
 
 namespace invact::test {
@@ -20,7 +21,7 @@ struct Rewrite {
   Model rewritten;  ///< Reloaded from the written file.
 };
 
-/// Sites that keep their output; no chain is run again.
+/// Sites that keep their output; no segment is run again.
 PlanOptions from_outputs();
 
 /// For kRows x kColumns normal numbers.
@@ -45,8 +46,8 @@ PlanOptions exact();
 /// Expects the same outputs and gradients, bit for bit, and the bytes that were predicted.
 void expect_same_bits(Rewrite& result);
 
-/// What each accepted recompute region computes.
-std::vector<std::string> regions(const Plan& plan);
+/// What each accepted recompute segment computes.
+std::vector<std::string> segments(const Plan& plan);
 
 /// Of forward.
 std::string graph_text(const Model& model);

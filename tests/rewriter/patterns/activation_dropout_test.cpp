@@ -44,8 +44,8 @@ TEST_P(PairTest, IsOneOperatorThatKeepsItsOutputAndBits) {
       with_lines(std::string("    y = torch.dropout(") + pair.activation + ", 0.25, True)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre(pair.op));
   const Site& site = result.plan.sites[0];
-  EXPECT_TRUE(site.accepted) << site.reason;
-  EXPECT_EQ(site.replacement, pair.replacement);
+  EXPECT_TRUE(site.decision.accepted) << site.decision.reason;
+  EXPECT_EQ(replacement_of(site.edit), pair.replacement);
   // x, h and the mask, and what the second linear keeps; then x, that, and bits.
   EXPECT_EQ(result.plan.saved_bytes_before, 4 * kTensor);
   EXPECT_EQ(result.plan.saved_bytes_after, 2 * kTensor + (pair.has_branch_bit ? 2 : 1) * kBits);
@@ -86,7 +86,7 @@ TEST(ActivationDropoutTest, TrainingMayBeDecidedAtRunTime) {
                                         "\n"
                                         "    y = torch.dropout(torch.gelu(h), 0.25, t)\n"));
     EXPECT_EQ(result.plan.sites[0].op, "aten::gelu + aten::dropout");
-    EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+    EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
     EXPECT_EQ(result.plan.saved_bytes_after, 2 * kTensor + (dropped ? 2 : 1) * kBits);
     expect_verified(result);
   }
@@ -157,9 +157,9 @@ TEST(ActivationDropoutTest, WhereNobodyElseKeepsTheOutputTheDropoutAloneFreesMor
   // The pair would keep its output, which nobody else does, and a bit more.
   ASSERT_THAT(ops(result.plan),
               ElementsAre("aten::gelu", "aten::gelu + aten::dropout", "aten::dropout"));
-  EXPECT_EQ(result.plan.sites[1].reason_code, "output_not_kept");
+  EXPECT_EQ(result.plan.sites[1].decision.reason_code, "output_not_kept");
   EXPECT_EQ(result.plan.sites[1].saved_bytes_delta, 2 * kBits - kTensor);
-  EXPECT_TRUE(result.plan.sites[2].accepted) << result.plan.sites[2].reason;
+  EXPECT_TRUE(result.plan.sites[2].decision.accepted) << result.plan.sites[2].decision.reason;
   EXPECT_EQ(result.plan.sites[2].saved_bytes_delta, kBits - kTensor);
   expect_verified(result);
 }
@@ -170,8 +170,8 @@ TEST(ActivationDropoutTest, AWriteToTheOutputLeavesTheDropoutItsTurn) {
                          "    y.add_(1)\n"));
   ASSERT_THAT(ops(result.plan),
               ElementsAre("aten::gelu", "aten::gelu + aten::dropout", "aten::dropout"));
-  EXPECT_EQ(result.plan.sites[1].reason_code, "output_written");
-  EXPECT_TRUE(result.plan.sites[2].accepted) << result.plan.sites[2].reason;
+  EXPECT_EQ(result.plan.sites[1].decision.reason_code, "output_written");
+  EXPECT_TRUE(result.plan.sites[2].decision.accepted) << result.plan.sites[2].decision.reason;
   expect_verified(result);
 }
 
@@ -180,7 +180,7 @@ TEST(ActivationDropoutTest, NamesOfOnlyAndSkip) {
   const auto accepted = [&module](const PlanOptions& options) {
     std::vector<std::string> names;
     for (const Site& site : rewrite(module, options).plan.sites) {
-      if (site.accepted) names.push_back(site.op);
+      if (site.decision.accepted) names.push_back(site.op);
     }
     return names;
   };
@@ -208,7 +208,8 @@ TEST(ActivationDropoutTest, InLoopsAndBranches) {
                            "    return torch.linear(h, self.w)\n"}) {
     Rewrite result = rewrite(with_body(body));
     ASSERT_THAT(ops(result.plan), ElementsAre("aten::silu + aten::dropout")) << body;
-    EXPECT_TRUE(result.plan.sites[0].accepted) << body << result.plan.sites[0].reason;
+    EXPECT_TRUE(result.plan.sites[0].decision.accepted)
+        << body << result.plan.sites[0].decision.reason;
     expect_verified(result);
   }
 }

@@ -27,7 +27,7 @@ using torch::jit::testing::FileCheck;
 TEST(NormTest, LayerNormKeepsItsOutputAndANumberPerRow) {
   Rewrite result = rewrite(with_lines("    y = torch.layer_norm(h, [16], self.g, self.b)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::layer_norm"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   // Input and one of two numbers per row are freed.
   EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, -4 * kRows * (kColumns + 1));
   expect_verified(result);
@@ -36,7 +36,7 @@ TEST(NormTest, LayerNormKeepsItsOutputAndANumberPerRow) {
 TEST(NormTest, RmsNormToo) {
   Rewrite result = rewrite(with_lines("    y = torch.rms_norm(h, [16], self.g, 1e-5)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::rms_norm"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   expect_verified(result);
 }
 
@@ -54,8 +54,8 @@ TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
   Rewrite result = rewrite_tokens(body);
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::layer_norm"));
   const Site& site = result.plan.sites[0];
-  EXPECT_TRUE(site.accepted) << site.reason;
-  EXPECT_EQ(site.replacement, "invact::layer_norm_transposed");
+  EXPECT_TRUE(site.decision.accepted) << site.decision.reason;
+  EXPECT_EQ(replacement_of(site.edit), "invact::layer_norm_transposed");
   EXPECT_EQ(site.saved_bytes_delta, -kTensor - 4 * kRows * 4);
   ASSERT_EQ(result.plan.notes.size(), 1u);
   expect_verified(result);
@@ -65,20 +65,20 @@ TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
   options.skip = {"layer_norm_transposed"};
   const Rewrite plain = rewrite_tokens(body, options);
   ASSERT_EQ(plain.plan.sites.size(), 1u);
-  EXPECT_EQ(plain.plan.sites[0].replacement, "invact::layer_norm");
+  EXPECT_EQ(replacement_of(plain.plan.sites[0].edit), "invact::layer_norm");
   EXPECT_EQ(plain.plan.sites[0].saved_bytes_delta, -4 * kRows * 4);
 }
 
 TEST(NormTest, ATransposeThatCostsNoCopyIsLetAlone) {
-  for (const char* reader :
+  for (const char* consumer :
        {"y.transpose(0, 1)", "torch.linear(y.transpose(0, 1), self.w) + y.transpose(0, 1)",
         "torch.linear(y.transpose(0, 1) * 2, self.w)", "torch.linear(y, self.w)"}) {
     const Rewrite result = rewrite_tokens(
         std::string("    y = torch.layer_norm(torch.linear(x, self.w), [16], self.g, self.b)\n"
                     "    return ") +
-        reader + "\n");
-    ASSERT_EQ(result.plan.sites.size(), 1u) << reader;
-    EXPECT_EQ(result.plan.sites[0].replacement, "invact::layer_norm") << reader;
+        consumer + "\n");
+    ASSERT_EQ(result.plan.sites.size(), 1u) << consumer;
+    EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::layer_norm") << consumer;
   }
 }
 
@@ -106,7 +106,7 @@ constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
 TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
   Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), test::from_outputs());
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
-  EXPECT_EQ(result.plan.sites[0].replacement, "invact::batch_norm");
+  EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::batch_norm");
   // The input and one of two numbers per channel.
   EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, -kImage - 4 * 4);
   expect_verified(result);
@@ -116,26 +116,26 @@ TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
 TEST(NormTest, AChainThatDoesNotDependOnBatchNormsWeightGoesFirst) {
   for (const double weight : {0.0, 0.5}) {
     Rewrite result = rewrite_bottleneck("n", at::full({4}, weight), {});
-    EXPECT_THAT(test::regions(result.plan), ElementsAre("batch_norm"));
+    EXPECT_THAT(test::segments(result.plan), ElementsAre("batch_norm"));
     EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
     test::expect_same_bits(result);
   }
   const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), test::from_outputs());
-  EXPECT_EQ(output.plan.sites[0].reason_code, "weights_hide_input");
+  EXPECT_EQ(output.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
 TEST(NormTest, ABudgetSparesBatchNormsChain) {
   PlanOptions options;
   options.budget = [](int64_t before) { return before - kImage; };
   const Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), options);
-  EXPECT_THAT(test::regions(result.plan), ::testing::IsEmpty());
+  EXPECT_THAT(test::segments(result.plan), ::testing::IsEmpty());
   EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage + 4 * 4);
 }
 
 TEST(NormTest, BatchNormBeforeAnActivationLeavesItsOutputToNobody) {
   const Rewrite result =
       rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), test::from_outputs());
-  EXPECT_EQ(result.plan.sites[0].reason_code, "output_not_kept");
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "output_not_kept");
 }
 
 TEST(NormTest, WithoutWeightsTheOutputTellsAll) {
@@ -147,13 +147,13 @@ TEST(NormTest, WithoutWeightsTheOutputTellsAll) {
 TEST(NormTest, WeightsThatHideTheInputForbidIt) {
   const Rewrite result =
       rewrite(with_lines("    y = torch.layer_norm(h, [16], self.zeros, self.b)\n"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "weights_hide_input");
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
 TEST(NormTest, WhereOnlyTheBiasIsTrainedTheInputIsKept) {
   const Rewrite result = rewrite(with_body(
       "    return torch.linear(torch.layer_norm(x, [16], self.frozen, self.b), self.w)\n"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "input_not_needed");
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "input_not_needed");
   Rewrite deeper = rewrite(with_lines("    y = torch.layer_norm(h, [16], self.frozen, self.b)\n"));
   EXPECT_EQ(deeper.plan.accepted_count(), 1);
   expect_verified(deeper);
@@ -162,7 +162,7 @@ TEST(NormTest, WhereOnlyTheBiasIsTrainedTheInputIsKept) {
 TEST(NormTest, WeightsThatOnlyTheRunTellsForbidIt) {
   const Rewrite result =
       rewrite(with_lines("    y = torch.layer_norm(h, [16], self.g * 2, self.b)\n"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "parameters_unknown");
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "parameters_unknown");
 }
 
 TEST(NormTest, AnOutputThatNobodyKeepsGainsNothing) {
@@ -177,7 +177,7 @@ class RmsNormSpellingTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(RmsNormSpellingTest, IsOneOperatorThatKeepsItsOutput) {
   Rewrite result = rewrite(with_lines(GetParam()));
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out rms_norm"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   // x, y and a number per row.
   EXPECT_EQ(result.plan.saved_bytes_after, 4 * kRows * (2 * kColumns + 1));
   FileCheck()
@@ -251,7 +251,7 @@ TEST(DropoutTest, WithoutAMaskThereIsNoSite) {
 TEST(DropoutTest, AProbabilityThatOnlyTheRunTellsForbidsIt) {
   const Rewrite result =
       rewrite(with_lines("    y = torch.dropout(h, 0.1 * float(x.size(0)), True)\n"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "parameters_unknown");
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "parameters_unknown");
 }
 
 TEST(DropoutTest, RestoredWithNormsAndActivations) {

@@ -49,8 +49,8 @@ TEST_P(CastSpellingTest, IsOneOperatorOfTheInputInEveryDtype) {
     ASSERT_THAT(ops(result.plan), ::testing::Contains(spelling.op));
     const Site& site = result.plan.sites.back();
     ASSERT_EQ(site.op, spelling.op);
-    EXPECT_TRUE(site.accepted) << site.reason;
-    EXPECT_EQ(site.replacement, spelling.replacement);
+    EXPECT_TRUE(site.decision.accepted) << site.decision.reason;
+    EXPECT_EQ(replacement_of(site.edit), spelling.replacement);
     // The inputs of both linears, and a bit per element.
     const int64_t element_bytes = dtype == at::kFloat ? 4 : 2;
     EXPECT_EQ(result.plan.saved_bytes_after,
@@ -86,7 +86,7 @@ TEST(WrittenOutCastsTest, ATracesCastsNameTheDtype) {
   const char* const lines = "    y = torch.silu(h.to(6)).to(15)\n";
   Rewrite result = rewrite_in(at::kBFloat16, lines);
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out silu"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   expect_verified(result);
 }
 
@@ -95,8 +95,8 @@ TEST(WrittenOutCastsTest, SixteenBitModelsHaveTheirOwnRoundings) {
     Rewrite result =
         rewrite_in(dtype, "    y = h * 0.5 * (1.0 + torch.erf(h / 1.4142135623730951))\n");
     ASSERT_THAT(ops(result.plan), ElementsAre("written-out gelu"));
-    EXPECT_EQ(result.plan.sites[0].replacement, "invact::erf_gelu");
-    EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+    EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::erf_gelu");
+    EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
     expect_verified(result);
   }
 }
@@ -144,15 +144,15 @@ TEST(WrittenOutCastsTest, AnotherDtypeThanTheCodesIsRejected) {
                         "    y = torch.silu(h.to(6)).to(15)\n"
                         "    return torch.linear(y, self.w.to(15))\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::silu", "written-out silu"));
-  EXPECT_EQ(result.plan.sites[1].reason_code, "other_values");
+  EXPECT_EQ(result.plan.sites[1].decision.reason_code, "other_values");
   expect_verified(result);
 }
 
 TEST(WrittenOutCastsTest, ASumOfExponentialsThatOverflowsIsNotSoftplus) {
   const Rewrite result = rewrite_in(at::kHalf, "    y = torch.log(1 + torch.exp(h))\n");
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out softplus"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "other_values");
-  EXPECT_THAT(result.plan.sites[0].reason, HasSubstr("float"));
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "other_values");
+  EXPECT_THAT(result.plan.sites[0].decision.reason, HasSubstr("float"));
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ TEST_P(SpellingTest, IsOneOperatorThatKeepsItsOutput) {
   Rewrite result = rewrite(make_mlp(spelling.expression, kColumns, kHidden, 4));
   ASSERT_THAT(ops(result.plan), ElementsAre(spelling.op));
   const Site& site = result.plan.sites[0];
-  EXPECT_TRUE(site.accepted) << site.reason;
-  EXPECT_EQ(site.replacement, spelling.replacement);
+  EXPECT_TRUE(site.decision.accepted) << site.decision.reason;
+  EXPECT_EQ(replacement_of(site.edit), spelling.replacement);
   // The input of the first linear, the output and, but for the monotone ones, a bit per element.
   const int64_t kept = 4 * kRows * (kColumns + kHidden);
   EXPECT_EQ(result.plan.saved_bytes_after,
@@ -95,7 +95,7 @@ TEST(WrittenOutTest, AProductOfAReluWithItselfIsItsSquare) {
       rewrite(with_body("    r = torch.relu(torch.linear(x, self.w))\n"
                         "    return torch.linear(r * r, self.w)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out squared_relu"));
-  EXPECT_TRUE(result.plan.sites[0].accepted) << result.plan.sites[0].reason;
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   expect_verified(result);
   // Who reads the ReLU keeps it.
   EXPECT_TRUE(rewrite(with_body("    r = torch.relu(torch.linear(x, self.w))\n"
@@ -137,8 +137,8 @@ TEST(WrittenOutTest, ConstantsOfFewDigitsAreToldFromRounding) {
   const Plan plan =
       rewrite(make_mlp("h * 0.5 * (torch.erf(h / 1.41421) + 1)", kColumns, kHidden, 4)).plan;
   ASSERT_THAT(ops(plan), ElementsAre("written-out gelu"));
-  EXPECT_EQ(plan.sites[0].reason_code, "other_values");
-  EXPECT_THAT(plan.sites[0].reason, HasSubstr("invact::gelu's"));
+  EXPECT_EQ(plan.sites[0].decision.reason_code, "other_values");
+  EXPECT_THAT(plan.sites[0].decision.reason, HasSubstr("invact::gelu's"));
 }
 
 TEST(WrittenOutTest, TheFunctionIsFoundWithinALongerExpression) {
@@ -147,12 +147,12 @@ TEST(WrittenOutTest, TheFunctionIsFoundWithinALongerExpression) {
   Rewrite scaled =
       rewrite(make_mlp("(h * 2 + 1) * torch.sigmoid(h * 2 + 1)", kColumns, kHidden, 4));
   EXPECT_TRUE(scaled.plan.sites.empty());  // two tensors, equal in value
-  Rewrite chain =
+  Rewrite segment =
       rewrite(with_body("    h = torch.linear(x, self.w) * 2\n"
                         "    return torch.linear(h * torch.sigmoid(h), self.w)\n"));
-  EXPECT_THAT(ops(chain.plan), ElementsAre("written-out silu"));
-  EXPECT_EQ(chain.plan.accepted_count(), 1);
-  expect_verified(chain);
+  EXPECT_THAT(ops(segment.plan), ElementsAre("written-out silu"));
+  EXPECT_EQ(segment.plan.accepted_count(), 1);
+  expect_verified(segment);
 }
 
 TEST(WrittenOutTest, AnIntermediateThatSomebodyElseReadsForbidsIt) {
@@ -178,23 +178,23 @@ TEST(WrittenOutTest, AWriteToTheInputInBetweenForbidsIt) {
                         "    k.mul_(2)\n"
                         "    return torch.linear(h * s, self.w)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out silu"));
-  EXPECT_EQ(result.plan.sites[0].reason_code, "input_written");
-  EXPECT_THAT(result.plan.sites[0].reason, HasSubstr("aten::mul_"));
+  EXPECT_EQ(result.plan.sites[0].decision.reason_code, "input_written");
+  EXPECT_THAT(result.plan.sites[0].decision.reason, HasSubstr("aten::mul_"));
 }
 
 TEST(WrittenOutTest, AnOperatorWithinALargerPatternHasItsTurnWhereThatIsDropped) {
-  // Nobody keeps the product, but softplus' own output is kept by tanh's reader.
+  // Nobody keeps the product, but softplus' own output is kept by tanh's consumer.
   const Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    return (h * torch.tanh(torch.softplus(h))).sum()\n"));
   const Site& mish = result.plan.sites.back();
   EXPECT_EQ(mish.op, "written-out mish");
-  EXPECT_TRUE(mish.accepted) << mish.reason;  // one tensor instead of three
+  EXPECT_TRUE(mish.decision.accepted) << mish.decision.reason;  // one tensor instead of three
   const Rewrite excluded =
       rewrite(make_mlp("h * torch.tanh(torch.softplus(h))", kColumns, kHidden, 4),
               {{}, {"mish"}, false, {"output", "closed"}});
   EXPECT_THAT(ops(excluded.plan), ElementsAre("aten::softplus", "written-out mish"));
-  EXPECT_EQ(excluded.plan.sites[1].reason_code, "excluded");
+  EXPECT_EQ(excluded.plan.sites[1].decision.reason_code, "excluded");
 }
 
 TEST(WrittenOutTest, NamesOfOnlyAndSkip) {
@@ -205,7 +205,7 @@ TEST(WrittenOutTest, NamesOfOnlyAndSkip) {
   const auto accepted = [&module](const char* only) {
     std::vector<std::string> names;
     for (const Site& site : rewrite(module, {{only}, {}, false, {"output", "closed"}}).plan.sites) {
-      if (site.accepted) names.push_back(site.op);
+      if (site.decision.accepted) names.push_back(site.op);
     }
     return names;
   };
@@ -222,7 +222,7 @@ TEST(WrittenOutTest, ScriptedConstantsMayBeComputed) {
                 "    y = 0.5 * h * (1.0 + torch.tanh(c * (h + 0.044715 * torch.pow(h, 3.0))))\n"
                 "    return torch.linear(y, self.w)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out gelu"));
-  EXPECT_TRUE(result.plan.sites[0].accepted);
+  EXPECT_TRUE(result.plan.sites[0].decision.accepted);
   expect_verified(result);
 }
 
@@ -238,7 +238,8 @@ TEST(WrittenOutTest, InLoopsAndBranchesAndFunctions) {
                            "    return torch.linear(h, self.w)\n"}) {
     Rewrite result = rewrite(with_body(body));
     ASSERT_THAT(ops(result.plan), ElementsAre("written-out silu")) << body;
-    EXPECT_TRUE(result.plan.sites[0].accepted) << body << result.plan.sites[0].reason;
+    EXPECT_TRUE(result.plan.sites[0].decision.accepted)
+        << body << result.plan.sites[0].decision.reason;
     expect_verified(result);
   }
 }

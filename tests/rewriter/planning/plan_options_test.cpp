@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/error.h"
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 #include "tests/support/rewriting.h"
 
 namespace invact {
@@ -87,20 +87,20 @@ TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
 TEST(PlanOptionsTest, ABudgetMayNeedAChainThatTimeAloneWouldNot) {
   const auto module = test::with_lines("    y = torch.gelu(h)\n");
   const Plan by_time = plan_of(module, {});
-  ASSERT_THAT(test::regions(by_time), ::testing::IsEmpty());
-  // The chain needs none of the bits.
+  ASSERT_THAT(test::segments(by_time), ::testing::IsEmpty());
+  // The segment needs none of the bits.
   ASSERT_LT(by_time.fewest_saved_bytes, by_time.saved_bytes_after);
   PlanOptions options;
   options.budget = [&](int64_t) { return by_time.fewest_saved_bytes; };
   const Plan plan = plan_of(module, options);
   EXPECT_EQ(plan.saved_bytes_after, by_time.fewest_saved_bytes);
   EXPECT_EQ(plan.fewest_saved_bytes, by_time.fewest_saved_bytes);
-  EXPECT_THAT(test::regions(plan), ::testing::ElementsAre("gelu"));
+  EXPECT_THAT(test::segments(plan), ::testing::ElementsAre("gelu"));
 }
 
 TEST(PlanOptionsTest, RunningAgainHasItsTime) {
   for (const Site& site : plan_of(gates(), {}).sites) {
-    if (!site.accepted) continue;
+    if (!site.decision.accepted) continue;
     EXPECT_GT(site.extra_ns, 0) << site.op;
   }
 }

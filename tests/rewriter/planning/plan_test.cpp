@@ -1,6 +1,6 @@
 // Which sites are accepted and why others are not. Each rule has a case that it rejects and a near
 // miss.
-#include "rewriter/plan.h"
+#include "rewriter/planning/planner.h"
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -28,7 +28,8 @@ TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
        {"torch.gelu(h)", "torch.gelu(h, approximate='tanh')", "torch.silu(h)", "torch.silu_(h)"}) {
     const Plan plan = plan_of(make_mlp(activation, 16, 32, 4));
     ASSERT_EQ(plan.sites.size(), 1u) << activation;
-    EXPECT_TRUE(plan.sites[0].accepted) << activation << ": " << plan.sites[0].reason;
+    EXPECT_TRUE(plan.sites[0].decision.accepted)
+        << activation << ": " << plan.sites[0].decision.reason;
     EXPECT_EQ(plan.sites[0].saved_bytes_delta, kRows * 32 / 8 - kRows * 32 * 4) << activation;
     EXPECT_EQ(plan.saved_bytes_after - plan.saved_bytes_before, kRows * 32 / 8 - kRows * 32 * 4);
   }
@@ -41,7 +42,8 @@ TEST(PlanTest, AcceptsMonotoneOperatorsWithoutABit) {
         "torch.relu6(h)", "torch.hardsigmoid_(h)", "torch.hardtanh_(h)", "torch.relu6_(h)"}) {
     const Plan plan = plan_of(make_mlp(activation, 16, 32, 4));
     ASSERT_EQ(plan.sites.size(), 1u) << activation;
-    EXPECT_TRUE(plan.sites[0].accepted) << activation << ": " << plan.sites[0].reason;
+    EXPECT_TRUE(plan.sites[0].decision.accepted)
+        << activation << ": " << plan.sites[0].decision.reason;
     EXPECT_EQ(plan.sites[0].strategy, "closed") << activation;
     EXPECT_EQ(plan.sites[0].saved_bytes_delta, -kRows * 32 * 4) << activation;
   }
@@ -77,7 +79,7 @@ def forward(self, x):
 }
 
 TEST(PlanTest, ReplacementIsARename) {
-  EXPECT_EQ(plan_of(make_mlp("torch.silu_(h)", 16, 32, 4)).sites[0].replacement, "invact::silu_");
+  EXPECT_EQ(plan_of(make_mlp("torch.silu_(h)", 16, 32, 4)).__R__, "invact::silu_");
 }
 
 TEST(PlanTest, OtherActivationsAreNoSites) {
@@ -93,7 +95,7 @@ TEST(PlanTest, RejectsAnOutputThatNobodyKeeps) {
                         "    y = torch.dropout(a, 0.5, True) + torch.dropout(a, 0.5, True)\n"
                         "    return torch.linear(y, self.w)\n"));
   EXPECT_EQ(reason(dropped), "output_not_kept");
-  EXPECT_THAT(dropped.sites[0].reason, HasSubstr("aten::dropout"));
+  EXPECT_THAT(dropped.sites[0].decision.reason, HasSubstr("aten::dropout"));
 }
 
 TEST(PlanTest, RejectsAnInputThatSomebodyElseKeeps) {
@@ -101,7 +103,7 @@ TEST(PlanTest, RejectsAnInputThatSomebodyElseKeeps) {
       with_body("    h = torch.linear(x, self.w)\n"
                 "    return torch.linear(torch.gelu(h), self.w) + torch.linear(h, self.w)\n"));
   EXPECT_EQ(reason(plan), "input_kept_elsewhere");
-  EXPECT_THAT(plan.sites[0].reason, HasSubstr("aten::linear"));
+  EXPECT_THAT(plan.sites[0].decision.reason, HasSubstr("aten::linear"));
 }
 
 TEST(PlanTest, TwoSitesThatShareTheirInputGainTogether) {
@@ -130,7 +132,7 @@ TEST(PlanTest, RejectsAnOutputThatIsWrittenLater) {
                         "    y.mul_(2)\n"
                         "    return torch.linear(y, self.w) + z\n"));
   EXPECT_EQ(reason(plan), "output_written");
-  EXPECT_THAT(plan.sites[0].reason, HasSubstr("aten::mul_"));
+  EXPECT_THAT(plan.sites[0].decision.reason, HasSubstr("aten::mul_"));
   // Near miss: a write to the input, before.
   EXPECT_EQ(reason(plan_of(with_body("    h = torch.linear(x, self.w)\n"
                                      "    h.mul_(2)\n"
@@ -333,7 +335,7 @@ def forward(self, x):
     return self.block(self.block(x))
 )"));
   ASSERT_EQ(plan.sites.size(), 1u);
-  EXPECT_EQ(plan.sites[0].location.method, "block");
+  EXPECT_EQ(plan.sites[0].place.method, "block");
   EXPECT_EQ(plan.sites[0].saved_bytes_delta, 2 * (kRows * 16 / 8 - kRows * 16 * 4));
 }
 

@@ -64,10 +64,10 @@ TEST(PredictionTest, SeveralCallsGoTogether) {
 
 TEST(PredictionTest, OtherSavers) {
   const Report report = gelu_between(true, true);
-  const Prediction prediction(report);
-  EXPECT_EQ(prediction.other_savers({0}, {{0}}), (std::vector<CallId>{{2}}));
-  EXPECT_EQ(prediction.kept_by({0}), (std::vector<StorageId>{{0}}));
-  EXPECT_TRUE(prediction.kept_by({7}).empty());
+  const ObservedSavers savers(report);
+  EXPECT_EQ(savers.other_savers({0}, {{0}}), (std::vector<CallId>{{2}}));
+  EXPECT_EQ(savers.saved_by({0}), (std::vector<StorageId>{{0}}));
+  EXPECT_TRUE(savers.saved_by({7}).empty());
 }
 
 }  // namespace

@@ -38,10 +38,10 @@ AlternativeGroup random_group(std::mt19937& random, int64_t storages, size_t sit
   for (size_t i = 0; i < sites; ++i) {
     Execution execution;
     execution.calls = {{static_cast<int64_t>(i)}};
-    execution.bytes = below(100);
-    if (below(2) == 0) execution.keeps = StorageId{below(storages - 1)};
-    if (below(2) == 0) execution.inputs.push_back({below(storages - 1)});
-    if (below(2) == 0) execution.releases = StorageId{below(storages - 1)};
+    execution.own_bytes = below(100);
+    if (below(2) == 0) execution.saved_storage = StorageId{below(storages - 1)};
+    if (below(2) == 0) execution.saved_inputs.push_back({below(storages - 1)});
+    if (below(2) == 0) execution.released_storage = StorageId{below(storages - 1)};
     group[i].executions.push_back(std::move(execution));
     if (i > 0 && below(3) == 0) {
       group[i].rivals.push_back(i - 1);
@@ -78,7 +78,7 @@ TEST(SelectionBoundTest, OfUpToTenSitesItIsWhatTheBestChoiceKeeps) {
     const Report report = random_report(random, 8, 12);
     const AlternativeGroup group = random_group(random, 8, 1 + seed % kMaxTried);
     Prediction prediction(report);
-    EXPECT_EQ(fewest_bytes(report, prediction, {group}), best_of_all(prediction, group))
+    EXPECT_EQ(fewest_bytes(report, prediction.observed(), {group}), best_of_all(prediction, group))
         << "seed " << seed;
   }
 }
@@ -90,7 +90,7 @@ TEST(SelectionBoundTest, OfMoreItIsNeverMore) {
     const Report report = random_report(random, 14, 16);
     const AlternativeGroup group = random_group(random, 14, 14);
     Prediction prediction(report);
-    const int64_t bound = fewest_bytes(report, prediction, {group});
+    const int64_t bound = fewest_bytes(report, prediction.observed(), {group});
     const int64_t best = best_of_all(prediction, group);
     EXPECT_LE(bound, best) << "seed " << seed;
     EXPECT_GE(bound, 0) << "seed " << seed;
@@ -102,7 +102,7 @@ TEST(SelectionBoundTest, OfMoreItIsNeverMore) {
 TEST(SelectionBoundTest, WithoutSitesEverythingStays) {
   std::mt19937 random(1);
   const Report report = random_report(random, 6, 6);
-  EXPECT_EQ(fewest_bytes(report, Prediction(report), {}), report.totals.saved_bytes);
+  EXPECT_EQ(fewest_bytes(report, ObservedSavers(report), {}), report.totals.saved_bytes);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "rewriter/recompute/grown_segment.h"
+#include "rewriter/recompute/grow_segment.h"
 
 #include <algorithm>
 #include <unordered_set>
@@ -14,7 +14,7 @@ namespace prim = torch::jit::prim;
 using torch::jit::Node;
 using torch::jit::Value;
 
-/// Whether a chain can be handed this value, which is no tensor, as it is.
+/// Whether a segment can be handed this value, which is no tensor, as it is.
 bool is_plain(const c10::TypePtr& type) {
   if (const auto optional = type->cast<c10::OptionalType>()) {
     return is_plain(optional->getElementType());
@@ -31,11 +31,11 @@ bool is_plain(const c10::TypePtr& type) {
   }
 }
 
-/// The chain while it grows from its result towards what feeds it.
-class Chain {
+/// The segment while it grows from its result towards what feeds it.
+class GrowingSegment {
  public:
-  Chain(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
-        const ChainSources& sources, const ChainEnds& taken, ResidualSums sums)
+  GrowingSegment(Node* output, const InlinedModel& inlined, const ObservedGraph& observed,
+                 const SumSources& sources, const SegmentEnds& taken, ResidualSums sums)
       : output_(output),
         inlined_(inlined),
         observed_(observed),
@@ -50,29 +50,29 @@ class Chain {
     } while (refuse());
   }
 
-  /// None where this is no chain that can be run again by itself.
-  std::optional<Region> region() const {
-    Region region;
-    region.nodes.assign(members_.begin(), members_.end());
-    std::sort(region.nodes.begin(), region.nodes.end(),
+  /// None where this is no segment that can be run again by itself.
+  std::optional<Segment> segment() const {
+    Segment segment;
+    segment.nodes.assign(members_.begin(), members_.end());
+    std::sort(segment.nodes.begin(), segment.nodes.end(),
               [](const Node* a, const Node* b) { return a->isBefore(b); });
-    for (Node* const node : region.nodes) {
-      if (chain_role(node) == ChainRole::kWrite && !is_made_within(node)) return std::nullopt;
+    for (Node* const node : segment.nodes) {
+      if (operator_role(node) == OperatorRole::kWrite && !is_made_within(node)) return std::nullopt;
       for (size_t i = 0; i < node->inputs().size(); ++i) {
         Value* const input = node->input(i);
         if (members_.contains(input->node()) || is_statistic(node, i)) continue;
         if (input->node()->kind() == prim::Constant) continue;
         if (!is_tensor(input)) {
           if (!is_plain(input->type())) return std::nullopt;
-        } else if (std::ranges::count(region.inputs, input) == 0) {
-          region.inputs.push_back(input);
+        } else if (std::ranges::count(segment.inputs, input) == 0) {
+          segment.inputs.push_back(input);
         }
       }
     }
-    if (moves_random_numbers(region) || !inlined_.common_method_call(region.nodes)) {
+    if (moves_random_numbers(segment) || !inlined_.common_method_call(segment.nodes)) {
       return std::nullopt;
     }
-    return region;
+    return segment;
   }
 
  private:
@@ -102,25 +102,26 @@ class Chain {
   }
 
   bool can_join(Node* maker) const {
-    const ChainRole role = chain_role(maker);
-    if (role == ChainRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
+    const OperatorRole role = operator_role(maker);
+    if (role == OperatorRole::kNone || maker->owningBlock() != output_->owningBlock()) return false;
     if (taken_.contains(maker) || refused_.contains(maker) || !inlined_.origin(*maker)) {
       return false;
     }
     if (sums_ == ResidualSums::kStop && sources_.is_residual_sum(maker)) return false;
-    if (role != ChainRole::kList && !observed_.call(maker)) return false;
+    if (role != OperatorRole::kList && !observed_.call(maker)) return false;
     // The code editor finds a branch that a flag decides in the code still.
     if (inlined_.origin(*maker)->open_branch != inlined_.origin(*output_)->open_branch)
       return false;
     // Whoever the inlined model has lost reads it in the code still.
     if (inlined_.origin(*maker)->read_in_open_branch) return false;
     return std::ranges::all_of(maker->output()->uses(), [&](const torch::jit::Use& use) {
-      return members_.contains(use.user) || argument_tells(use.user, maker, inlined_, observed_);
+      return members_.contains(use.user) ||
+             metadata_is_that_of_argument(use.user, maker, inlined_, observed_);
     });
   }
 
-  /// Takes back the first one whose form somebody asks for and nothing in front of the chain tells:
-  /// what it makes may tell that of those behind it.
+  /// Takes back the first one whose form somebody asks for and nothing in front of the segment
+  /// tells: what it makes may tell that of those behind it.
   bool refuse() {
     const Node* first = nullptr;
     for (Node* const node : members_) {
@@ -133,19 +134,19 @@ class Chain {
     return first && refused_.insert(first).second;
   }
 
-  bool is_told_in_front(const Node* reader, Value* value) const {
+  bool is_told_in_front(const Node* consumer, Value* value) const {
     while (members_.contains(value->node())) {
-      if (!argument_tells(reader, value->node(), inlined_, observed_)) return false;
+      if (!metadata_is_that_of_argument(consumer, value->node(), inlined_, observed_)) return false;
       value = same_sizes_before(value, {value->node()});
     }
     return true;
   }
 
-  /// A view of what feeds the chain feeds it as well.
+  /// A view of what feeds the segment feeds it as well.
   bool trim() {
     for (Node* const node : members_) {
-      const bool is_view = chain_role(node) == ChainRole::kView ||
-                           (chain_role(node) == ChainRole::kWrite && !is_made_within(node));
+      const bool is_view = operator_role(node) == OperatorRole::kView ||
+                           (operator_role(node) == OperatorRole::kWrite && !is_made_within(node));
       if (node == output_ || !is_view) continue;
       const bool reads_member = std::ranges::any_of(
           node->inputs(), [this](Value* input) { return members_.contains(input->node()); });
@@ -158,24 +159,24 @@ class Chain {
 
   /// The gradient that comes through the view must join the other one where it does today.
   bool views_what_is_computed_with(const Node* view) const {
-    if (chain_role(view) != ChainRole::kView) return false;
+    if (operator_role(view) != OperatorRole::kView) return false;
     return std::ranges::any_of(view->input(0)->uses(), [this](const torch::jit::Use& use) {
-      return members_.contains(use.user) && chain_role(use.user) == ChainRole::kCompute;
+      return members_.contains(use.user) && operator_role(use.user) == OperatorRole::kCompute;
     });
   }
 
   bool is_made_within(Node* writer) const {
     Node* const maker = writer->input(0)->node();
-    return members_.contains(maker) && chain_role(maker) != ChainRole::kView &&
-           chain_role(maker) != ChainRole::kList;
+    return members_.contains(maker) && operator_role(maker) != OperatorRole::kView &&
+           operator_role(maker) != OperatorRole::kList;
   }
 
-  /// The chain runs where its last node stood. A dropout in it must not change places with anything
-  /// that may draw random numbers.
-  bool moves_random_numbers(const Region& region) const {
-    const auto first = std::ranges::find_if(region.nodes, &draws_dropout);
-    if (first == region.nodes.end()) return false;
-    for (Node* node = *first; node != region.output(); node = node->next()) {
+  /// The segment runs where its last node stood. A dropout in it must not change places with
+  /// anything that may draw random numbers.
+  bool moves_random_numbers(const Segment& segment) const {
+    const auto first = std::ranges::find_if(segment.nodes, &draws_dropout);
+    if (first == segment.nodes.end()) return false;
+    for (Node* node = *first; node != segment.output(); node = node->next()) {
       if (!members_.contains(node) && may_draw(node)) return true;
     }
     return false;
@@ -184,15 +185,15 @@ class Chain {
   static bool may_draw(const Node* node) {
     if (draws_dropout(node)) return true;
     if (!node->kind().is_aten()) return !node->kind().is_prim();
-    return chain_role(node) == ChainRole::kNone &&
+    return operator_role(node) == OperatorRole::kNone &&
            (kernels::is_heavy(node->kind().toQualString()) || node->isNondeterministic());
   }
 
   Node* output_;
   const InlinedModel& inlined_;
   const ObservedGraph& observed_;
-  const ChainSources& sources_;
-  const ChainEnds& taken_;
+  const SumSources& sources_;
+  const SegmentEnds& taken_;
   const ResidualSums sums_;
   std::unordered_set<const Node*> refused_;
   std::unordered_set<Node*> members_;
@@ -200,10 +201,10 @@ class Chain {
 
 }  // namespace
 
-std::optional<Region> grow_chain(Node* output, const InlinedModel& inlined,
-                                 const ObservedGraph& observed, const ChainSources& sources,
-                                 const ChainEnds& taken, ResidualSums sums) {
-  return Chain(output, inlined, observed, sources, taken, sums).region();
+std::optional<Segment> grow_segment(Node* output, const InlinedModel& inlined,
+                                    const ObservedGraph& observed, const SumSources& sources,
+                                    const SegmentEnds& taken, ResidualSums sums) {
+  return GrowingSegment(output, inlined, observed, sources, taken, sums).segment();
 }
 
 }  // namespace invact

@@ -1,5 +1,5 @@
-// Verification: how far a rewritten model's step lies from the original's. Plain data, written by
-// verify.cpp.
+// Verification: how far a rewritten model's step lies from the original's. Plain data;
+// verify.h makes it.
 #pragma once
 
 #include <cstdint>
@@ -41,9 +41,5 @@ struct Verification {
   /// The original's own distance from its float64 gradient; none where it does not run in float64.
   std::optional<double> reference_distance;
 };
-
-/// Whether `a` says more against the rewrite than `b`: a failure, else the gradient distance that
-/// takes more of what is allowed.
-bool is_worse(const Verification& a, const Verification& b);
 
 }  // namespace invact
