@@ -2,7 +2,7 @@
 
 #include <torch/csrc/jit/ir/constants.h>
 
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 
 namespace invact {
 

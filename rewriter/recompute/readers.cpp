@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "analyzer/model/call_sites.h"
 #include "rewriter/graph/operator_roles.h"
 #include "rewriter/recompute/segments.h"
 

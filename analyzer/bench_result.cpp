@@ -2,7 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace invact {
+namespace {
+
+double value_at(const std::vector<double>& sorted, double fraction) {
+  const double position = fraction * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  const double weight = position - static_cast<double>(below);
+  return sorted[below] * (1 - weight) + sorted[above] * weight;
+}
+
+}  // namespace
+
+Quartiles quartiles(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {value_at(values, 0.25), value_at(values, 0.5), value_at(values, 0.75)};
+}
+
 double spread_fraction(const Quartiles& of) {
   return of.median > 0 ? (of.upper - of.lower) / of.median : 0;
 }
@@ -45,19 +64,6 @@ std::vector<std::string> bench_notes(const BenchResult& result) {
                     result.original.model.path));
   }
   return notes;
-}
-
-StepTimes take_turns(int64_t pairs, const StepClock& original, const StepClock& rewritten,
-                     const std::function<void()>& on_pair) {
-  StepTimes times;
-  for (int64_t i = 0; i < pairs; ++i) {
-    on_pair();
-    const bool original_first = i % 2 == 0;
-    if (original_first) times.original_ns.push_back(original());
-    if (rewritten) times.rewritten_ns.push_back(rewritten());
-    if (!original_first) times.original_ns.push_back(original());
-  }
-  return times;
 }
 
 }  // namespace invact

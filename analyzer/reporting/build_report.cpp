@@ -1,16 +1,17 @@
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 
 #include <algorithm>
 #include <map>
 #include <tuple>
 
-#include "analyzer/reporting/duplicates.h"
+#include "analyzer/reporting/build_timeline.h"
+#include "analyzer/reporting/find_duplicates.h"
 #include "kernels/catalog.h"
 
 namespace invact {
 namespace {
 
-void keep_activations(const Trace& trace, Report& report) {
+void select_activations(const Trace& trace, Report& report) {
   for (const SavedTensor& saved : trace.saved) {
     if (trace.storages.at(saved.storage.value).role == StorageRole::kActivation) {
       report.saved.push_back(saved);
@@ -73,7 +74,7 @@ void add_totals(Report& report) {
 }
 
 /// Storages of `report` for which `other` has none of the same dtype and bytes left: a graph that
-/// is differentiated as a whole keeps other views of the same. The first ones are taken to be
+/// is differentiated as a whole saves other views of the same. The first ones are taken to be
 /// shared.
 std::vector<StorageGroup> storages_without(const Report& report, const Report& other) {
   std::map<std::pair<std::string, int64_t>, int64_t> left;
@@ -106,7 +107,7 @@ Report build_report(const Trace& trace) {
   report.notes = trace.notes;
   report.calls = trace.calls;
   report.seen_storages = trace.storages;
-  keep_activations(trace, report);
+  select_activations(trace, report);
   add_storage_rows(trace, report);
   add_module_rows(trace, report);
   report.duplicates = find_duplicates(report);
@@ -122,47 +123,6 @@ Report build_report(const Trace& trace) {
 ExecutorComparison compare_executors(const Report& eager, const Report& profiling) {
   return {eager.totals, profiling.totals, storages_without(eager, profiling),
           storages_without(profiling, eager)};
-}
-
-std::string duplicate_kind_name(DuplicateKind kind) {
-  switch (kind) {
-    case DuplicateKind::kActivation:
-      return "activation";
-    case DuplicateKind::kComposite:
-      return "composite";
-    case DuplicateKind::kNorm:
-      return "norm";
-    case DuplicateKind::kGate:
-      return "gate";
-    case DuplicateKind::kDropout:
-      return "dropout";
-    case DuplicateKind::kCast:
-      return "cast";
-    case DuplicateKind::kCopy:
-      return "copy";
-  }
-  return "";
-}
-
-std::string duplicate_advice(DuplicateKind kind) {
-  switch (kind) {
-    case DuplicateKind::kActivation:
-      return "`invact rewrite` keeps the output and at most one bit per element instead.";
-    case DuplicateKind::kComposite:
-      return "`invact rewrite` makes one operator of the functions that it knows (GELU, SiLU, "
-             "RMSNorm).";
-    case DuplicateKind::kNorm:
-      return "`invact rewrite` keeps the output and a number per row, where the weights allow it.";
-    case DuplicateKind::kGate:
-      return "It can be computed again from what it is made of: checkpoint the lines of the gate.";
-    case DuplicateKind::kDropout:
-      return "`invact rewrite` keeps a bit per element of the mask instead.";
-    case DuplicateKind::kCast:
-      return "This cast keeps a second copy: cast once, or let both readers read one dtype.";
-    case DuplicateKind::kCopy:
-      return "Both readers could read one layout: contiguous() or reshape() made a second copy.";
-  }
-  return "";
 }
 
 }  // namespace invact

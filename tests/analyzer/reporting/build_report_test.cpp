@@ -1,15 +1,13 @@
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "tests/support/trace_builder.h"
+#include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using test::TraceBuilder;
 
 TEST(ReportTest, CountsStoragesNotTensors) {
   TraceBuilder builder;
@@ -120,4 +118,4 @@ TEST(ReportTest, RowsPlusUnattributedEqualTheTotal) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

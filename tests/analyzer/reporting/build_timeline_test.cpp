@@ -1,5 +1,5 @@
 // Timelines from events written by hand, then of small models whose bytes are computed by hand.
-#include "analyzer/reporting/memory_timeline.h"
+#include "analyzer/reporting/build_timeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
@@ -136,4 +136,4 @@ TEST(MemoryTimelineTest, KeptStoragesAreReleasedWhereTheirBlocksAre) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

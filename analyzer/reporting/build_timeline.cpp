@@ -1,4 +1,4 @@
-#include "analyzer/reporting/memory_timeline.h"
+#include "analyzer/reporting/build_timeline.h"
 
 #include <algorithm>
 #include <numeric>
@@ -161,26 +161,6 @@ class TimelineBuilder {
 std::optional<MemoryTimeline> build_timeline(const Trace& trace) {
   if (!trace.step_memory) return std::nullopt;
   return TimelineBuilder(trace, *trace.step_memory).build();
-}
-
-std::string memory_kind_name(MemoryKind kind) {
-  switch (kind) {
-    case MemoryKind::kParameters:
-      return "parameters";
-    case MemoryKind::kGradients:
-      return "gradients";
-    case MemoryKind::kSaved:
-      return "saved";
-    case MemoryKind::kTemporaries:
-      return "temporaries";
-    case MemoryKind::kOther:
-      return "other";
-  }
-  return "";
-}
-
-std::string step_phase_name(StepPhase phase) {
-  return phase == StepPhase::kForward ? "forward" : "backward";
 }
 
 }  // namespace invact

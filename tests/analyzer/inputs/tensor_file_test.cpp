@@ -1,4 +1,4 @@
-#include "analyzer/inputs/npy_file.h"
+#include "analyzer/inputs/tensor_file.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -9,10 +9,9 @@
 
 #include "tests/support/errors.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::error_of;
 using ::testing::HasSubstr;
 
 std::vector<char> bytes_of(const std::string& text) {
@@ -117,4 +116,4 @@ TEST(NpyFileTest, WhatIsNotSupportedIsNamed) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -1,5 +1,6 @@
 // One rule per kind of duplicate, each with a near miss.
-#include "analyzer/reporting/duplicates.h"
+#include "analyzer/reporting/find_duplicates.h"
+#include "analyzer/reporting/build_report.h"
 
 #include <gtest/gtest.h>
 
@@ -7,25 +8,23 @@
 #include <set>
 #include <unordered_map>
 
-#include "tests/support/trace_builder.h"
+#include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using test::TraceBuilder;
 
 std::vector<Duplicate> duplicates_of(const TraceBuilder& builder) {
   return build_report(builder.trace).duplicates;
 }
 
-/// `storage` is the one duplicate, of this kind, told from `kept`.
+/// `storage` is the one duplicate, of this kind, computed from `carriers`.
 void expect_one(const TraceBuilder& builder, DuplicateKind kind, StorageId storage,
-                const std::vector<StorageId>& kept) {
+                const std::vector<StorageId>& carriers) {
   const auto duplicates = duplicates_of(builder);
   ASSERT_EQ(duplicates.size(), 1u);
   EXPECT_EQ(duplicate_kind_name(duplicates[0].kind), duplicate_kind_name(kind));
   EXPECT_EQ(duplicates[0].storage, storage);
-  EXPECT_EQ(duplicates[0].kept, kept);
+  EXPECT_EQ(duplicates[0].carriers, carriers);
 }
 
 TEST(DuplicatesTest, InputOfAnActivationWhileItsOutputIsSaved) {
@@ -99,7 +98,7 @@ TEST(DuplicatesTest, AWrittenOutFunctionFromItsInput) {
   const CallId product = builder.call("aten::mul", {x, t}, y);
   builder.save(x, product);
   builder.save(t, product);
-  builder.save(y, builder.call("aten::linear", "fc"));  // Heavy: what it keeps stays.
+  builder.save(y, builder.call("aten::linear", "fc"));  // Heavy: what it saves stays.
   expect_one(builder, DuplicateKind::kComposite, t, {x});
 }
 
@@ -153,8 +152,8 @@ TEST(DuplicatesTest, ResidualSumsAreNone) {
   EXPECT_TRUE(duplicates_of(builder).empty());
 }
 
-/// Whatever the flow of data: no storage twice, every one a saved one, and each told by storages
-/// that do not need it themselves.
+/// Whatever the flow of data: no storage twice, every one a saved one, and each computed from
+/// storages that do not need it themselves.
 TEST(DuplicatesTest, DuplicatesAreToldByWhatIsKept) {
   const std::vector<std::string> ops = {"aten::gelu",       "aten::mul",     "aten::tanh",
                                         "aten::layer_norm", "aten::add",     "aten::clone",
@@ -175,23 +174,23 @@ TEST(DuplicatesTest, DuplicatesAreToldByWhatIsKept) {
       if (below(3) == 0) builder.save(y, call);
     }
     const Report report = build_report(builder.trace);
-    std::unordered_map<int64_t, std::vector<StorageId>> told_from;
+    std::unordered_map<int64_t, std::vector<StorageId>> computed_from;
     std::set<StorageId> saved;
     for (const StorageRow& row : report.storages) saved.insert(row.id);
     for (const Duplicate& duplicate : report.duplicates) {
       EXPECT_TRUE(saved.contains(duplicate.storage)) << "seed " << seed;
-      EXPECT_TRUE(told_from.emplace(duplicate.storage.value, duplicate.kept).second);
-      for (const StorageId kept : duplicate.kept) EXPECT_TRUE(saved.contains(kept));
+      EXPECT_TRUE(computed_from.emplace(duplicate.storage.value, duplicate.carriers).second);
+      for (const StorageId kept : duplicate.carriers) EXPECT_TRUE(saved.contains(kept));
       ++found;
     }
-    // What is left tells everything: peel off what is told by what is known.
+    // What is left determines everything: remove, again and again, what follows from what is known.
     std::set<StorageId> known;
     for (const StorageId id : saved) {
-      if (!told_from.contains(id.value)) known.insert(id);
+      if (!computed_from.contains(id.value)) known.insert(id);
     }
     for (bool progress = true; progress;) {
       progress = false;
-      for (const auto& [id, kept] : told_from) {
+      for (const auto& [id, kept] : computed_from) {
         if (known.contains({id})) continue;
         progress |= std::all_of(kept.begin(), kept.end(),
                                 [&](StorageId one) { return known.contains(one); }) &&
@@ -205,4 +204,4 @@ TEST(DuplicatesTest, DuplicatesAreToldByWhatIsKept) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

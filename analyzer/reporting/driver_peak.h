@@ -1,5 +1,5 @@
-// Replays driver allocations in the order of time to find the peak and who held what there. Pure; a
-// part of device_report.cpp with a question of its own.
+// Replays the driver's allocations in the order of time, to find the peak and which library held
+// how much then. Pure; build_device_report.cpp is its one user.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,12 @@
-// Tells which module's code an operator runs for, by walking the model's own graphs along the
-// interpreter's call stack: each frame's source range names the call node, and that node's GetAttr
-// chain names the submodule.
+// Finds the module whose code an operator runs for, by walking the model's own graphs along the
+// interpreter's call stack: the source range of each frame names the call node, and the path of
+// that node's module names the submodule (model/module_paths.h). Forked tasks (torch.jit.fork) are
+// run at once, on the thread that forks them, so that they have a call stack to follow.
 #pragma once
 
+#include <ATen/core/function.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/frontend/source_range.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <memory>
@@ -16,23 +19,17 @@
 
 namespace invact {
 
-/// The attribute path from a method's `self` to `value` ("block.0"); none where `value` is no
-/// submodule of it. `forks`: the prim::fork nodes whose tasks `value` lies in, outermost first.
-std::optional<std::string> submodule_path(const torch::jit::Value* value,
-                                          std::vector<const torch::jit::Node*> forks = {});
+/// A launcher for torch::jit::Method::run_async that runs each task to its end inside the fork. The
+/// order of random numbers, the executor's thread-local settings and the call stack are then those
+/// of one thread. What autograd saves does not depend on the thread.
+torch::jit::TaskLauncher run_forks_at_once();
 
-/// The graph of the free function or method that a prim::CallFunction node calls; null where it is
-/// no TorchScript.
-std::shared_ptr<torch::jit::Graph> called_function_graph(const torch::jit::Node& call);
+/// torch::jit::currentCallstack() continued outwards past every fork that run_forks_at_once() is
+/// running: innermost entry first.
+std::vector<torch::jit::StackEntry> callstack_through_forks();
 
-/// The submodule at a dotted path; none where there is no such module.
-std::optional<torch::jit::Module> find_submodule(const torch::jit::Module& top,
-                                                 const std::string& path);
-
-/// "a" and "b.c" give "a.b.c"; either may be empty.
-std::string join_module_path(const std::string& parent, const std::string& child);
-
-/// Not copyable: what it has learned points into itself.
+/// Follows call stacks of one model and remembers what it found. Not copyable, since its memory
+/// points into itself.
 class CallSiteResolver {
  public:
   explicit CallSiteResolver(torch::jit::Module top);
@@ -58,10 +55,10 @@ class CallSiteResolver {
     size_t operator()(const Key& key) const;
   };
 
-  /// The code that a chain of calls from the top module's forward leads to.
+  /// The code that a sequence of calls from the top module's forward leads to.
   struct Code {
     torch::jit::Module module;
-    std::shared_ptr<torch::jit::Graph> graph;    ///< Null: the chain could not be followed so far.
+    std::shared_ptr<torch::jit::Graph> graph;    ///< Null where the calls could not be followed.
     std::vector<const torch::jit::Node*> forks;  ///< Between the method's own graph and `graph`.
     std::string module_path;
     std::string module_type;

@@ -1,11 +1,16 @@
-#include "analyzer/device_report.h"
+// Device reports from activity records made by hand, and the `cuda` member of the document. The
+// golden file is checked against the schema by the test zoo.schema.cuda.
+#include "analyzer/reporting/build_device_report.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "analyzer/reporting/driver_memory.h"
+#include "analyzer/reporting/driver_peak.h"
+#include "analyzer/reporting/json.h"
+#include "tests/support/golden.h"
+#include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
@@ -267,5 +272,17 @@ TEST(ExternalIdTest, IsNeverZeroAndTellsThePassesApart) {
   EXPECT_EQ(external_id({1}, Pass::kForward), 3u);
 }
 
+TEST(DeviceJsonTest, WhatCuptiRecorded) {
+  expect_golden(to_json(small_device_report()).dump(2) + "\n", "cuda.json");
+}
+
+TEST(DeviceJsonTest, WithoutCuptiNoNumberOfTheDriverIsWritten) {
+  const auto json = to_json(build_device_report({16, 20}, 9, "no CUPTI"));
+  EXPECT_EQ(
+      json.dump(),
+      R"({"backend":"allocator","note":"no CUPTI","levels":{"saved_bytes":9,)"
+      R"("other_allocated_bytes":7,"allocated_bytes":16,"cached_bytes":4,"reserved_bytes":20}})");
+}
+
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -1,4 +1,4 @@
-#include "analyzer/device_report.h"
+#include "analyzer/reporting/build_device_report.h"
 
 #include <cxxabi.h>
 
@@ -7,10 +7,11 @@
 #include <cstdlib>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 
-#include "analyzer/reporting/driver_memory.h"
+#include "analyzer/reporting/driver_peak.h"
 
 namespace invact {
 namespace {

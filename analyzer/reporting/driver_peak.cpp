@@ -1,4 +1,4 @@
-#include "analyzer/reporting/driver_memory.h"
+#include "analyzer/reporting/driver_peak.h"
 
 #include <algorithm>
 #include <map>
@@ -30,7 +30,7 @@ bool on_device(MemoryPlace place) {
   }
 }
 
-/// The runtime and the driver pass requests on: to name them is to name nobody.
+/// Empty for the CUDA runtime and the driver, which only pass on what another library asks for.
 std::string asking_library(const std::string& path) {
   std::string name = path.substr(path.rfind('/') + 1);
   for (const char* passes_on : {"libcudart", "libcuda.so"}) {

@@ -1,4 +1,4 @@
-#include "analyzer/reporting/duplicates.h"
+#include "analyzer/reporting/find_duplicates.h"
 
 #include <algorithm>
 #include <optional>
@@ -12,8 +12,8 @@
 namespace invact {
 namespace {
 
-/// Operators between a storage and the saved ones that it is told from.
-constexpr size_t kMaxChain = 16;
+/// Operators between a storage and the saved ones that it is computed from.
+constexpr size_t kMaxOperatorsBetween = 16;
 
 class DuplicateFinder {
  public:
@@ -47,27 +47,27 @@ class DuplicateFinder {
 
   bool is_saved(StorageId id) const { return rows_.contains(id.value); }
 
-  /// Held whether autograd keeps it or not.
+  /// The model holds it whether autograd saves it or not.
   bool is_held_by_model(StorageId id) const {
     return report_.storage(id).role != StorageRole::kActivation;
   }
 
   bool in_floor(StorageId id) const { return rows_.at(id.value)->in_floor; }
 
-  /// Nobody but `call` itself wrote to `id` in place since `call` ran.
+  /// Whether no operator but `call` itself has written to `id` in place since `call` ran.
   bool unchanged_since(StorageId id, const OperatorCall& call) const {
     const auto found = last_write_.find(id.value);
     return found == last_write_.end() || found->second <= call.id.value;
   }
 
-  void add(DuplicateKind kind, StorageId storage, std::vector<StorageId> kept, CallId call,
+  void add(DuplicateKind kind, StorageId storage, std::vector<StorageId> carriers, CallId call,
            int64_t bytes) {
-    candidates_.push_back({kind, storage, std::move(kept), call, bytes});
+    candidates_.push_back({kind, storage, std::move(carriers), call, bytes});
   }
 
-  /// What an operator kept of its input although its output, which another one keeps, tells it. A
-  /// saved view of a larger storage (a gate and its partner in one projection) is no duplicate: the
-  /// output carries a part of that storage only.
+  /// An operator saved its input, although that can be computed from its output, which another one
+  /// saves. A saved view of a larger storage (a gate and its partner in one projection) is no
+  /// duplicate: the output carries a part of that storage only.
   void add_inversions(const SavedTensor& saved) {
     const OperatorCall& call = report_.call(saved.call);
     const OperatorKind kind = operator_kind(call.op);
@@ -76,7 +76,7 @@ class DuplicateFinder {
     if (!activation && kind != OperatorKind::kNorm) return;
     if (call.outputs.empty() || saved.tensor.bytes != report_.storage(saved.storage).bytes) return;
     const StorageId output = call.outputs.front();
-    // In-place activations keep a copy of their input; norms keep statistics beside it.
+    // In-place activations save a copy of their input; norms save statistics beside it.
     if (!activation && (call.inputs.empty() || call.inputs.front() != saved.storage)) return;
     if (saved.storage == output || !is_saved(output) || in_floor(saved.storage)) return;
     if (!unchanged_since(output, call)) return;
@@ -116,7 +116,7 @@ class DuplicateFinder {
   }
 
   /// What cheap operators make of one saved tensor belongs to a function that is written out; a
-  /// product of two, and an activation that such a product keeps, to a gate.
+  /// product of two, and an activation that such a product saves, to a gate.
   void add_pointwise(const StorageRow& row, const OperatorCall& call) {
     if (row.in_floor) return;
     const auto roots = find_roots(call);
@@ -145,10 +145,10 @@ class DuplicateFinder {
   /// else is needed.
   std::optional<std::set<StorageId>> find_roots(const OperatorCall& call) const {
     std::set<StorageId> roots;
-    std::vector<const OperatorCall*> chain = {&call};
-    for (size_t i = 0; i < chain.size(); ++i) {
-      for (const StorageId input : chain[i]->inputs) {
-        if (!unchanged_since(input, *chain[i])) return std::nullopt;
+    std::vector<const OperatorCall*> between = {&call};
+    for (size_t i = 0; i < between.size(); ++i) {
+      for (const StorageId input : between[i]->inputs) {
+        if (!unchanged_since(input, *between[i])) return std::nullopt;
         if (is_held_by_model(input)) continue;
         if (is_saved(input)) {
           roots.insert(input);
@@ -159,17 +159,17 @@ class DuplicateFinder {
             !is_cheap(*producer->second)) {
           return std::nullopt;
         }
-        if (std::find(chain.begin(), chain.end(), producer->second) != chain.end()) continue;
-        if (chain.size() == kMaxChain) return std::nullopt;
-        chain.push_back(producer->second);
+        if (std::find(between.begin(), between.end(), producer->second) != between.end()) continue;
+        if (between.size() == kMaxOperatorsBetween) return std::nullopt;
+        between.push_back(producer->second);
       }
     }
     return roots;
   }
 
-  /// Whether `storage` is among what `kept` is told from, by way of duplicates chosen already.
-  bool depends_on(const std::vector<StorageId>& kept, StorageId storage) const {
-    std::vector<StorageId> pending = kept;
+  /// Whether `carriers` are computed from `storage`, by way of duplicates that are chosen already.
+  bool depends_on(const std::vector<StorageId>& carriers, StorageId storage) const {
+    std::vector<StorageId> pending = carriers;
     std::unordered_set<int64_t> seen;
     while (!pending.empty()) {
       const StorageId id = pending.back();
@@ -191,8 +191,8 @@ class DuplicateFinder {
     std::vector<Duplicate> duplicates;
     for (Duplicate& candidate : candidates_) {
       if (chosen_.contains(candidate.storage.value)) continue;
-      if (depends_on(candidate.kept, candidate.storage)) continue;
-      chosen_.emplace(candidate.storage.value, candidate.kept);
+      if (depends_on(candidate.carriers, candidate.storage)) continue;
+      chosen_.emplace(candidate.storage.value, candidate.carriers);
       duplicates.push_back(std::move(candidate));
     }
     return duplicates;
