@@ -1,5 +1,5 @@
-// The flags that every command which runs a model shares: inputs, device, mode, seed, threads,
-// operator libraries.
+// The flags of the whole program, given before or after the command, and those that every command
+// which runs a model shares: inputs, device, mode, seed, threads, operator libraries.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,12 +7,20 @@
 #include <string>
 #include <vector>
 
-#include "cli/options/global_options.h"
-
 namespace invact {
 
 struct RunSettings;
 struct InputSpec;
+
+struct GlobalOptions {
+  std::string color = "auto";
+  int verbosity = 0;
+  bool quiet = false;
+  std::string strip_prefix;
+};
+
+/// --version among them.
+void add_global_options(CLI::App& app, GlobalOptions& options);
 
 struct RunOptions {
   std::vector<std::string> inputs;

@@ -1,7 +1,9 @@
-// Amounts of bytes as people write them: --max-saved 64MiB, --max-growth 5%. Pure.
+// Amounts of bytes as people write them (--max-saved 64MiB, --max-growth 5%) and as they read them.
+// Pure.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace invact {
@@ -33,5 +35,20 @@ Size parse_size(const std::string& flag, const std::string& text);
 
 /// "5%", or a size. @throws Error(kUsage).
 GrowthLimit parse_growth_limit(const std::string& flag, const std::string& text);
+
+/// "416.4 MiB", "512 B".
+std::string format_bytes(int64_t bytes);
+
+/// "+18.4 MiB", "-512 B", "0 B".
+std::string format_change(int64_t bytes);
+
+/// "-" where a report lacks the number.
+std::string bytes_or_dash(const std::optional<int64_t>& bytes);
+
+/// "+4.4 %"; "" where there was nothing before.
+std::string format_percent_change(int64_t change, int64_t old_bytes);
+
+/// 100 * `part` / `whole`; 0 where `whole` is 0.
+double percent(int64_t part, int64_t whole);
 
 }  // namespace invact

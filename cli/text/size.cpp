@@ -1,4 +1,4 @@
-#include "cli/options/size.h"
+#include "cli/text/size.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
-#include <optional>
+#include <cstdlib>
 #include <string_view>
 #include <utility>
 
@@ -98,6 +98,34 @@ GrowthLimit parse_growth_limit(const std::string& flag, const std::string& text)
   }
   limit.bytes = *bytes;
   return limit;
+}
+
+std::string format_bytes(int64_t bytes) {
+  if (std::abs(bytes) < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes);
+  for (const char* unit : {"KiB", "MiB", "GiB"}) {
+    value /= 1024;
+    if (std::abs(value) < 1023.95) return fmt::format("{:.1f} {}", value, unit);
+  }
+  return fmt::format("{:.1f} TiB", value / 1024);
+}
+
+std::string format_change(int64_t bytes) {
+  return fmt::format("{}{}", bytes > 0 ? "+" : "", format_bytes(bytes));
+}
+
+std::string bytes_or_dash(const std::optional<int64_t>& bytes) {
+  return bytes ? format_bytes(*bytes) : "-";
+}
+
+std::string format_percent_change(int64_t change, int64_t old_bytes) {
+  if (old_bytes == 0 || change == 0) return "";
+  return fmt::format("{:+.1f} %",
+                     100.0 * static_cast<double>(change) / static_cast<double>(old_bytes));
+}
+
+double percent(int64_t part, int64_t whole) {
+  return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
 }  // namespace invact

@@ -1,4 +1,5 @@
-// Paths of the user's source files in reports: what of them is the same on every machine. Pure.
+// Paths of the user's source files in reports: the part of them that is the same on every machine.
+// Pure.
 #pragma once
 
 #include <string>
@@ -23,5 +24,9 @@ struct StablePath {
 };
 
 StablePath stable_path(const std::string& file);
+
+/// "net/model.py:6": a path as short as it can be without being mistaken, from the package on;
+/// empty where the source is unknown.
+std::string short_source(const SourceLocation& source);
 
 }  // namespace invact

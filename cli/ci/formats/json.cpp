@@ -1,7 +1,6 @@
-#include "cli/ci/formats/diff_json.h"
-
+// The JSON documents that only the command line knows: gates, and a diff.
 #include "analyzer/reporting/json.h"
-#include "cli/render/diff.h"
+#include "cli/ci/formats/formats.h"
 
 namespace invact {
 namespace {

@@ -1,9 +1,25 @@
-#include "cli/exit_code.h"
+#include "cli/exit.h"
 
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <new>
 
 namespace invact {
+namespace {
+
+bool destructors_have_work() {
+#ifdef INVACT_RUN_DESTRUCTORS
+  return true;
+#else
+  return dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_NOLOAD) != nullptr;
+#endif
+}
+
+}  // namespace
 
 ExitCode exit_code(ErrorKind kind) {
   switch (kind) {
@@ -34,6 +50,16 @@ ExitCode report_failure() {
                  error.what());
     return kExitInternal;
   }
+}
+
+int leave(ExitCode code) {
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && code == kExitDone) {
+    std::fprintf(stderr, "invact: Cannot write to stdout: %s.\n", std::strerror(errno));
+    code = kExitEnvironment;
+  }
+  if (destructors_have_work()) return code;
+  std::fflush(nullptr);
+  _exit(code);
 }
 
 }  // namespace invact

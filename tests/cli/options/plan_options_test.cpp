@@ -10,23 +10,19 @@
 #include "tests/cli/commands/program.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using test::Outcome;
-using test::read_file;
-using test::run_invact;
-using test::temporary_path;
 using ::testing::HasSubstr;
 
 const std::string kInput = " --input x=8x16";
 
-/// Two sites that gain, and one whose output nobody keeps.
+/// Two sites that gain, and one whose output is not saved.
 const std::string& model() {
   static const std::string path =
-      test::saved_and_loaded(test::make_module("Three", {{"w", test::parameter({16, 16})}}, R"(
+      saved_and_loaded(make_module("Three", {{"w", parameter({16, 16})}}, R"(
 def forward(self, x):
     y = torch.linear(torch.gelu(torch.linear(x, self.w)), self.w)
     z = torch.linear(torch.relu6(y), self.w)
@@ -156,4 +152,4 @@ TEST(PlanFileTest, FlagsThatDecideTwiceAreRefused) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

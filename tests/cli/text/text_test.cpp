@@ -1,11 +1,13 @@
-#include "cli/options/size.h"
+// Values as text: amounts of bytes, and paths of source files.
+#include "cli/text/size.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "analyzer/error.h"
+#include "cli/text/source_path.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
@@ -62,5 +64,15 @@ TEST(SizeTest, WhatIsNoGrowthIsRefused) {
   }
 }
 
+TEST(SourcePathTest, WhatIsTheSameOnEveryMachine) {
+  using Base = StablePath::Base;
+  EXPECT_EQ(stable_path("/env/lib/python3.11/site-packages/timm/layers/mlp.py"),
+            (StablePath{"timm/layers/mlp.py", Base::kPythonPackages}));
+  EXPECT_EQ(stable_path("/usr/lib/python3/dist-packages/net.py"),
+            (StablePath{"net.py", Base::kPythonPackages}));
+  EXPECT_EQ(stable_path("/home/me/net.py"), (StablePath{"/home/me/net.py", Base::kNone}));
+  EXPECT_EQ(stable_path("./src/net.py"), (StablePath{"src/net.py", Base::kRepository}));
+}
+
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -1,4 +1,6 @@
-#include "cli/render/source_path.h"
+#include "cli/text/source_path.h"
+
+#include <fmt/format.h>
 
 #include <string_view>
 
@@ -18,6 +20,11 @@ StablePath stable_path(const std::string& file) {
   }
   if (file.starts_with('/')) return {file, StablePath::Base::kNone};
   return {file.starts_with("./") ? file.substr(2) : file, StablePath::Base::kRepository};
+}
+
+std::string short_source(const SourceLocation& source) {
+  if (source.line == 0) return "";
+  return fmt::format("{}:{}", stable_path(source.file).path, source.line);
 }
 
 }  // namespace invact
