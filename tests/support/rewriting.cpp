@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "rewriter/editing/apply.h"
 #include "rewriter/verification/verify.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 namespace {
 
@@ -105,7 +105,7 @@ void expect_same_bits(Rewrite& result) {
   for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);
 }
 
-std::vector<std::string> regions(const Plan& plan) {
+std::vector<std::string> segments(const Plan& plan) {
   std::vector<std::string> names;
   for (const Site& site : plan.sites) {
     if (site.accepted && site.strategy == "recompute") names.push_back(site.op);
@@ -113,4 +113,4 @@ std::vector<std::string> regions(const Plan& plan) {
   return names;
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -8,7 +8,7 @@
 #include "rewriter/plan.h"
 #include "tests/support/models.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 constexpr int64_t kColumns = 16;
 constexpr int64_t kHidden = 32;
@@ -20,7 +20,7 @@ struct Rewrite {
   Model rewritten;  ///< Reloaded from the written file.
 };
 
-/// Sites that keep their output; no chain is run again.
+/// Sites that save their output; no segment is run again.
 PlanOptions from_outputs();
 
 /// For kRows x kColumns normal numbers.
@@ -45,8 +45,8 @@ PlanOptions exact();
 /// Expects the same outputs and gradients, bit for bit, and the bytes that were predicted.
 void expect_same_bits(Rewrite& result);
 
-/// What each accepted recompute region computes.
-std::vector<std::string> regions(const Plan& plan);
+/// The operators of each accepted recompute segment.
+std::vector<std::string> segments(const Plan& plan);
 
 /// Of forward.
 std::string graph_text(const Model& model);
@@ -61,4 +61,4 @@ torch::jit::Module with_body(const std::string& body);
 /// Two linears; `between`, lines of TorchScript, makes y of the first one's result h.
 torch::jit::Module with_lines(const std::string& between);
 
-}  // namespace invact::test
+}  // namespace invact::testing

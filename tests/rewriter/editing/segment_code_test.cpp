@@ -9,17 +9,17 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::graph_text;
-using test::make_module;
-using test::parameter;
-using test::regions;
-using test::restored;
-using test::Rewrite;
-using test::rewrite;
-using test::with_lines;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::graph_text;
+using testing::make_module;
+using testing::parameter;
+using testing::restored;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 TEST(RegionCodeTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
@@ -41,7 +41,7 @@ def forward(self, x):
     return y
 )");
   Rewrite result = rewrite(outer, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, relu"));
   expect_same_bits(result);
 }
 
@@ -66,7 +66,7 @@ def forward(self, x):
     return torch.linear(torch.silu(y), self.w)
 )");
   Rewrite result = rewrite(module, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu", "silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, relu", "silu"));
   expect_same_bits(result);
 }
 
@@ -93,7 +93,7 @@ TEST(RegionCodeTest, AChainMayStandInABranchThatAFlagDecides) {
   for (const bool swaps : {false, true}) {
     Rewrite result = rewrite(gate(swaps), exact());
     // What both branches read is made before them, by a chain of its own.
-    EXPECT_THAT(regions(result.plan), ::testing::Contains("sigmoid, silu, mul"));
+    EXPECT_THAT(segments(result.plan), ::testing::Contains("sigmoid, silu, mul"));
     expect_same_bits(result);
     EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
   }
@@ -115,7 +115,7 @@ def forward(self, x):
     return torch.linear(y, self.w)
 )");
   Rewrite result = rewrite(outer, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, sigmoid, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, sigmoid, relu"));
   expect_same_bits(result);
 }
 
@@ -132,7 +132,7 @@ def forward(self, x):
     return y
 )");
   Rewrite result = rewrite(module, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm", "silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm", "silu"));
   expect_same_bits(result);
 }
 
@@ -151,7 +151,7 @@ def forward(self, x):
     return torch.linear(self.act(n, True), self.w) + self.act(torch.linear(x, self.w), False)
 )"),
               exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, relu"));
   expect_same_bits(result);
 }
 
@@ -193,7 +193,7 @@ def forward(self, x):
 
 TEST(RegionCodeTest, ASpanOfModulesIsInlinedAndNoMore) {
   Rewrite result = rewrite(two_blocks(), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu", "layer_norm, silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, silu", "layer_norm, silu"));
   EXPECT_EQ(result.plan.sites[0].location.module_path, "first");
   expect_same_bits(result);
   const auto block = result.rewritten.module.attr("first").toModule();
@@ -218,7 +218,7 @@ def forward(self, x):
     return torch.linear(z + torch.linear(self.mixer.forward(z), self.w), self.w)
 )");
   Rewrite result = rewrite(top, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("mul, mean, add, rsqrt"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("mul, mean, add, rsqrt"));
   expect_same_bits(result);
 }
 
@@ -235,7 +235,7 @@ def forward(self, x):
     return torch.linear(torch.silu(self.identity.forward(n)), self.w)
 )");
   Rewrite result = rewrite(top, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, silu"));
   expect_same_bits(result);
 }
 
@@ -255,7 +255,7 @@ def forward(self, x):
     return torch.linear(n, self.v)
 )");
   Rewrite result = rewrite(top, exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("silu", "cat, layer_norm"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("silu", "cat, layer_norm"));
   expect_same_bits(result);
 }
 

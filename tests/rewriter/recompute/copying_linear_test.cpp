@@ -11,19 +11,19 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::graph_text;
-using test::make_module;
-using test::parameter;
-using test::regions;
-using test::restored;
-using test::Rewrite;
-using test::with_body;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::graph_text;
 using ::testing::IsEmpty;
+using testing::make_module;
 using ::testing::Not;
+using testing::parameter;
+using testing::restored;
+using testing::Rewrite;
+using testing::segments;
+using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kBatch = 2;
@@ -31,7 +31,7 @@ constexpr int64_t kTensor = 4 * kBatch * 16 * 16;
 constexpr int64_t kStatistics = 2 * 4 * kBatch * 16;
 
 Rewrite rewrite(const torch::jit::Module& module) {
-  return test::rewrite(module, exact(), {kBatch, 16, 16});
+  return testing::rewrite(module, exact(), {kBatch, 16, 16});
 }
 
 int64_t freed(const Plan& plan) {
@@ -45,7 +45,7 @@ constexpr const char* kMixing =
 
 TEST(CopyingLinearTest, TheCopyOfATransposedNormIsMadeAgain) {
   Rewrite result = rewrite(with_body(kMixing));
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, contiguous"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, contiguous"));
   // Of h, two numbers per row and the linear's copy, h is left.
   EXPECT_EQ(freed(result.plan), kTensor + kStatistics);
   expect_same_bits(result);
@@ -69,7 +69,7 @@ TEST(CopyingLinearTest, WithoutABiasThereIsNoSum) {
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
                         "    return torch.linear(n.permute([0, 2, 1]), self.w)\n"));
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, contiguous"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, contiguous"));
   expect_same_bits(result);
   FileCheck().check("aten::matmul")->check_not("aten::add_")->run(graph_text(result.rewritten));
 }
@@ -78,7 +78,7 @@ TEST(CopyingLinearTest, AViewOfWhatIsKeptAnywayIsEnough) {
   Rewrite result = rewrite(
       with_body("    h = torch.linear(x, self.w)\n"
                 "    return torch.linear(h.transpose(1, 2), self.w) + torch.linear(h, self.w)\n"));
-  EXPECT_THAT(regions(result.plan), ElementsAre("contiguous"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("contiguous"));
   EXPECT_EQ(freed(result.plan), kTensor);
   expect_same_bits(result);
 }
@@ -88,7 +88,7 @@ TEST(CopyingLinearTest, AViewWithAnotherReaderStays) {
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    t = torch.layer_norm(h, [16], self.g, self.b).transpose(1, 2)\n"
                         "    return torch.linear(t, self.w, self.b) + t\n"));
-  EXPECT_THAT(regions(result.plan), Not(Contains("layer_norm, contiguous")));
+  EXPECT_THAT(segments(result.plan), Not(Contains("layer_norm, contiguous")));
   expect_same_bits(result);
 }
 
@@ -97,7 +97,7 @@ TEST(CopyingLinearTest, AContiguousViewIsNotCopied) {
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    n = torch.layer_norm(h, [16], self.g, self.b)\n"
                         "    return torch.linear(n.view([4, 8, 16]), self.w, self.b)\n"));
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm"));
   expect_same_bits(result);
 }
 
@@ -118,7 +118,7 @@ TEST(CopyingLinearTest, ALinearInAnotherModuleMayCopyInEveryRun) {
                             "    z = self.inner.forward(n.transpose(1, 2))\n"
                             "    m = torch.layer_norm(torch.linear(z, self.w), [16], self.g)\n"
                             "    return self.inner.forward(m.transpose(1, 2))\n"));
-  EXPECT_THAT(regions(result.plan),
+  EXPECT_THAT(segments(result.plan),
               ElementsAre("layer_norm, contiguous", "layer_norm, contiguous"));
   expect_same_bits(result);
 }
@@ -128,7 +128,7 @@ TEST(CopyingLinearTest, OneThatReadsAContiguousTensorInAnotherRunStays) {
   Rewrite result = rewrite(
       shared_linear("    n = torch.layer_norm(torch.linear(x, self.w), [16], self.g)\n"
                     "    return self.inner.forward(n.transpose(1, 2)) + self.inner.forward(x)\n"));
-  EXPECT_THAT(regions(result.plan), Not(Contains("layer_norm, contiguous")));
+  EXPECT_THAT(segments(result.plan), Not(Contains("layer_norm, contiguous")));
   expect_same_bits(result);
 }
 
@@ -136,7 +136,7 @@ TEST(CopyingLinearTest, AFrozenWeightKeepsNoCopy) {
   torch::jit::Module module = with_body(kMixing);
   module.attr("w").toTensor().set_requires_grad(false);
   Rewrite result = rewrite(module);
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
   expect_same_bits(result);
 }
 

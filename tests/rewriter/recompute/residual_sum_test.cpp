@@ -11,18 +11,18 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::kColumns;
-using test::kRows;
-using test::make_module;
-using test::parameter;
-using test::regions;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
 using ::testing::IsEmpty;
+using testing::kColumns;
+using testing::kRows;
+using testing::make_module;
+using testing::parameter;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_body;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
 
@@ -42,7 +42,7 @@ std::string blocks(int count) {
 
 TEST(ResidualSumTest, IsRunAgainFromWhatIsKeptAnyway) {
   Rewrite result = rewrite(with_body(blocks(1) + "    return torch.linear(h, self.w)\n"), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, add"));
   // The sum, and two numbers per row of the norm.
   EXPECT_EQ(freed(result.plan), kTensor + 2 * 4 * kRows);
   expect_same_bits(result);
@@ -50,7 +50,7 @@ TEST(ResidualSumTest, IsRunAgainFromWhatIsKeptAnyway) {
 
 TEST(ResidualSumTest, InEverySecondBlockSoThatBackwardWalksBackOne) {
   Rewrite result = rewrite(with_body(blocks(5) + "    return torch.linear(h, self.w)\n"), exact());
-  EXPECT_THAT(regions(result.plan),
+  EXPECT_THAT(segments(result.plan),
               ElementsAre("layer_norm, add", "layer_norm, add", "layer_norm, add"));
   EXPECT_EQ(freed(result.plan), 3 * (kTensor + 2 * 4 * kRows));
   expect_same_bits(result);
@@ -64,7 +64,7 @@ TEST(ResidualSumTest, AChainBetweenTwoSumsDoesNotLengthenTheWalk) {
   Rewrite result = rewrite(with_body(blocks(1) + "    u = torch.linear(h, self.w)\n" + lines +
                                      block + "    return torch.linear(h, self.w) + u\n"),
                            exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("gelu", "layer_norm, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("gelu", "layer_norm, add"));
   expect_same_bits(result);
 }
 
@@ -73,14 +73,14 @@ TEST(ResidualSumTest, IsKeptWhereASideWouldHaveToBeKeptInstead) {
                                      "    h = h + torch.linear(torch.linear(h, self.w), self.w)\n"
                                      "    return torch.linear(h, self.w)\n"),
                            exact());
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
   expect_same_bits(result);
 }
 
 TEST(ResidualSumTest, ThatNobodyKeepsTakesNothingFromTheOneBefore) {
   // The last block's sum is returned: the one before it is run again.
   Rewrite result = rewrite(with_body(blocks(2) + "    return h.sum()\n"), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, add"));
   expect_same_bits(result);
 }
 
@@ -101,7 +101,7 @@ def forward(self, x):
     return torch.conv2d(z, self.k)
 )");
   Rewrite result = rewrite(module, exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan),
+  EXPECT_THAT(segments(result.plan),
               ElementsAre("batch_norm, relu", "batch_norm, relu", "batch_norm, add, relu"));
   expect_same_bits(result);
 }
@@ -113,7 +113,7 @@ TEST(ResidualSumTest, MayNotWriteWhatItsChainDidNotMake) {
                 "    h = u.add_(torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b))\n"
                 "    return torch.linear(h, self.w)\n"),
       exact());
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
   expect_same_bits(result);
 }
 
@@ -132,7 +132,7 @@ constexpr const char* kNorm = "torch.layer_norm(torch.linear(h, self.w), [16], s
 
 TEST(FormReaderTest, AsksWhatFeedsTheChain) {
   Rewrite result = rewrite(with_body(stochastic_depth(kNorm)), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, mul, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, mul, add"));
   expect_same_bits(result);
   // Of as many rows as it is given, not of those that the plan saw.
   const at::Tensor x = at::randn({3, kColumns});
@@ -143,14 +143,14 @@ TEST(FormReaderTest, AsksWhatFeedsTheChain) {
 TEST(FormReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g")), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("mul, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("mul, add"));
   expect_same_bits(result);
 }
 
 TEST(FormReaderTest, BehindAScaleInListsOfSizes) {
   Rewrite result = rewrite(
       with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size()[0]")), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("mul, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("mul, add"));
   expect_same_bits(result);
 }
 
@@ -159,7 +159,7 @@ TEST(FormReaderTest, NotBehindAScaleThatCouldWidenIt) {
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size(1) // 16 * 8")),
               exact());
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
   expect_same_bits(result);
   Rewrite reduced = rewrite(
       with_body(stochastic_depth("torch.softmax(torch.linear(h, self.w), 1) + 1.0")), exact());
@@ -178,10 +178,10 @@ TEST(FormReaderTest, TheDtypeWhereNoAutocastChangesIt) {
       "torch.batch_norm(torch.linear(h, self.w), self.g, self.b, None, None, "
       "True, 0.1, 1e-5, False)";
   Rewrite result = rewrite(with_noise(norm), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, mul, add"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm, mul, add"));
   expect_same_bits(result);
   // Layer norm computes in float32 under autocast, whatever it is given.
-  EXPECT_THAT(regions(rewrite(with_noise(kNorm), exact()).plan), IsEmpty());
+  EXPECT_THAT(segments(rewrite(with_noise(kNorm), exact()).plan), IsEmpty());
 }
 
 TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstReader) {
@@ -195,7 +195,7 @@ TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstReader) {
                         "    noise.mul_(2.0)\n"
                         "    return torch.linear(u + h, self.w) + noise\n"),
               exact());
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
 }
 
 }  // namespace

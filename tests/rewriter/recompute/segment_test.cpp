@@ -12,24 +12,24 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kRows;
-using test::make_module;
-using test::ops;
-using test::parameter;
-using test::regions;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
-using test::with_lines;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::expect_verified;
+using testing::graph_text;
 using ::testing::IsEmpty;
+using testing::kColumns;
+using testing::kRows;
+using testing::make_module;
+using testing::ops;
+using testing::parameter;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_body;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
@@ -66,13 +66,13 @@ TEST(RegionTest, NormActivationAndGateAreOneChain) {
 TEST(RegionTest, AnInPlaceOperatorMayWriteWhatTheChainMade) {
   Rewrite result = rewrite(
       with_lines("    y = torch.relu_(torch.layer_norm(h, [16], self.g, self.b))\n"), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, relu"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, AndNothingElse) {
   const Rewrite result = rewrite(with_lines("    y = torch.silu_(h)\n"), exact());
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
 }
 
 TEST(RegionTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
@@ -80,7 +80,7 @@ TEST(RegionTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
                                      "    u = torch.linear(x, self.w, self.b)\n"
                                      "    return torch.linear(torch.silu(h) * u, self.w)\n"),
                            PlanOptions{});
-  EXPECT_THAT(regions(result.plan), ElementsAre("silu, mul"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("silu, mul"));
   EXPECT_EQ(freed(result.plan), 2 * kTensor);
   expect_same_bits(result);
 }
@@ -91,7 +91,7 @@ TEST(RegionTest, AResidualSumFeedsARegionAndIsNoPartOfOne) {
                                      "    n = torch.layer_norm(z, [16], self.g, self.b)\n"
                                      "    return z + torch.linear(n, self.w)\n"),
                            exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("gelu", "layer_norm"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("gelu", "layer_norm"));
   EXPECT_EQ(freed(result.plan), 2 * kTensor + 2 * 4 * kRows);
   expect_same_bits(result);
 }
@@ -101,7 +101,7 @@ TEST(RegionTest, ASumOfOneTensorsFunctionsIsPartOfOne) {
       rewrite(with_lines("    y = 0.5 * h * (1.0 + torch.tanh(0.7978845608 * (h + 0.044715 * "
                          "torch.pow(h, 3))))\n"),
               exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("mul, pow, add, tanh"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("mul, pow, add, tanh"));
   expect_same_bits(result);
 }
 
@@ -112,7 +112,7 @@ TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
                         "    n = z * torch.rsqrt(torch.mean(z * z, [-1], True) + 1e-5)\n"
                         "    return torch.linear(z + torch.linear(n * self.g, self.w), self.w)\n"),
               exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("mul, mean, add, rsqrt"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("mul, mean, add, rsqrt"));
   expect_same_bits(result);
 }
 
@@ -127,7 +127,7 @@ TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
                         "    y = q * 0.5 + torch.cat([-q[..., half:], q[..., :half]], -1) * 0.25\n"
                         "    return torch.scaled_dot_product_attention(y, y, y)\n"),
               exact(), {2, 64, 16});
-  EXPECT_THAT(regions(result.plan), Contains("mul, neg, cat, add"));
+  EXPECT_THAT(segments(result.plan), Contains("mul, neg, cat, add"));
   expect_same_bits(result);
 }
 
@@ -140,10 +140,10 @@ TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
       "    y = torch.linear(torch.silu(n), self.w)\n"
       "    return torch.linear(h + u + y, self.w)\n");
   Rewrite in_exact = rewrite(module, exact());
-  EXPECT_THAT(regions(in_exact.plan), IsEmpty());
+  EXPECT_THAT(segments(in_exact.plan), IsEmpty());
   expect_same_bits(in_exact);
   Rewrite result = rewrite(module, PlanOptions{});
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, silu"));
   expect_verified(result);
 }
 
@@ -154,7 +154,7 @@ TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
                         "    b = torch.linear(y, self.w, self.b)\n"
                         "    return (a * b).sum() + y.sum()\n"),
               exact());
-  EXPECT_THAT(regions(result.plan), Contains("gelu"));
+  EXPECT_THAT(segments(result.plan), Contains("gelu"));
   expect_same_bits(result);
   // The sum reads it last.
   FileCheck()
@@ -170,7 +170,7 @@ TEST(RegionTest, WhatEscapesIsNotGivenBack) {
                 "self.b))\n"
                 "    return torch.linear(y, self.w), y\n"),
       exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("layer_norm, silu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, silu"));
   // The norm's output and its two numbers per row; y is the caller's.
   EXPECT_EQ(freed(result.plan), kTensor + 2 * 4 * kRows);
   expect_same_bits(result);
@@ -185,18 +185,18 @@ TEST(RegionTest, WhatIsWrittenLaterIsNoRegion) {
                                            "    z = torch.linear(y, self.w)\n"
                                            "    return z, y.add_(1.0)\n"),
                                  exact());
-  EXPECT_THAT(regions(output.plan), IsEmpty());
+  EXPECT_THAT(segments(output.plan), IsEmpty());
   const Rewrite input = rewrite(with_body("    h = torch.linear(x, self.w)\n"
                                           "    z = torch.linear(torch.sigmoid(h), self.w)\n"
                                           "    return z, h.add_(1.0)\n"),
                                 exact());
-  EXPECT_THAT(regions(input.plan), IsEmpty());
+  EXPECT_THAT(segments(input.plan), IsEmpty());
 }
 
 TEST(RegionTest, DropoutKeepsABitPerElement) {
   Rewrite result =
       rewrite(with_lines("    y = torch.dropout(torch.gelu(h), 0.25, True)\n"), exact());
-  EXPECT_THAT(regions(result.plan), ElementsAre("gelu, dropout"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("gelu, dropout"));
   // Of h, a mask in float32 and y, h and the bits are left.
   EXPECT_EQ(freed(result.plan), 2 * kTensor - kBits);
   expect_same_bits(result);
@@ -238,19 +238,19 @@ Rewrite rewrite_counting(const std::string& in_front, const std::string& behind)
 
 TEST(RegionTest, ACounterInBetweenIsNoWriteToWhatTheChainReads) {
   Rewrite result = rewrite_counting("count", "count");
-  EXPECT_THAT(regions(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, NeitherIsOneToWhatNoneOfItHasReadYet) {
   Rewrite result = rewrite_counting("scale", "count");
-  EXPECT_THAT(regions(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, AWriteToOneOfItsAttributesIs) {
   const Rewrite result = rewrite_counting("count", "scale");
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
 }
 
 TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
@@ -259,7 +259,7 @@ TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
           "    n = torch.instance_norm(h, self.g, self.b, None, None, True, 0.1, 1e-5, False)\n"
           "    y = torch.relu(n)\n"),
       exact(), {2, 16, 16});
-  EXPECT_THAT(regions(result.plan), ElementsAre("instance_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("instance_norm, relu"));
   expect_same_bits(result);
 }
 
@@ -269,7 +269,7 @@ TEST(RegionTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
                  "0.1, 1e-5, False)\n"
                  "    y = torch.relu(n)\n"),
       exact(), {2, 16, 16});
-  EXPECT_THAT(regions(result.plan), IsEmpty());
+  EXPECT_THAT(segments(result.plan), IsEmpty());
   expect_same_bits(result);
 }
 
@@ -300,7 +300,7 @@ torch::jit::Module batch_norm(const std::string& training) {
 
 TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
   Rewrite result = rewrite(batch_norm("True"), exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm, relu"));
   expect_same_bits(result);
   const auto statistics = [&result](Model& model) {
     const at::Tensor output = model.module.forward(result.inputs.values).toTensor();
@@ -325,19 +325,19 @@ def forward(self, x):
 
 TEST(RegionTest, ABatchNormInBetweenWritesItsOwnStatisticsAlone) {
   Rewrite result = rewrite(branches("other_mean", "other_var"), exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm", "batch_norm, relu, cat"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm", "batch_norm, relu, cat"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, OneThatWritesTheChainsStatisticsMustNotChangePlacesWithIt) {
   Rewrite result = rewrite(branches("mean", "var"), exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm"));
   expect_same_bits(result);
 }
 
 TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
   Rewrite result = rewrite(batch_norm("self.training"), exact(), {2, 4, 12, 12});
-  EXPECT_THAT(regions(result.plan), ElementsAre("batch_norm, relu"));
+  EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm, relu"));
   expect_same_bits(result);
   const auto gradient = [&result](Model& model) {
     torch::jit::Module& module = model.module;
@@ -360,7 +360,7 @@ TEST(RegionTest, AnOutputThatDoesGoesBeforeRunningAgain) {
   EXPECT_EQ(result.plan.sites[0].strategy, "output");
   PlanOptions again;
   again.strategies = {"recompute"};
-  EXPECT_THAT(regions(rewrite(with_lines("    y = torch.gelu(h)\n"), again).plan),
+  EXPECT_THAT(segments(rewrite(with_lines("    y = torch.gelu(h)\n"), again).plan),
               ElementsAre("gelu"));
 }
 
