@@ -11,10 +11,9 @@ namespace invact {
 
 struct GlobalOptions;
 
-/// How text on stdout is rendered: colour unless it is off (no terminal, NO_COLOR, TERM=dumb), the
-/// terminal's own width, else COLUMNS or 100, and box and block characters where the locale is
-/// UTF-8.
-/// --verbose asks for details. `top` rows per table.
+/// How text on stdout is rendered, with `top` rows per table: in colour unless that is off (no
+/// terminal, NO_COLOR, TERM=dumb), in the terminal's own width, else in COLUMNS or 100, with box
+/// and block characters where the locale is UTF-8, and with details where --verbose asks for them.
 RenderOptions stdout_options(const GlobalOptions& options, int64_t top = 10);
 
 /// A line on stderr with a bar that says how far the work is and what is being done; on a terminal

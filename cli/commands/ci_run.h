@@ -15,13 +15,11 @@
 namespace invact {
 
 /// Refuses before minutes of work what cannot be done after them, and reads the baseline. `json` is
-/// --json's file.
-/// @throws Error(kUsage).
+/// --json's file. @throws Error(kUsage).
 std::optional<ReportFile> read_baseline(const CiOptions& options, const std::string& json);
 
 /// Compares this run's `document`, whose sources have lost --strip-prefix's prefix, with the
-/// baseline and judges the gates.
-/// @throws Error(kUsage) where the runs do not compare.
+/// baseline and judges the gates. @throws Error(kUsage) where the runs do not compare.
 CiResult check_report(const CiOptions& options, const nlohmann::ordered_json& document,
                       const std::optional<ReportFile>& baseline, const GlobalOptions& global);
 

@@ -19,7 +19,7 @@ struct GlobalOptions {
   std::string strip_prefix;
 };
 
-/// --version among them.
+/// Adds the flags of GlobalOptions, and --version.
 void add_global_options(CLI::App& app, GlobalOptions& options);
 
 struct RunOptions {
@@ -41,6 +41,7 @@ void add_run_options(CLI::App& command, RunOptions& options);
 /// @throws Error(kUsage) or Error(kEnvironment).
 RunSettings start_run(const RunOptions& options);
 
+/// Parses every --input. @throws Error(kUsage).
 std::vector<InputSpec> input_specs(const RunOptions& options);
 
 }  // namespace invact

@@ -30,10 +30,10 @@ struct GrowthLimit {
   int64_t allowed_bytes(int64_t old_bytes) const;
 };
 
-/// `flag` stands in the message alone. @throws Error(kUsage).
+/// `flag` is for the message. @throws Error(kUsage).
 Size parse_size(const std::string& flag, const std::string& text);
 
-/// "5%", or a size. @throws Error(kUsage).
+/// Parses "5%", or a size. @throws Error(kUsage).
 GrowthLimit parse_growth_limit(const std::string& flag, const std::string& text);
 
 /// "416.4 MiB", "512 B".
@@ -45,7 +45,7 @@ std::string format_change(int64_t bytes);
 /// "-" where a report lacks the number.
 std::string bytes_or_dash(const std::optional<int64_t>& bytes);
 
-/// "+4.4 %"; "" where there was nothing before.
+/// "+4.4 %"; empty where there was nothing before or nothing changed.
 std::string format_percent_change(int64_t change, int64_t old_bytes);
 
 /// 100 * `part` / `whole`; 0 where `whole` is 0.

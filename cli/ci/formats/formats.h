@@ -46,7 +46,7 @@ std::string markdown_summary(const CiResult& result, int64_t top);
 /// `text` as a code span that may stand in a table's cell.
 std::string markdown_code(const std::string& text);
 
-/// GitHub shows that many results and refuses files with more than 25,000.
+/// GitHub shows this many results and refuses files with more than 25,000.
 inline constexpr size_t kMaxSarifResults = 5000;
 
 /// SARIF 2.1.0 (OASIS), for code scanning: failed gates as errors, duplicates as warnings, the
