@@ -1,19 +1,28 @@
-// BenchResult: how long steps of a model took, beside those of its rewritten form where there is
-// one, and what a step keeps. Plain data, the turns in which steps are taken, and pure statistics;
-// knows no torch and no clock.
+// BenchResult: how long the steps of a model took, beside those of the rewritten model where there
+// is one, and what a step saves. Plain data, and the pure statistics that read it; knows no torch
+// and no clock.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "analyzer/reporting/memory_timeline.h"
-#include "analyzer/reporting/quartiles.h"
+#include "analyzer/report.h"
 #include "analyzer/trace.h"
 
 namespace invact {
+
+/// Median and quartiles of a sample: how every time is reported (DESIGN section 9).
+struct Quartiles {
+  double lower = 0;
+  double median = 0;
+  double upper = 0;
+  bool operator==(const Quartiles&) const = default;
+};
+
+/// By linear interpolation between the sorted values, of which there is at least one.
+Quartiles quartiles(std::vector<double> values);
 
 /// Between the quartiles, over the median.
 double spread_fraction(const Quartiles& of);
@@ -22,7 +31,7 @@ double spread_fraction(const Quartiles& of);
 struct BenchSide {
   ModelRecord model;
   std::vector<int64_t> step_ns;  ///< Forward and backward, one per pair, in the order of running.
-  int64_t saved_bytes = 0;       ///< Kept for backward, as the Report counts it.
+  int64_t saved_bytes = 0;       ///< Saved for backward, as the Report counts it.
   MemoryPeak peak;               ///< Of a step, as the Report's timeline has it.
   bool operator==(const BenchSide&) const = default;
 };
@@ -30,7 +39,7 @@ struct BenchSide {
 struct BenchResult {
   std::vector<InputRecord> inputs;
   RunRecord run;
-  int64_t warmup_count = 0;  ///< Pairs that were run before and not counted.
+  int64_t warmup_count = 0;  ///< Pairs that ran first and are not counted.
   std::string allocator;     ///< Who reported the peaks: "c10 CPU allocator".
   BenchSide original;
   std::optional<BenchSide> rewritten;
@@ -43,27 +52,13 @@ Quartiles step_quartiles(const BenchSide& side);
 /// Rewritten over original, pair by pair; empty without a rewritten side.
 std::vector<double> time_ratios(const BenchResult& result);
 
-/// What a reader must know before the figures count: too few pairs, a wide spread, a model that
-/// trains nothing. A sentence each.
+/// What a reader must know before relying on the figures: too few pairs, a wide spread, a model
+/// that trains nothing. One sentence each.
 std::vector<std::string> bench_notes(const BenchResult& result);
 
 /// Fewer give no figure that counts (DESIGN section 9).
 inline constexpr int64_t kLeastPairs = 15;
 /// A wider spread says more of the machine than of the models.
 inline constexpr double kWideSpreadFraction = 0.10;
-
-/// Nanoseconds of a step that it runs now.
-using StepClock = std::function<int64_t()>;
-
-struct StepTimes {
-  std::vector<int64_t> original_ns;
-  std::vector<int64_t> rewritten_ns;
-};
-
-/// `pairs` steps of each side in turn, so that what else the machine does meets both alike:
-/// original, rewritten, rewritten, original, and so on, since who comes second finds caches as the
-/// first left them. An empty `rewritten` is left out. `on_pair` is called before each pair.
-StepTimes take_turns(int64_t pairs, const StepClock& original, const StepClock& rewritten,
-                     const std::function<void()>& on_pair);
 
 }  // namespace invact

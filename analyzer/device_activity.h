@@ -1,5 +1,5 @@
 // DeviceActivity: what a GPU did while it was recorded, as plain records. Written by cupti/, read
-// by device_report.cpp. No torch and no CUPTI type, no judgement.
+// by reporting/build_device_report.cpp. Holds no torch and no CUPTI type, and no judgement.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 namespace invact {
 
-/// What an operator call asked of the device carries this number; 0: nobody's.
+/// Everything that an operator call asks of the device carries this number; 0 means no operator
+/// call.
 using ExternalId = uint64_t;
 
 enum class MemoryPlace {
@@ -30,7 +31,7 @@ struct MemoryOperation {
   int64_t bytes = 0;
   int64_t time_ns = 0;
   uint32_t device = 0;
-  /// The shared object that asked, with its path; empty: CUPTI could not tell.
+  /// The shared object that asked, with its path; empty where CUPTI does not know it.
   std::string library;
   /// Taken from a memory pool (cudaMallocAsync), which holds `pool_reserved_bytes` after this.
   bool from_pool = false;
@@ -91,7 +92,7 @@ struct DeviceActivity {
   std::vector<CopyRun> copies;
   std::vector<SetRun> sets;
   int64_t dropped_count = 0;  ///< Records that found no buffer: everything above is a lower bound.
-  int64_t unknown_count = 0;  ///< Records of a kind that nobody asked for.
+  int64_t unknown_count = 0;  ///< Records of a kind that was not asked for.
   int64_t incomplete_count = 0;  ///< Records, or ends of buffers, that could not be read.
   bool operator==(const DeviceActivity&) const = default;
 };

@@ -1,6 +1,6 @@
-// DeviceReport: what a recorded training step means on a GPU. Driver memory at its peak by the
-// library that asked, the three levels of memory reconciled, GPU time by operator. Pure data and
-// one pure function; no torch, no CUPTI.
+// DeviceReport: what a recorded training step means on a GPU, as plain data: driver memory at its
+// peak by the library that asked, the three levels of memory reconciled, GPU time by operator. It
+// is built in reporting/build_device_report.h. Knows no torch and no CUPTI.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "analyzer/device_activity.h"
 #include "analyzer/trace.h"
 
 namespace invact {
-
-enum class Pass { kForward, kBackward };
-
-/// What an operator call pushes while its forward or its backward runs; never 0.
-ExternalId external_id(CallId call, Pass pass);
 
 /// Memory as PyTorch's allocator counts it over the step: both are peaks.
 struct AllocatorBytes {
@@ -27,7 +21,7 @@ struct AllocatorBytes {
 
 /// Driver memory that one shared object asked for and held at the peak.
 struct LibraryRow {
-  std::string library;        ///< File name; empty: CUPTI could not tell who asked.
+  std::string library;        ///< File name; empty where CUPTI does not know who asked.
   bool is_allocator = false;  ///< PyTorch's allocator asks from here.
   int64_t bytes = 0;
   int64_t allocation_count = 0;
@@ -37,7 +31,7 @@ struct LibraryRow {
 /// The same bytes at three heights. Rows add up: saved + other_allocated + cached + outside +
 /// unexplained = driver, where the driver was recorded.
 struct MemoryLevels {
-  int64_t saved_bytes = 0;      ///< Kept for backward (Report).
+  int64_t saved_bytes = 0;      ///< Saved for backward (Report).
   int64_t allocated_bytes = 0;  ///< Allocator's peak.
   int64_t reserved_bytes = 0;   ///< Allocator's peak.
   int64_t driver_bytes = 0;     ///< Peak on the device: allocations and pools.
@@ -46,7 +40,7 @@ struct MemoryLevels {
   int64_t cached_bytes = 0;           ///< reserved - allocated.
   int64_t outside_bytes = 0;  ///< At the driver's peak, of libraries that are not the allocator.
   /// What is left over: negative where the allocator took memory that the driver does not report
-  /// (expandable segments), positive where nobody could be named or the peaks lie apart.
+  /// (expandable segments), positive where no library could be named or the peaks lie apart.
   int64_t unexplained_bytes = 0;
   bool operator==(const MemoryLevels&) const = default;
 };
@@ -104,18 +98,5 @@ struct DeviceReport {
   int64_t incomplete_count = 0;
   bool operator==(const DeviceReport&) const = default;
 };
-
-/// What CUPTI recorded. `calls`: every operator call that pushed ids, index = id.
-DeviceReport build_device_report(const DeviceActivity& activity,
-                                 const std::vector<OperatorCall>& calls,
-                                 const AllocatorBytes& allocator, int64_t saved_bytes);
-
-/// Lets each call's `forward_ns` be device time, of which the host's clock tells nothing: an even
-/// share of its place's, 0 where that used none. Nothing changes where no work was recorded.
-void use_device_times(const DeviceReport& report, std::vector<OperatorCall>& calls);
-
-/// Without CUPTI: what PyTorch's allocator alone can say, and why it is alone.
-DeviceReport build_device_report(const AllocatorBytes& allocator, int64_t saved_bytes,
-                                 const std::string& why);
 
 }  // namespace invact

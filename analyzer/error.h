@@ -1,6 +1,6 @@
 // The error that ends a command, and its kinds. Expected outcomes (a site that cannot be rewritten,
-// a gate that failed) are values, never errors. Used by the analyzer, the rewriter and the command
-// line.
+// a gate that failed) are values, never errors. The analyzer, the rewriter and the command line use
+// it.
 #pragma once
 
 #include <stdexcept>

@@ -1,18 +1,19 @@
-// Report: what a Trace means. Bytes by storage, by module and by operator, the floor, and what is
-// kept twice. Pure data and one pure function; knows no torch and no sites (those are the
-// rewriter's).
+// Report: what a Trace means, as plain data: saved bytes by storage and by module, the floor, what
+// is saved twice, and the live bytes of the step over time. It is built in
+// reporting/build_report.h. Knows no torch, and no sites, which are the rewriter's.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "analyzer/reporting/memory_timeline.h"
 #include "analyzer/trace.h"
 
 namespace invact {
 
-/// One distinct storage that autograd keeps, parameters and buffers left out.
+/// One distinct storage that autograd saves, parameters and buffers left out.
 struct StorageRow {
   StorageId id;
   int64_t bytes = 0;
@@ -35,17 +36,17 @@ enum class DuplicateKind {
   kComposite,   ///< Between the operators of a function that is written out.
   kNorm,        ///< The input of a norm, while its output is saved too.
   kGate,        ///< A product, or its activated factor, while what it is made of is saved too.
-  kDropout,     ///< A mask kept as a tensor where a bit per element says the same.
+  kDropout,     ///< A mask saved as a tensor where a bit per element says the same.
   kCast,        ///< A copy in another dtype.
   kCopy,        ///< The same values, in another layout or a second time.
 };
 
-/// A saved storage whose content can be had from other saved storages.
+/// A saved storage whose content can be computed from other saved storages.
 struct Duplicate {
   DuplicateKind kind = DuplicateKind::kActivation;
-  StorageId storage;            ///< Kept twice.
-  std::vector<StorageId> kept;  ///< The storages that carry the same information together.
-  CallId call;                  ///< The operator between them.
+  StorageId storage;                ///< Its content is saved twice.
+  std::vector<StorageId> carriers;  ///< The storages that carry the same information together.
+  CallId call;                      ///< The operator between them.
   int64_t bytes = 0;
   bool operator==(const Duplicate&) const = default;
 };
@@ -70,7 +71,7 @@ struct StorageGroup {
   bool operator==(const StorageGroup&) const = default;
 };
 
-/// What TorchScript's profiling executor keeps beside what running operator by operator keeps.
+/// What TorchScript's profiling executor saves, beside what is saved operator by operator.
 struct ExecutorComparison {
   Totals eager;
   Totals profiling;
@@ -79,33 +80,95 @@ struct ExecutorComparison {
   bool operator==(const ExecutorComparison&) const = default;
 };
 
+enum class MemoryKind {
+  kParameters,   ///< Parameters and buffers; they live before the step begins.
+  kGradients,    ///< Of parameters.
+  kSaved,        ///< Held by autograd from the end of forward until backward releases it.
+  kTemporaries,  ///< Made and freed within the step.
+  kOther,        ///< Inputs, and what outlives the step without being a gradient: outputs.
+};
+inline constexpr size_t kMemoryKindCount = 5;
+using BytesByKind = std::array<int64_t, kMemoryKindCount>;
+
+enum class StepPhase { kForward, kBackward };
+
+struct TimelinePoint {
+  int64_t time_ns = 0;  ///< Since the step began.
+  BytesByKind live_bytes{};
+  bool operator==(const TimelinePoint&) const = default;
+};
+
+/// A block of memory that was live at the peak.
+struct LiveBlock {
+  int64_t bytes = 0;
+  MemoryKind kind = MemoryKind::kOther;
+  std::optional<StorageId> storage;  ///< Where autograd saved it: the report's row.
+  std::string op;                    ///< The operator that was running when it was allocated.
+  bool operator==(const LiveBlock&) const = default;
+};
+
+struct MemoryPeak {
+  int64_t bytes = 0;  ///< Of the whole step, parameters and inputs among them.
+  int64_t time_ns = 0;
+  StepPhase phase = StepPhase::kForward;
+  std::string op;  ///< The operator that was running; empty: between operators.
+  BytesByKind live_bytes{};
+  std::vector<LiveBlock> live;  ///< Allocated by the step; bytes descending, then age.
+  bool operator==(const MemoryPeak&) const = default;
+};
+
+/// When a saved storage was freed.
+struct StorageRelease {
+  StorageId storage;
+  int64_t time_ns = 0;
+  bool operator==(const StorageRelease&) const = default;
+};
+
+struct MemoryTimeline {
+  std::string backend;  ///< Who reported: "c10 CPU allocator".
+  int64_t forward_end_ns = 0;
+  int64_t end_ns = 0;
+  std::vector<TimelinePoint> points;  ///< At most kMaxTimelinePoints; the peak is among them.
+  MemoryPeak peak;
+  std::vector<StorageRelease> releases;  ///< In order of time.
+  bool operator==(const MemoryTimeline&) const = default;
+};
+inline constexpr size_t kMaxTimelinePoints = 512;
+
+/// What a report was made with. Every document begins with it, so that two can be compared.
+struct Environment {
+  std::string invact_version;
+  std::string libtorch_version;  ///< Of the library that is loaded.
+  std::string cpu_capability;    ///< "AVX2": which of ATen's CPU kernels run.
+  bool cuda_build = false;       ///< The operator library has CUDA kernels.
+  std::optional<uint32_t> cupti_api_version;
+};
+
 struct Report {
   ModelRecord model;
   RunRecord run;
   std::vector<InputRecord> inputs;
   std::vector<std::string> notes;
   Totals totals;
-  std::vector<ModuleRow> modules;     ///< Those that keep something, bytes descending, then path.
+  std::vector<ModuleRow> modules;     ///< Those that save something, bytes descending, then path.
   std::vector<StorageRow> storages;   ///< Bytes descending, then id.
   std::vector<Duplicate> duplicates;  ///< Bytes descending, then storage id.
   std::optional<MemoryTimeline> timeline;       ///< Where a whole step was run and recorded.
   std::optional<ExecutorComparison> executors;  ///< Where both were measured.
   std::vector<OperatorCall> calls;              ///< As in the Trace; index = id.
   std::vector<SavedTensor> saved;      ///< As in the Trace, parameters and buffers left out.
-  std::vector<Storage> seen_storages;  ///< As in the Trace, kept or not; index = id.
+  std::vector<Storage> seen_storages;  ///< As in the Trace, saved or not; index = id.
   bool operator==(const Report&) const = default;
 
   const OperatorCall& call(CallId id) const { return calls.at(id.value); }
   const Storage& storage(StorageId id) const { return seen_storages.at(id.value); }
 };
 
-/// The sum of modules' bytes and `unattributed_bytes` is `saved_bytes`, and so is the sum of
-/// storages' bytes.
-Report build_report(const Trace& trace);
+/// "parameters", "gradients", "saved", "temporaries", "other".
+std::string memory_kind_name(MemoryKind kind);
 
-/// Storages that one report has and the other has not, set off by dtype and bytes, whatever saved
-/// them.
-ExecutorComparison compare_executors(const Report& eager, const Report& profiling);
+/// "forward" or "backward".
+std::string step_phase_name(StepPhase phase);
 
 /// "activation".
 std::string duplicate_kind_name(DuplicateKind kind);

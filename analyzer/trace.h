@@ -1,6 +1,6 @@
-// Trace: what one observed training step kept for backward, as plain records. Written by
-// session.cpp, read by report.cpp. No torch type, no judgement: which bytes are duplicates or could
-// be freed is decided downstream.
+// Trace: what one observed training step saved for backward, as plain records. Written by
+// observation/session.cpp, read by reporting/build_report.cpp. Holds no torch type and no
+// judgement: which bytes are duplicates or could be freed is decided later.
 #pragma once
 
 #include <compare>
@@ -69,7 +69,7 @@ struct Allocation {
   int64_t allocated_ns = 0;     ///< Since the step began.
   int64_t freed_ns = -1;
   bool is_gradient = false;          ///< Of a parameter.
-  std::optional<StorageId> storage;  ///< What autograd kept in it when forward had ended.
+  std::optional<StorageId> storage;  ///< What autograd held in it when forward had ended.
   bool operator==(const Allocation&) const = default;
 };
 
@@ -94,8 +94,8 @@ struct OperatorCall {
   std::string module_path;  ///< "features.1.0.block.3"; empty: the top module.
   std::string module_type;  ///< Qualified name of the module's class.
   std::string method;       ///< Method of that module whose code runs: "forward".
-  /// Where each frame stands in the serialized code, the operator's own node first. Empty: the code
-  /// could not be told.
+  /// Where each frame stands in the serialized code, the operator's own node first. Empty where the
+  /// code is unknown.
   std::vector<CodeRange> frames;
   bool attributed = false;  ///< `module_path` was found; otherwise the bytes count as unattributed.
   SourceLocation source;

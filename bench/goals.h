@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "analyzer/reporting/quartiles.h"
+#include "analyzer/bench_result.h"
 
 namespace invact::bench {
 

@@ -17,7 +17,7 @@
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/model/model.h"
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "kernels/register.h"
 #include "rewriter/planning/planner.h"
 

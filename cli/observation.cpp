@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
-#include "analyzer/reporting/device_json.h"
+#include "analyzer/observation/environment.h"
+#include "analyzer/reporting/build_device_report.h"
+#include "analyzer/reporting/build_report.h"
 #include "analyzer/reporting/json.h"
-#include "cli/render/source_path.h"
+#include "cli/text/source_path.h"
 #include "rewriter/json.h"
 
 namespace invact {

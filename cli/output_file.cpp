@@ -12,7 +12,7 @@
 #include <fstream>
 
 #include "analyzer/error.h"
-#include "cli/exit_code.h"
+#include "cli/exit.h"
 
 namespace invact {
 namespace {
@@ -55,7 +55,7 @@ OutputFile::OutputFile(std::string target) : target_(std::move(target)) {
     throw_usage_error(fmt::format("'{}' is a folder; name a file.", target_));
   }
   temporary_ = fmt::format("{}.{}.tmp", target_, getpid());
-  // Found out now, not after minutes of work.
+  // Opened now, so that a folder without write permission ends the command before minutes of work.
   std::ofstream probe(temporary_, std::ios::binary);
   if (!probe) {
     throw_environment_error(fmt::format("Cannot write '{}': {}.", target_, std::strerror(errno)));

@@ -26,10 +26,10 @@ class OutputFile {
   std::string temporary_;
 };
 
-/// Writes `text` to `path` as one OutputFile; "-" is stdout.
+/// Writes `text` to `path` as one OutputFile, or to stdout where `path` is "-".
 void write_text(const std::string& path, const std::string& text);
 
-/// Adds `text` to a file that others write to as well. @throws Error(kEnvironment).
+/// Adds `text` to a file that other programs write to too. @throws Error(kEnvironment).
 void append_text(const std::string& path, const std::string& text);
 
 /// On Ctrl-C and SIGTERM: deletes the temporary files and exits with 130.

@@ -7,11 +7,15 @@
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "cli/options/run_options.h"
 
 namespace invact {
 namespace {
+
+constexpr int64_t kMinWidth = 40;
+constexpr int64_t kBarWidth = 16;
 
 bool is_set(const char* variable) {
   const char* const value = std::getenv(variable);
@@ -26,13 +30,13 @@ bool wants_colour(const std::string& choice) {
   return isatty(STDOUT_FILENO) && terminal && std::string_view(terminal) != "dumb";
 }
 
-/// Columns of the terminal behind `file`; 0 where it is none or does not say.
+/// Columns of the terminal behind `file`; 0 where it is no terminal or does not know.
 int64_t terminal_width(int file) {
   winsize size = {};
   return isatty(file) && ioctl(file, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-/// As setlocale() would choose, without changing the process's locale.
+/// Reads the same variables as setlocale(), without changing the process's locale.
 bool is_utf8_locale() {
   for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     if (!is_set(variable)) continue;
@@ -43,11 +47,6 @@ bool is_utf8_locale() {
   }
   return false;
 }
-
-constexpr int64_t kMinWidth = 40;
-constexpr int64_t kBarWidth = 16;
-
-}  // namespace
 
 Style stdout_style(const GlobalOptions& options) {
   if (!wants_colour(options.color)) return {};
@@ -67,6 +66,12 @@ Canvas stdout_canvas() {
   return canvas;
 }
 
+}  // namespace
+
+RenderOptions stdout_options(const GlobalOptions& options, int64_t top) {
+  return {stdout_style(options), top, options.verbosity > 0, stdout_canvas()};
+}
+
 Progress::Progress(const GlobalOptions& options, int64_t step_count)
     : shown_(!options.quiet && isatty(STDERR_FILENO)), step_count_(step_count) {}
 
@@ -77,7 +82,7 @@ void Progress::step(const std::string& what) {
       kBarWidth * std::min(begun_ - 1, step_count_) / std::max<int64_t>(step_count_, 1);
   std::string line =
       "[" + std::string(done, '#') + std::string(kBarWidth - done, '.') + "] " + what;
-  // A line that wraps is not erased by the next.
+  // A line that wraps would not be erased by the next one.
   const int64_t width = std::max(terminal_width(STDERR_FILENO), kMinWidth);
   line.resize(std::min(line.size(), static_cast<size_t>(width - 5)));
   std::fprintf(stderr, "\r\033[K%s ...", line.c_str());

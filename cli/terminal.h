@@ -1,36 +1,23 @@
-// What the terminal can show: colour, progress. stdout carries the report only, everything else
-// goes to stderr.
+// What the terminal can show, and what is said beside the report: progress and remarks. stdout
+// carries the report only, everything else goes to stderr.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <string_view>
+
+#include "cli/render/render.h"
 
 namespace invact {
 
 struct GlobalOptions;
 
-/// Marks of emphasis for text on stdout; empty strings where colour is off (no terminal, NO_COLOR,
-/// TERM=dumb).
-struct Style {
-  std::string_view bold;
-  std::string_view dim;
-  std::string_view good;
-  std::string_view bad;
-  std::string_view reset;
-};
-Style stdout_style(const GlobalOptions& options);
-
-/// What text on stdout may use: a terminal's own width, else COLUMNS or 100; box and block
-/// characters where the locale is UTF-8.
-struct Canvas {
-  int64_t width = 100;
-  bool unicode = true;
-};
-Canvas stdout_canvas();
+/// How text on stdout is rendered, with `top` rows per table: in colour unless that is off (no
+/// terminal, NO_COLOR, TERM=dumb), in the terminal's own width, else in COLUMNS or 100, with box
+/// and block characters where the locale is UTF-8, and with details where --verbose asks for them.
+RenderOptions stdout_options(const GlobalOptions& options, int64_t top = 10);
 
 /// A line on stderr with a bar that says how far the work is and what is being done; on a terminal
-/// only, and not with --quiet. Gone when destroyed.
+/// only, and not with --quiet. The destructor erases it.
 class Progress {
  public:
   /// `step_count`: calls of step() to come. A bar that was promised too few stays full.

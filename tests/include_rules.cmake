@@ -106,7 +106,7 @@ forbid("the product does not know its tests" "#include \"(tests|bench)/"
 
 # Rooms within a folder, one way.
 rooms(analyzer error,trace,report,device_activity,device_report,bench_result cupti reporting model inputs observation)
-rooms(rewriter plan,verification graph patterns recompute planning editing verification site_times,json,analysis)
+rooms(rewriter plan graph patterns recompute planning editing verification site_times,json,analysis)
 
 # Libraries.
 forbid("kernels uses LibTorch only" "#include <(fmt|nlohmann|CLI|cupti)" EXAMPLE "#include <fmt/format.h>" IN kernels)
@@ -119,7 +119,7 @@ forbid("math has no torch" "#include <(ATen|c10|torch)/" EXAMPLE "#include <ATen
 
 # Plain data.
 set(records analyzer/trace.h analyzer/report.h analyzer/device_activity.h analyzer/device_report.h analyzer/bench_result.h
-  rewriter/plan.h rewriter/verification.h)
+  rewriter/plan.h rewriter/verification/verification.h)
 forbid("a record's header has no builder" "^[A-Za-z].* (build|make|find|observe|load|plan|verify|compare)_[a-z_]+\\("
   EXAMPLE "Report build_report(const Trace& trace);" IN ${records})
 forbid("plain data has no torch" "#include <(ATen|c10|torch)/" EXAMPLE "#include <ATen/ATen.h>"

@@ -50,6 +50,14 @@ bool activity_recorder_is_built() {
   return true;
 }
 
+std::optional<uint32_t> cupti_api_version() {
+  // CUPTI 13.2 asks the driver for this. Without a driver it calls itself until the stack is full.
+  if (!dlopen("libcuda.so.1", RTLD_LAZY)) return CUPTI_API_VERSION;
+  uint32_t version = 0;
+  if (cuptiGetVersion(&version) != CUPTI_SUCCESS) return std::nullopt;
+  return version;
+}
+
 class ActivityRecorder::Recording {
  public:
   Recording() : subscriber_(claim_cupti()) {
@@ -106,7 +114,7 @@ class ActivityRecorder::Recording {
     check_cupti(cuptiActivityEnableAllocationSource(1), "record who asks for device memory");
   }
 
-  /// Idempotent, and called from a destructor: keeps failures for finish().
+  /// May be called twice, and from a destructor: it stores failures for finish().
   void stop() noexcept {
     if (!running_) return;
     running_ = false;

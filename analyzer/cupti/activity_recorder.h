@@ -1,9 +1,11 @@
 // Records what a GPU does: device memory as the driver hands it out, kernels, copies and sets, each
-// with the id that was pushed when it was asked for. The seam behind which CUPTI stands: knows
-// neither torch nor CUPTI, and a build without CUPTI has it as well.
+// with the id that was pushed when it was asked for. CUPTI stands behind this header alone: it
+// knows neither torch nor CUPTI, and a build without CUPTI has it too.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "analyzer/device_activity.h"
 
@@ -11,6 +13,11 @@ namespace invact {
 
 /// False in a build without CUPTI, whose recorder refuses to be made.
 bool activity_recorder_is_built();
+
+/// The API version of the CUPTI library that is loaded (130001 for CUPTI 13.0.85), on a machine
+/// without a driver that of the build; none in a build without CUPTI or where the library does not
+/// answer.
+std::optional<uint32_t> cupti_api_version();
 
 /// One per process at a time. Push and pop may be called on any thread, the others on one.
 class ActivityRecorder {

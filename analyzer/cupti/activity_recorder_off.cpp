@@ -9,6 +9,10 @@ bool activity_recorder_is_built() {
   return false;
 }
 
+std::optional<uint32_t> cupti_api_version() {
+  return std::nullopt;
+}
+
 ActivityRecorder::ActivityRecorder() {
   throw_environment_error(
       "This invact was built without CUPTI and cannot record a GPU: configure it with "

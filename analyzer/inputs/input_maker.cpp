@@ -7,12 +7,11 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <charconv>
-#include <optional>
+#include <algorithm>
 
 #include "analyzer/error.h"
+#include "analyzer/inputs/input_types.h"
 #include "analyzer/inputs/tensor_file.h"
 #include "analyzer/model/model.h"
 
@@ -20,6 +19,8 @@ namespace invact {
 namespace {
 
 using c10::TypeKind;
+
+const InputNode kNothing;
 
 c10::ScalarType scalar_type(const std::string& dtype) {
   for (int8_t i = 0; i < static_cast<int8_t>(c10::ScalarType::NumOptions); ++i) {
@@ -70,67 +71,30 @@ TensorSpec spec_like(const at::Tensor& example) {
   return spec;
 }
 
-c10::TypePtr without_optional(const c10::TypePtr& type) {
-  const auto optional = type->cast<c10::OptionalType>();
-  return optional ? optional->getElementType() : type;
-}
-
-bool is_plain(const c10::Type& type) {
-  switch (type.kind()) {
-    case TypeKind::IntType:
-    case TypeKind::FloatType:
-    case TypeKind::NumberType:
-    case TypeKind::BoolType:
-    case TypeKind::StringType:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool takes_tensor(const c10::Type& type) {
-  return c10::TensorType::get()->isSubtypeOf(type);
-}
-
-template <typename Number>
-std::optional<Number> parse_number(const std::string& text) {
-  Number value{};
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value);
-  if (error != std::errc() || end != last) return std::nullopt;
-  return value;
-}
-
-/// A tensor of one element serves for a number, as PyTorch itself lets it.
-std::optional<c10::IValue> number_from(const c10::Type& type, const c10::IValue& value) {
-  if (!value.isTensor()) {
-    switch (type.kind()) {
-      case TypeKind::IntType:
-        return value.isInt() ? std::optional(value) : std::nullopt;
-      case TypeKind::FloatType:
-        if (value.isInt()) return c10::IValue(static_cast<double>(value.toInt()));
-        return value.isDouble() ? std::optional(value) : std::nullopt;
-      case TypeKind::NumberType:
-        return value.isScalar() && !value.isBool() ? std::optional(value) : std::nullopt;
-      case TypeKind::BoolType:
-        return value.isBool() ? std::optional(value) : std::nullopt;
-      default:
-        return value.isString() ? std::optional(value) : std::nullopt;
-    }
-  }
-  const at::Tensor& tensor = value.toTensor();
-  if (type.kind() == TypeKind::StringType || tensor.numel() != 1) return std::nullopt;
-  if (type.kind() == TypeKind::BoolType) return c10::IValue(tensor.item<bool>());
-  if (type.kind() == TypeKind::IntType) return c10::IValue(tensor.item<int64_t>());
-  if (type.kind() == TypeKind::FloatType) return c10::IValue(tensor.item<double>());
-  return c10::IValue(tensor.item());
-}
-
 [[noreturn]] void reject_type(const c10::Type& type, const InputSpec& spec,
                               const std::string& name) {
   reject_input(
       spec, fmt::format("'{}' is of type {}, which '{}' is not", name, type.repr_str(), spec.value),
       accepted_input(type, name));
+}
+
+const InputNode& find_element(const InputNode& node, const std::string& key) {
+  for (const InputNode& element : node.elements) {
+    if (element.key == key) return element;
+  }
+  return kNothing;
+}
+
+/// The spec of a node, or of the first element that has one.
+const InputSpec& any_spec(const InputNode& node) {
+  return node.spec ? *node.spec : any_spec(node.elements.front());
+}
+
+[[noreturn]] void reject_element(const InputNode& element, const std::string& name,
+                                 const c10::Type& type) {
+  reject_input(any_spec(element),
+               fmt::format("'{}' ({}) has no element '{}'", name, type.repr_str(), element.key),
+               accepted_input(type, name));
 }
 
 }  // namespace
@@ -211,24 +175,91 @@ c10::IValue InputMaker::from_spec(c10::TypePtr type, const InputSpec& spec,
 c10::IValue InputMaker::plain_value(const c10::Type& type, const InputSpec& spec,
                                     const std::string& name) {
   const std::string& text = spec.value;
-  if (type.kind() != TypeKind::StringType && text.starts_with("scalar")) {
-    return *number_from(type, tensor(name, parse_tensor_spec(spec)).cpu());
+  if (type.kind() != c10::TypeKind::StringType && text.starts_with("scalar")) {
+    return *plain_from(type, tensor(name, parse_tensor_spec(spec)).cpu());
   }
-  c10::IValue value;
-  if (type.kind() == TypeKind::StringType) {
-    value = text;
-  } else if (type.kind() == TypeKind::BoolType) {
-    if (text == "true" || text == "True" || text == "1") value = true;
-    if (text == "false" || text == "False" || text == "0") value = false;
-  } else if (const auto whole = parse_number<int64_t>(text)) {
-    value = type.kind() == TypeKind::FloatType ? c10::IValue(static_cast<double>(*whole)) : *whole;
-  } else if (const auto number = parse_number<double>(text);
-             number && type.kind() != TypeKind::IntType) {
-    value = *number;
-  }
-  if (value.isNone()) reject_type(type, spec, name);
+  const auto value = parse_plain(type, text);
+  if (!value) reject_type(type, spec, name);
   records.push_back({name, {type.repr_str(), {}, 1, 0}, text});
-  return value;
+  return *value;
+}
+
+c10::IValue InputMaker::from_elements(c10::TypePtr type, const InputNode& node,
+                                      const c10::IValue* example, const std::string& name) {
+  if (const auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+  if (const auto tuple = type->cast<c10::TupleType>()) {
+    return make_tuple(tuple, node, example, name);
+  }
+  if (const auto list = type->cast<c10::ListType>()) return make_list(*list, node, example, name);
+  if (const auto dict = type->cast<c10::DictType>()) return make_dict(*dict, node, example, name);
+  reject_element(node.elements.front(), name, *type);
+}
+
+c10::IValue InputMaker::make_tuple(const c10::TupleTypePtr& type, const InputNode& node,
+                                   const c10::IValue* example, const std::string& name) {
+  const auto types = type->elements();
+  for (const InputNode& element : node.elements) {
+    const auto index = parse_index(element.key);
+    if (!index || *index >= types.size()) reject_element(element, name, *type);
+  }
+  const bool has_example =
+      example && example->isTuple() && example->toTupleRef().elements().size() == types.size();
+  std::vector<c10::IValue> elements;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const std::string key = fmt::format("{}", i);
+    elements.push_back(make(types[i], find_element(node, key),
+                            has_example ? &example->toTupleRef().elements()[i] : nullptr,
+                            fmt::format("{}.{}", name, key)));
+  }
+  return c10::ivalue::Tuple::createNamed(std::move(elements), type);
+}
+
+c10::IValue InputMaker::make_list(const c10::ListType& type, const InputNode& node,
+                                  const c10::IValue* example, const std::string& name) {
+  std::vector<c10::IValue> examples;
+  if (example && example->isList()) examples = example->toListRef().vec();
+  size_t length = examples.size();
+  for (const InputNode& element : node.elements) {
+    const auto index = parse_index(element.key);
+    if (!index) reject_element(element, name, type);
+    length = std::max(length, *index + 1);
+  }
+  c10::impl::GenericList list(type.getElementType());
+  // Ends at the first gap: make() says which element is missing.
+  for (size_t i = 0; i < length; ++i) {
+    const std::string key = fmt::format("{}", i);
+    list.push_back(make(type.getElementType(), find_element(node, key),
+                        i < examples.size() ? &examples[i] : nullptr,
+                        fmt::format("{}.{}", name, key)));
+  }
+  return list;
+}
+
+c10::IValue InputMaker::make_dict(const c10::DictType& type, const InputNode& node,
+                                  const c10::IValue* example, const std::string& name) {
+  c10::impl::GenericDict dict(type.getKeyType(), type.getValueType());
+  if (example && example->isGenericDict()) {
+    for (const auto& entry : example->toGenericDict()) {
+      const c10::IValue& value = entry.value();
+      const std::string key = key_text(entry.key());
+      dict.insert(entry.key(), make(type.getValueType(), find_element(node, key), &value,
+                                    fmt::format("{}.{}", name, key)));
+    }
+  }
+  for (const InputNode& element : node.elements) {
+    c10::IValue key = element.key;
+    if (type.getKeyType()->kind() == TypeKind::IntType) {
+      const auto index = parse_index(element.key);
+      if (!index) reject_element(element, name, type);
+      key = static_cast<int64_t>(*index);
+    } else if (type.getKeyType()->kind() != TypeKind::StringType) {
+      reject_element(element, name, type);
+    }
+    if (dict.contains(key)) continue;
+    dict.insert(
+        key, make(type.getValueType(), element, nullptr, fmt::format("{}.{}", name, element.key)));
+  }
+  return dict;
 }
 
 c10::IValue InputMaker::from_file(const c10::TypePtr& type, const c10::IValue& value,
@@ -237,7 +268,7 @@ c10::IValue InputMaker::from_file(const c10::TypePtr& type, const c10::IValue& v
   if (type->kind() == TypeKind::OptionalType && value.isNone()) return value;
   const c10::TypePtr inner = without_optional(type);
   if (is_plain(*inner)) {
-    if (auto number = number_from(*inner, value)) return *number;
+    if (auto number = plain_from(*inner, value)) return *number;
   } else if (value.isTensor() && takes_tensor(*inner)) {
     return record(name, value.toTensor(), "file");
   } else if (const auto tuple = inner->cast<c10::TupleType>()) {

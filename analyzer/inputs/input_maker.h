@@ -1,5 +1,6 @@
 // Makes one value for a type of TorchScript: from what the user wrote, from a file, or after an
-// example. Which value belongs to which argument is decided in inputs.cpp.
+// example, nested ones element by element. inputs.cpp decides which value belongs to which
+// argument.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -22,12 +23,6 @@ struct InputNode {
   std::vector<InputNode> elements;
   bool is_empty() const { return spec == nullptr && elements.empty(); }
 };
-
-/// "x=8x128, ...": how a value of `type` is given, for messages.
-std::string accepted_input(const c10::Type& type, const std::string& name);
-
-/// A dict's key as NAME.KEY writes it.
-std::string key_text(const c10::IValue& key);
 
 class InputMaker {
  public:

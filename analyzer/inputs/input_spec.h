@@ -1,5 +1,6 @@
-// InputSpec: one `--input` of the command line as plain data. Parsing only: which value it means
-// depends on the type of forward's argument (inputs.cpp), and values are made in input_maker.cpp.
+// InputSpec: one `--input` of the command line as plain data. This file only parses: which value it
+// means depends on the type of forward's argument (inputs.cpp), and input_maker.cpp makes the
+// values.
 #pragma once
 
 #include <cstdint>

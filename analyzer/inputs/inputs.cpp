@@ -7,6 +7,7 @@
 
 #include "analyzer/error.h"
 #include "analyzer/inputs/input_maker.h"
+#include "analyzer/inputs/input_types.h"
 
 namespace invact {
 namespace {

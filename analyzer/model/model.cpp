@@ -2,17 +2,20 @@
 
 #include <caffe2/serialize/inline_container.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/evp.h>
 #include <torch/csrc/jit/frontend/error_report.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/csrc/jit/serialization/import_read.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <regex>
 #include <unordered_set>
 
 #include "analyzer/error.h"
-#include "analyzer/model/sha256.h"
 
 namespace invact {
 
@@ -170,6 +173,25 @@ Model wrap_module(torch::jit::Module module) {
   model.module = std::move(module);
   describe_module(model);
   return model;
+}
+
+std::string sha256_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw_model_error(fmt::format("Cannot read '{}'.", path));
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
+  bool ok = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  std::vector<char> block(1 << 20);
+  while (ok && file) {
+    file.read(block.data(), static_cast<std::streamsize>(block.size()));
+    ok = EVP_DigestUpdate(context.get(), block.data(), static_cast<size_t>(file.gcount())) == 1;
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int digest_bytes = 0;
+  ok = ok && EVP_DigestFinal_ex(context.get(), digest.data(), &digest_bytes) == 1;
+  if (!ok) throw_internal_error("OpenSSL could not compute a SHA-256 digest.");
+  if (file.bad()) throw_model_error(fmt::format("Cannot read '{}' to its end.", path));
+  return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + digest_bytes, ""));
 }
 
 void refuse_frozen(const Model& model) {

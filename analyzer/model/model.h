@@ -33,6 +33,10 @@ Model load_model(const std::string& path, c10::Device device);
 /// A Model around a module that was made in memory (tests). Its path and digest are empty.
 Model wrap_module(torch::jit::Module module);
 
+/// SHA-256 of a file's bytes as lower-case hex digits, so that a report names the exact model that
+/// it speaks of. @throws Error(kModel) where the file cannot be read.
+std::string sha256_of_file(const std::string& path);
+
 /// @throws Error(kModel) where the model was frozen: its weights are constants, so that nothing can
 /// be trained.
 void refuse_frozen(const Model& model);

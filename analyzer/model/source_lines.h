@@ -1,4 +1,5 @@
-// Finds the user's own source line behind a TorchScript call stack.
+// Finds the user's own source line behind a TorchScript call stack, and names places in serialized
+// code.
 #pragma once
 
 #include <torch/csrc/jit/frontend/source_range.h>

@@ -1,6 +1,6 @@
-// Records what an allocator hands out and takes back while a step runs: LibTorch's allocators
-// report to whoever stands in the profiler's thread-local place (c10::MemoryReportingInfoBase),
-// which backward's threads inherit.
+// Records what an allocator hands out and takes back while a step runs. LibTorch's allocators
+// report to the object in the profiler's thread-local slot (c10::MemoryReportingInfoBase), which
+// the threads of backward inherit.
 #pragma once
 
 #include <ATen/record_function.h>
@@ -27,8 +27,8 @@ class AllocationRecorder {
   /// What comes next counts as backward.
   void end_forward();
 
-  /// Says that the live block at `address` holds the storage `id`, which autograd keeps; nothing
-  /// where there is none: it was made before the recording.
+  /// Says that the live block at `address` holds the storage `id`, which autograd saves. Does
+  /// nothing where the block was made before the recording.
   void mark_saved(const void* address, StorageId id);
 
   /// Everything reported so far. `gradients`: addresses of the parameters' gradients.

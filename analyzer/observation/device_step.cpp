@@ -3,6 +3,7 @@
 #include <ATen/DeviceAccelerator.h>
 
 #include "analyzer/observation/operator_marks.h"
+#include "analyzer/reporting/build_device_report.h"
 
 namespace invact {
 namespace {

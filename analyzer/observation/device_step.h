@@ -1,4 +1,5 @@
-// One training step with a GPU's records: kernels named by operator, memory at three heights.
+// Runs one training step while a GPU is recorded: kernels by the operator that launched them, and
+// memory as autograd, PyTorch's allocator and the driver count it.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "analyzer/cupti/activity_recorder.h"
+#include "analyzer/device_activity.h"
 #include "analyzer/device_report.h"
 #include "analyzer/model/model.h"
 
@@ -21,11 +23,11 @@ class DeviceWatch {
   /// PyTorch's allocator is asked, and the report says so. @throws as ActivityRecorder.
   DeviceWatch(c10::Device device, bool use_cupti);
 
-  /// Runs `step` (forward and backward of `model`) and keeps what the device did. Once.
+  /// Runs `step` (forward and backward of `model`) and holds what the device did. Call it once.
   /// @throws what `step` throws, and Error(kEnvironment) where the records cannot be had.
   void record(const Model& model, const std::function<void()>& step);
 
-  /// Says what was recorded, beside the bytes that autograd keeps (Report). After record().
+  /// What record() recorded, beside the bytes that autograd saves (Report).
   DeviceReport report(int64_t saved_bytes) const;
 
  private:

@@ -2,7 +2,7 @@
 
 #include <ATen/Version.h>
 
-#include "analyzer/cupti/cupti_version.h"
+#include "analyzer/cupti/activity_recorder.h"
 
 namespace invact {
 namespace {

@@ -1,20 +1,12 @@
-// What a report was made with. Plain data, so that two reports can be told to be comparable.
+// Finds out what a report is made with. Its .cpp alone is compiled with invact's version and build
+// options, which is why it has a file of its own.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <string>
+#include "analyzer/report.h"
 
 namespace invact {
 
-struct Environment {
-  std::string invact_version;
-  std::string libtorch_version;  ///< Of the library that is loaded.
-  std::string cpu_capability;    ///< "AVX2": which of ATen's CPU kernels run.
-  bool cuda_build = false;       ///< The operator library has CUDA kernels.
-  std::optional<uint32_t> cupti_api_version;
-};
-
+/// The Environment of this process.
 Environment current_environment();
 
 }  // namespace invact

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "analyzer/error.h"
-#include "analyzer/model/call_sites.h"
-#include "analyzer/observation/forked_tasks.h"
+#include "analyzer/observation/call_sites.h"
+#include "analyzer/reporting/build_device_report.h"
 
 namespace invact {
 namespace {

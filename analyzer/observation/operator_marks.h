@@ -1,6 +1,6 @@
-// Tells, while a model takes a training step, for which operator call of its code each thread
-// works: forward by the operator that runs, backward by the autograd node that it left. Knows no
-// device; whoever listens (device_step.cpp) does.
+// Says, while a model takes a training step, for which operator call of its code each thread works:
+// in forward by the operator that runs, in backward by the autograd node that this operator made.
+// Knows no device; the listener in device_step.cpp does.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -8,12 +8,12 @@
 #include <memory>
 #include <vector>
 
-#include "analyzer/device_report.h"
+#include "analyzer/device_activity.h"
 #include "analyzer/trace.h"
 
 namespace invact {
 
-/// Hears of every beginning and end, on the thread where it happens; they nest per thread.
+/// Is called at every beginning and end, on the thread where it happens; they nest per thread.
 class OperatorMarkListener {
  public:
   virtual ~OperatorMarkListener() = default;

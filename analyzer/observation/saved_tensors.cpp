@@ -11,15 +11,14 @@
 #include <span>
 
 #include "analyzer/error.h"
-#include "analyzer/model/call_sites.h"
 #include "analyzer/model/model.h"
-#include "analyzer/observation/forked_tasks.h"
+#include "analyzer/observation/call_sites.h"
 #include "analyzer/observation/storage_table.h"
 
 namespace invact {
 namespace {
 
-/// The operator that the model's code is running on this thread.
+/// The operator that the model's code runs on this thread.
 struct RunningOperator {
   uint64_t recording = 0;  ///< Which recorder saw it begin: a forked task may outlive its own.
   int64_t depth = 0;       ///< Operators within operators: linear calls addmm.
@@ -202,27 +201,28 @@ class SaveHook : public torch::autograd::SavedVariableHooks {
   void call_pack_hook(const at::Tensor& tensor) override {
     // Our own detach() is no operator of the model.
     const at::RecordFunctionGuard no_observers(/*is_enabled=*/false);
-    // Keeping `tensor` itself would make a cycle: a saved output's grad_fn is the node being built.
-    kept_ = tensor.detach();
-    version_ = kept_._version();
-    save_ = state_->add_save(kept_);
+    // Holding `tensor` itself would make a cycle, since the grad_fn of a saved output is the node
+    // that is being built.
+    saved_ = tensor.detach();
+    version_ = saved_._version();
+    save_ = state_->add_save(saved_);
     state_.reset();
   }
 
-  /// LibTorch compares versions of what it saves itself alone.
+  /// LibTorch compares versions only of tensors without hooks, so this makes its check.
   at::Tensor call_unpack_hook() override {
-    TORCH_CHECK(kept_._version() == version_,
+    TORCH_CHECK(saved_._version() == version_,
                 "one of the variables needed for gradient computation has been modified by an "
                 "inplace operation: a tensor of shape ",
-                kept_.sizes(), " that ", save_->op, " keeps is at version ", kept_._version(),
+                saved_.sizes(), " that ", save_->op, " keeps is at version ", saved_._version(),
                 "; expected version ", version_, " instead");
-    return kept_;
+    return saved_;
   }
 
  private:
   std::shared_ptr<State> state_;
   std::shared_ptr<Save> save_;
-  at::Tensor kept_;
+  at::Tensor saved_;
   int64_t version_ = 0;
 };
 

@@ -1,11 +1,11 @@
-// Observes what autograd keeps for backward while a model's forward runs, and which operator of the
-// model kept it.
+// Observes what autograd saves for backward while a model's forward runs, and which operator of the
+// model saved it.
 //
-// How: LibTorch asks its engine for default saved-variable hooks
+// LibTorch asks its engine for default saved-variable hooks
 // (torch/csrc/autograd/saved_variable.cpp). The engine can be replaced through
 // set_default_engine_stub, as Python's own engine does; ours hands out a hook per saved tensor. The
 // hook shares the tensor's storage, so observing copies nothing, and backward may follow. LibTorch
-// leaves it to hooks to see that nothing wrote to the tensor meanwhile; ours do.
+// does not check a hooked tensor for in-place writes, so the hooks here make that check themselves.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>

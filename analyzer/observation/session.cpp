@@ -23,7 +23,7 @@
 
 #include "analyzer/error.h"
 #include "analyzer/observation/allocations.h"
-#include "analyzer/observation/forked_tasks.h"
+#include "analyzer/observation/call_sites.h"
 #include "analyzer/observation/saved_tensors.h"
 
 namespace invact {
@@ -38,13 +38,13 @@ bool is_out_of_memory(const std::string& message) {
          message.find("out of memory") != std::string::npos;
 }
 
-/// TorchScript puts the cause last, behind the serialized and the original traceback.
+/// TorchScript puts the cause last, behind two tracebacks: the serialized one and the original.
 std::string cause_of(const std::string& message) {
   const size_t marker = message.rfind("RuntimeError: ");
   return first_sentence(marker == std::string::npos ? message : message.substr(marker + 14));
 }
 
-/// Errors are caught at the call that runs the model, so that they are not taken for ours.
+/// Catches errors at the call that runs the model: otherwise they would pass for invact's own.
 template <typename Run>
 auto run_model(const Model& model, const char* what, Run run) {
   std::string message;
@@ -68,11 +68,11 @@ auto run_model(const Model& model, const char* what, Run run) {
 
 void prepare_forward(Model& model, const RunSettings& settings) {
   if (model.module.hasattr("training")) model.module.train(settings.train);
-  at::manual_seed(settings.seed);  // Of every device: a GPU's dropout draws there.
+  at::manual_seed(settings.seed);  // Seeds every device: dropout on a GPU draws there.
 }
 
-/// Batch norm and the like change buffers as they run; puts them back, so that every run of a model
-/// is its first.
+/// Puts back the buffers that batch norm and similar modules change as they run. Otherwise a second
+/// run of the model would start from other statistics than the first.
 class BufferGuard {
  public:
   explicit BufferGuard(const Model& model) {
@@ -91,7 +91,8 @@ class BufferGuard {
   std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
 };
 
-/// As Python's torch.autocast: casts are cached while it stands and dropped at its end.
+/// Switches autocast on as Python's torch.autocast does: casts are cached while the scope lives and
+/// dropped at its end.
 class AutocastScope {
  public:
   explicit AutocastScope(const RunSettings& settings)
@@ -123,12 +124,12 @@ void drop_gradients(const Model& model) {
   for (const at::Tensor& parameter : model.module.parameters()) parameter.mutable_grad().reset();
 }
 
-/// Hands every parameter's gradient on when backward has completed it, and drops it.
+/// Hands every parameter's gradient to `take` as soon as backward has completed it, and drops it.
 class GradientStream {
  public:
   GradientStream(const Model& model, const GradientTaker& take) {
     for (const auto& parameter : model.module.named_parameters()) {
-      // A shared parameter's gradient goes by the first of its names.
+      // A parameter with several names is handed on once, by its first name.
       if (!parameter.value.requires_grad() || post_acc_grad_hooks(parameter.value)) continue;
       set_post_acc_grad_hooks(parameter.value, std::make_unique<Hook>(parameter.name, take));
       parameters_.push_back(parameter.value);
@@ -169,7 +170,7 @@ Trace empty_trace(const Model& model, const ModelInputs& inputs, const RunSettin
   return trace;
 }
 
-/// Mode and random numbers are as they are.
+/// Runs forward and leaves mode and random numbers as they are.
 c10::IValue call_forward(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   const AutocastScope autocast(settings);
   return run_model(model, "forward", [&] {
@@ -275,7 +276,8 @@ void prepare_process(const RunSettings& settings) {
   if (settings.threads > 0) at::set_num_threads(static_cast<int>(settings.threads));
   select_executor(settings.executor);
   if (!settings.device.is_cuda()) return;
-  // The CUDA half of LibTorch takes a second to load: only who asks for a GPU pays.
+  // The CUDA half of LibTorch takes a second to load, so it is loaded only where a GPU is asked
+  // for.
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
     throw_environment_error(fmt::format("--device {}: this LibTorch has no CUDA part ({}).",
                                         settings.device.str(), dlerror()));
@@ -294,7 +296,8 @@ void prepare_process(const RunSettings& settings) {
 }
 
 void select_executor(Executor executor) {
-  // Optimization is per thread, profiling per process: both, so that forked tasks do not differ.
+  // Optimization is set per thread and profiling per process. Both are set, or a forked task would
+  // run under another executor than its caller.
   torch::jit::setGraphExecutorOptimize(executor == Executor::kDefault);
   torch::jit::getProfilingMode() = executor == Executor::kDefault;
 }
@@ -321,12 +324,12 @@ Trace observe_forward(Model& model, const ModelInputs& inputs, const RunSettings
 Trace observe_step(Model& model, const ModelInputs& inputs, const RunSettings& settings) {
   Trace trace = empty_trace(model, inputs, settings);
   drop_gradients(model);
-  const BufferGuard buffers(model);  // Its copies are none of the step's allocations.
+  const BufferGuard buffers(model);  // Before the recorder, which would count its copies.
   std::optional<SavedTensorRecorder> recorder(std::in_place, model.module);
   AllocationRecorder allocations(settings.device);
   const auto outputs = forward_and_backward(model, inputs, settings, [&] {
     recorder->write_held(trace, &allocations);
-    recorder.reset();  // What backward runs again is not kept.
+    recorder.reset();  // What backward runs again is not saved for it.
     allocations.end_forward();
   });
   std::vector<const void*> gradients;

@@ -39,7 +39,7 @@ struct RunSettings {
 /// @throws Error(kEnvironment) where the device does not exist.
 void prepare_process(const RunSettings& settings);
 
-/// Sets how models that are loaded from now on run; those that have run keep their executor.
+/// Sets how models run that are loaded from now on; a model that has run stays with its executor.
 void select_executor(Executor executor);
 
 /// How many steps make the next one like every later one: the profiling executor profiles,
@@ -79,7 +79,7 @@ using GradientTaker = std::function<void(const std::string& name, const at::Tens
 /// the floating outputs that require gradients; r_i is normal, drawn in float32 from a generator
 /// seeded with seed + 1, over sqrt(numel). Gradients are zeroed first and taken out of the module,
 /// buffers put back. With `take` each gradient goes there as soon as backward has completed it, and
-/// is not kept: no two are in memory. @throws as observe_forward.
+/// is dropped then, so that no two are in memory. @throws as observe_forward.
 StepResult run_step(Model& model, const ModelInputs& inputs, const RunSettings& settings,
                     const GradientTaker& take = {});
 

@@ -36,11 +36,11 @@ Json duplicates_json(const Report& report) {
   Json array = Json::array();
   for (const Duplicate& duplicate : report.duplicates) {
     const OperatorCall& call = report.call(duplicate.call);
-    Json kept = Json::array();
-    for (const StorageId id : duplicate.kept) kept.push_back(id.value);
+    Json carriers = Json::array();
+    for (const StorageId id : duplicate.carriers) carriers.push_back(id.value);
     array.push_back({{"kind", duplicate_kind_name(duplicate.kind)},
                      {"storage", duplicate.storage.value},
-                     {"kept_storages", std::move(kept)},
+                     {"kept_storages", std::move(carriers)},
                      {"bytes", duplicate.bytes},
                      {"module", module_or_null(call)},
                      {"op", call.op},
@@ -192,6 +192,124 @@ Json to_json(const Report& report) {
   document["timeline"] = report.timeline ? timeline_json(*report.timeline) : Json(nullptr);
   document["executors"] = report.executors ? executors_json(*report.executors) : Json(nullptr);
   document["notes"] = report.notes;
+  return document;
+}
+
+namespace {
+
+Json levels_json(const DeviceReport& report) {
+  const MemoryLevels& levels = report.levels;
+  Json json = {{"saved_bytes", levels.saved_bytes},
+               {"other_allocated_bytes", levels.other_allocated_bytes},
+               {"allocated_bytes", levels.allocated_bytes},
+               {"cached_bytes", levels.cached_bytes},
+               {"reserved_bytes", levels.reserved_bytes}};
+  if (report.backend != "cupti") return json;
+  json["outside_bytes"] = levels.outside_bytes;
+  json["unexplained_bytes"] = levels.unexplained_bytes;
+  json["driver_bytes"] = levels.driver_bytes;
+  return json;
+}
+
+Json operators_json(const std::vector<OperatorTime>& operators) {
+  Json array = Json::array();
+  for (const OperatorTime& row : operators) {
+    array.push_back({{"module", module_or_null(row.place)},
+                     {"op", row.place.op},
+                     {"source", to_json(row.place.source)},
+                     {"calls", row.call_count},
+                     {"kernels", row.kernel_count},
+                     {"forward_ns", row.forward_ns},
+                     {"backward_ns", row.backward_ns}});
+  }
+  return array;
+}
+
+Json work_json(const DeviceReport& report) {
+  Json json;
+  json["time"] = {{"total_ns", report.time.total_ns},
+                  {"forward_ns", report.time.forward_ns},
+                  {"backward_ns", report.time.backward_ns},
+                  {"unattributed_ns", report.time.unattributed_ns},
+                  {"untimed", report.time.untimed_count}};
+  json["operators"] = operators_json(report.operators);
+  json["kernels"] = Json::array();
+  for (const KernelRow& row : report.kernels) {
+    json["kernels"].push_back(
+        {{"name", row.name}, {"launches", row.launch_count}, {"total_ns", row.total_ns}});
+  }
+  json["transfers"] = Json::array();
+  for (const TransferRow& row : report.transfers) {
+    json["transfers"].push_back({{"kind", row.kind},
+                                 {"count", row.count},
+                                 {"bytes", row.bytes},
+                                 {"total_ns", row.total_ns}});
+  }
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const DeviceReport& report) {
+  Json json;
+  json["backend"] = report.backend;
+  if (!report.note.empty()) json["note"] = report.note;
+  json["levels"] = levels_json(report);
+  if (report.backend != "cupti") return json;
+  json["pinned_host_bytes"] = report.pinned_host_bytes;
+  json["libraries"] = Json::array();
+  for (const LibraryRow& row : report.libraries) {
+    json["libraries"].push_back(
+        {{"library", row.library.empty() ? Json(nullptr) : Json(row.library)},
+         {"is_allocator", row.is_allocator},
+         {"bytes", row.bytes},
+         {"allocations", row.allocation_count}});
+  }
+  json.update(work_json(report));
+  json["records"] = {{"dropped", report.dropped_count},
+                     {"unknown", report.unknown_count},
+                     {"incomplete", report.incomplete_count}};
+  return json;
+}
+
+namespace {
+
+Json quartiles_json(const Quartiles& of) {
+  return {{"lower_quartile", of.lower}, {"median", of.median}, {"upper_quartile", of.upper}};
+}
+
+Json side_json(const BenchSide& side) {
+  Json times = quartiles_json(step_quartiles(side));
+  times["samples"] = side.step_ns;
+  return {{"model", to_json(side.model)},
+          {"step_ns", std::move(times)},
+          {"saved_bytes", side.saved_bytes},
+          {"peak_bytes", side.peak.bytes},
+          {"peak_phase", step_phase_name(side.peak.phase)},
+          {"peak_op", side.peak.op}};
+}
+
+Json ratio_json(const BenchResult& result) {
+  std::vector<double> ratios = time_ratios(result);
+  if (ratios.empty()) return nullptr;
+  Json json = quartiles_json(quartiles(ratios));
+  json["samples"] = std::move(ratios);
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const BenchResult& result) {
+  Json document;
+  document["inputs"] = to_json(result.inputs);
+  document["run"] = to_json(result.run);
+  document["pairs"] = result.original.step_ns.size();
+  document["warmup"] = result.warmup_count;
+  document["allocator"] = result.allocator;
+  document["original"] = side_json(result.original);
+  document["rewritten"] = result.rewritten ? side_json(*result.rewritten) : Json(nullptr);
+  document["ratio"] = ratio_json(result);
+  document["notes"] = bench_notes(result);
   return document;
 }
 

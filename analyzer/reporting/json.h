@@ -1,10 +1,11 @@
-// Report <-> JSON, schema_version "1.1" (schemas/analyze.schema.json). JSON is known only here and
-// at the edges.
+// The analyzer's records as JSON, schema_version "1.1" (schemas/analyze.schema.json). Only this
+// file and the edges of the program know JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>
 
-#include "analyzer/observation/environment.h"
+#include "analyzer/bench_result.h"
+#include "analyzer/device_report.h"
 #include "analyzer/report.h"
 
 namespace invact {
@@ -18,6 +19,12 @@ nlohmann::ordered_json document_head(const Environment& environment);
 /// model, inputs, run, totals (without reclaimable_bytes, which only a plan knows), modules,
 /// storages, duplicates, notes.
 nlohmann::ordered_json to_json(const Report& report);
+
+/// The `cuda` member of the analyze document.
+nlohmann::ordered_json to_json(const DeviceReport& report);
+
+/// The bench document (schemas/bench.schema.json) but its head.
+nlohmann::ordered_json to_json(const BenchResult& result);
 
 // Parts that other documents have too.
 nlohmann::ordered_json to_json(const ModelRecord& model);

@@ -1,5 +1,5 @@
 // What the analyzer knows about ATen's operators beyond the catalog: which of them only move, cast
-// or combine values that others hold already. Plain data.
+// or combine values that other tensors hold already. Plain data.
 #pragma once
 
 #include <string_view>
@@ -10,7 +10,7 @@ enum class OperatorKind {
   kOther,
   kCast,       ///< The same values in another dtype.
   kCopy,       ///< The same values in another layout, or again.
-  kNorm,       ///< Batch norm, layer norm and the like: the output tells the normalized input.
+  kNorm,       ///< Batch norm, layer norm, ...: the output determines the normalized input.
   kProduct,    ///< An elementwise product.
   kDropout,    ///< Keeps a mask of its own.
   kPointwise,  ///< Elementwise, of one tensor or several, and cheap.

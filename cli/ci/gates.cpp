@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "analyzer/error.h"
-#include "cli/render/render.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {

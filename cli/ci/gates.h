@@ -1,5 +1,5 @@
-// Limits that a CI job sets, and whether a report keeps them. Pure. A gate that failed is a value,
-// never an error: the report is written all the same, and the exit code says it.
+// Limits that a CI job sets, and whether a report stays within them. Pure. A gate that failed is a
+// value, never an error: the report is written in any case, and the exit code says that it failed.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "cli/ci/report_diff.h"
 #include "cli/ci/report_file.h"
-#include "cli/options/size.h"
+#include "cli/text/size.h"
 
 namespace invact {
 
@@ -32,7 +32,7 @@ struct Gate {
   bool operator==(const Gate&) const = default;
 };
 
-/// What a run in CI found: all that the formats show.
+/// What a run in CI found. The formats show this and nothing else.
 struct CiResult {
   ReportFile report;
   std::optional<ReportDiff> diff;  ///< Against the baseline where one was given.

@@ -20,14 +20,14 @@ RowKey key_of(const DiffRow& row) {
   return {row.place.module, row.place.op, row.slot};
 }
 
-std::map<RowKey, const KeptStorage*> rows_by_key(const ReportFile& report) {
-  std::vector<const KeptStorage*> in_forward_order;
-  for (const KeptStorage& storage : report.storages) in_forward_order.push_back(&storage);
+std::map<RowKey, const SavedStorage*> rows_by_key(const ReportFile& report) {
+  std::vector<const SavedStorage*> in_forward_order;
+  for (const SavedStorage& storage : report.storages) in_forward_order.push_back(&storage);
   std::sort(in_forward_order.begin(), in_forward_order.end(),
             [](const auto* a, const auto* b) { return a->id < b->id; });
   std::map<std::pair<std::optional<std::string>, std::string>, int64_t> slots;
-  std::map<RowKey, const KeptStorage*> rows;
-  for (const KeptStorage* const storage : in_forward_order) {
+  std::map<RowKey, const SavedStorage*> rows;
+  for (const SavedStorage* const storage : in_forward_order) {
     const int64_t slot = ++slots[{storage->place.module, storage->place.op}];
     rows.emplace(RowKey{storage->place.module, storage->place.op, slot}, storage);
   }
@@ -35,8 +35,8 @@ std::map<RowKey, const KeptStorage*> rows_by_key(const ReportFile& report) {
 }
 
 /// `shown`: the newer of the two that are there.
-DiffRow make_row(const RowKey& key, const KeptStorage& shown, const KeptStorage* before,
-                 const KeptStorage* after) {
+DiffRow make_row(const RowKey& key, const SavedStorage& shown, const SavedStorage* before,
+                 const SavedStorage* after) {
   DiffRow row;
   row.place = shown.place;
   row.slot = std::get<2>(key);
@@ -101,6 +101,31 @@ std::optional<ChangeKind> DiffRow::kind() const {
   if (!new_bytes) return ChangeKind::kGone;
   if (change() == 0) return std::nullopt;
   return change() > 0 ? ChangeKind::kGrew : ChangeKind::kShrank;
+}
+
+std::optional<int64_t> TotalRow::change() const {
+  if (!old_bytes || !new_bytes) return std::nullopt;
+  return *new_bytes - *old_bytes;
+}
+
+std::vector<TotalRow> total_rows(const ReportDiff& diff) {
+  const ReportTotals& before = diff.old_report.totals;
+  const ReportTotals& after = diff.new_report.totals;
+  std::vector<TotalRow> rows = {
+      {"saved", "saved_bytes", before.saved_bytes, after.saved_bytes},
+      {"kept twice", "duplicate_bytes", before.duplicate_bytes, after.duplicate_bytes},
+      {"a rewrite frees", "reclaimable_bytes", before.reclaimable_bytes, after.reclaimable_bytes},
+      {"floor", "floor_bytes", before.floor_bytes, after.floor_bytes},
+  };
+  if (before.peak_bytes || after.peak_bytes) {
+    rows.push_back({"peak", "peak_bytes", before.peak_bytes, after.peak_bytes});
+  }
+  return rows;
+}
+
+std::string row_text(const DiffRow& row) {
+  const std::string slot = row.slot > 1 ? fmt::format(" #{}", row.slot) : "";
+  return fmt::format("{}{} in {}", row.place.op, slot, module_text(row.place));
 }
 
 std::vector<SetupDifference> setup_differences(const RunSetup& old_setup,

@@ -1,4 +1,5 @@
-// What changed between two reports, row by row. Pure: from plain data to plain data.
+// What changed between two reports, row by row and total by total. Pure: from plain data to plain
+// data.
 #pragma once
 
 #include <array>
@@ -18,7 +19,7 @@ inline constexpr std::array kChangeKinds = {ChangeKind::kGrew, ChangeKind::kShra
 /// "grew", "shrank", "new", "gone".
 std::string change_kind_name(ChangeKind kind);
 
-/// One kept storage before and after. Storage ids and lines move with every edit; the key is what
+/// One saved storage before and after. Storage ids and lines move with every edit; the key is what
 /// stays: module, operator, and which of their storages it is.
 struct DiffRow {
   Place place;       ///< The source is the new report's where it has the row.
@@ -60,6 +61,22 @@ struct ReportDiff {
   int64_t change() const { return new_report.totals.saved_bytes - old_report.totals.saved_bytes; }
   const ChangeSum& sum(ChangeKind kind) const { return sums.at(static_cast<size_t>(kind)); }
 };
+
+/// One line of totals, old and new; a report may lack a number (the peak).
+struct TotalRow {
+  std::string name;  ///< As `invact analyze` calls it.
+  std::string key;   ///< As JSON does.
+  std::optional<int64_t> old_bytes;
+  std::optional<int64_t> new_bytes;
+
+  std::optional<int64_t> change() const;
+};
+
+/// saved, kept twice, a rewrite frees, floor, peak (where either report has one).
+std::vector<TotalRow> total_rows(const ReportDiff& diff);
+
+/// "aten::linear #2 in features.1"; the first slot goes without a number.
+std::string row_text(const DiffRow& row);
 
 /// In which ways the two runs do not compare.
 std::vector<SetupDifference> setup_differences(const RunSetup& old_setup,

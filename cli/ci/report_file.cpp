@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analyzer/error.h"
-#include "cli/render/source_path.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {
@@ -138,7 +138,7 @@ ReportTotals read_totals(const Field& document) {
 /// A file that was cut or edited would give rows that do not add up to the change of the total.
 void check_sums(const Field& document, const ReportFile& report) {
   int64_t rest = report.totals.saved_bytes;  // counted down: a sum of any numbers may overflow
-  for (const KeptStorage& storage : report.storages) {
+  for (const SavedStorage& storage : report.storages) {
     if (storage.bytes > rest) document.refuse("its storages sum to more than totals.saved_bytes");
     rest -= storage.bytes;
   }
@@ -206,8 +206,8 @@ void strip_model_prefix(const std::string& prefix, ReportFile& report) {
 }
 
 void strip_source_prefix(const std::string& prefix, ReportFile& report) {
-  for (KeptStorage& row : report.storages) strip_prefix(prefix, row.place.source);
-  for (KeptTwice& row : report.duplicates) strip_prefix(prefix, row.place.source);
+  for (SavedStorage& row : report.storages) strip_prefix(prefix, row.place.source);
+  for (SavedTwice& row : report.duplicates) strip_prefix(prefix, row.place.source);
   strip_model_prefix(prefix, report);
 }
 

@@ -1,5 +1,5 @@
 // What a document of `invact analyze --json` says, read back: old reports, and the one just made.
-// diff, gates and the CI formats read this and nothing else, so that a file compared now and a file
+// Diffs, gates and the CI formats read this and nothing else, so that a report compared now and one
 // compared later give the same answer. Plain data; knows no torch.
 #pragma once
 
@@ -24,20 +24,20 @@ struct Place {
 /// "features.1.0.block.3", "(top)" or "(unattributed)".
 std::string module_text(const Place& place);
 
-struct KeptStorage {
+struct SavedStorage {
   int64_t id = 0;
   int64_t bytes = 0;
   std::string tensor;  ///< "float32 8x32".
   Place place;         ///< Of its first saver.
-  bool operator==(const KeptStorage&) const = default;
+  bool operator==(const SavedStorage&) const = default;
 };
 
-struct KeptTwice {
+struct SavedTwice {
   std::string kind;  ///< "activation"; a newer report may name kinds that this program lacks.
   int64_t bytes = 0;
   Place place;
   std::string advice;
-  bool operator==(const KeptTwice&) const = default;
+  bool operator==(const SavedTwice&) const = default;
 };
 
 struct ReportTotals {
@@ -68,8 +68,8 @@ struct ReportFile {
   std::string model_sha256;
   RunSetup setup;
   ReportTotals totals;
-  std::vector<KeptStorage> storages;  ///< As in the document: bytes descending.
-  std::vector<KeptTwice> duplicates;  ///< Likewise.
+  std::vector<SavedStorage> storages;  ///< As in the document: bytes descending.
+  std::vector<SavedTwice> duplicates;  ///< As in the document.
   bool operator==(const ReportFile&) const = default;
 };
 
@@ -80,10 +80,10 @@ ReportFile report_from_json(const nlohmann::ordered_json& document, const std::s
 /// The same from a file. @throws Error(kUsage) also where it cannot be read or is no JSON.
 ReportFile read_report_file(const std::string& path);
 
-/// From the model's path alone, where sources have lost it already.
+/// Drops `prefix` from the model's path alone, for a report whose sources have lost it already.
 void strip_model_prefix(const std::string& prefix, ReportFile& report);
 
-/// From sources and from the model's path.
+/// Drops `prefix` from sources and from the model's path.
 void strip_source_prefix(const std::string& prefix, ReportFile& report);
 
 }  // namespace invact

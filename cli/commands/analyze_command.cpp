@@ -1,19 +1,89 @@
-#include "cli/commands/analyze_command.h"
-
+// invact analyze
 #include <fmt/format.h>
 
-#include "cli/ci/formats/diff_json.h"
-#include "cli/exit_code.h"
-#include "cli/leave.h"
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/ci/formats/formats.h"
+#include "cli/commands/ci_run.h"
+#include "cli/commands/commands.h"
 #include "cli/observation.h"
+#include "cli/options/ci_options.h"
+#include "cli/options/picture_options.h"
 #include "cli/output_file.h"
-#include "cli/render/device.h"
-#include "cli/render/diff.h"
+#include "cli/pictures/chrome_trace.h"
+#include "cli/pictures/html/page.h"
 #include "cli/render/render.h"
+#include "cli/terminal.h"
 
 namespace invact {
+namespace {
 
-CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
+struct AnalyzeOptions {
+  std::string model;
+  RunOptions run;
+  CiOptions ci;
+  std::string json;
+  PictureOptions pictures;
+  int64_t top = 10;
+};
+
+/// What was asked, and what was found. main() leaves without destroying it, which after a deep
+/// model would take as long as a tenth of a training step.
+struct AnalyzeRun {
+  AnalyzeOptions options;
+  Observation observation;
+  nlohmann::ordered_json document;
+  CiResult ci;
+};
+
+/// Writes the pictures that were asked for.
+void write_pictures(const AnalyzeRun& run, const GlobalOptions& global) {
+  const PictureOptions& options = run.options.pictures;
+  if (!options.html.empty()) write_text(options.html, html_page(run.document));
+  if (options.trace.empty()) return;
+  const auto trace = chrome_trace(run.observation.report);
+  write_text(options.trace,
+             trace.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  if (!run.observation.report.timeline) {
+    say(global,
+        fmt::format("no whole training step was recorded; '{}' has no events.", options.trace));
+  }
+}
+
+ExitCode run_analyze(AnalyzeRun& run, const GlobalOptions& global) {
+  auto& [options, observation, document, ci] = run;
+  const auto baseline = read_baseline(options.ci, options.json);
+  {
+    Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 3 : 5);
+    observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
+  }
+  strip_source_prefix(global.strip_prefix, observation);
+  // For a deep model the document costs a tenth of a training step, so it is made only where it is
+  // read.
+  if (!options.json.empty() || !options.pictures.html.empty() || reads_document(options.ci)) {
+    document = analyze_document(observation);
+    ci = check_report(options.ci, document, baseline, global);
+    document["gates"] = gates_json(ci.gates);
+  }
+  if (!options.json.empty()) write_text(options.json, document.dump(2) + "\n");
+  if (!stdout_is_taken(options.ci, options.json)) {
+    const RenderOptions render = stdout_options(global, options.top);
+    write_text("-", render_report(observation.report, observation.plan, render) +
+                        (observation.device ? render_device(*observation.device, render) : "") +
+                        (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
+                        render_gates(ci.gates, render));
+  }
+  write_pictures(run, global);
+  write_ci_outputs(options.ci, ci, options.top);
+  return ci.passed() ? kExitDone : kExitGateFailed;
+}
+
+}  // namespace
+
+Command add_analyze_command(CLI::App& app, const GlobalOptions& global) {
+  const auto run = std::make_shared<AnalyzeRun>();
+  AnalyzeOptions& options = run->options;
   CLI::App* const command = app.add_subcommand(
       "analyze", "Say what training this model keeps, where, and how much of it twice");
   command->add_option("MODEL", options.model, "TorchScript file (torch.jit.save)")->required();
@@ -40,38 +110,7 @@ CLI::App* add_analyze_command(CLI::App& app, AnalyzeOptions& options) {
       "  invact analyze traced.pt\n"
       "  invact analyze scripted.pt --input tokens=8x128:i64:0..30522 --json report.json\n"
       "  invact analyze traced.pt --baseline report.json --max-growth 5% --github");
-  return command;
-}
-
-int run_analyze(const AnalyzeOptions& options, const GlobalOptions& global) {
-  const auto baseline = read_baseline(options.ci, options.json);
-  Observation observation;
-  {
-    Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 3 : 5);
-    observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
-  }
-  strip_source_prefix(global.strip_prefix, observation);
-  // Of a deep model it costs a tenth of a training step: made for those who read it.
-  nlohmann::ordered_json document;
-  CiResult ci;
-  if (!options.json.empty() || !options.pictures.html.empty() || reads_document(options.ci)) {
-    document = analyze_document(observation);
-    ci = check_report(options.ci, document, baseline, global);
-    document["gates"] = gates_json(ci.gates);
-  }
-  if (!options.json.empty()) write_text(options.json, document.dump(2) + "\n");
-  if (!stdout_is_taken(options.ci, options.json)) {
-    const RenderOptions render{stdout_style(global), options.top, global.verbosity > 0,
-                               stdout_canvas()};
-    write_text("-", render_report(observation.report, observation.plan, render) +
-                        (observation.device ? render_device(*observation.device, render) : "") +
-                        (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
-                        render_gates(ci.gates, render));
-  }
-  write_pictures(options.pictures, observation, document, global);
-  write_ci_outputs(options.ci, ci, options.top);
-  // Here, while the model and all that was observed are alive.
-  return leave(ci.passed() ? kExitDone : kExitGateFailed);
+  return {command, [run, &global] { return run_analyze(*run, global); }};
 }
 
 }  // namespace invact

@@ -1,21 +1,33 @@
-#include "cli/commands/bench_command.h"
-
+// invact bench
 #include <fmt/format.h>
 
+#include <memory>
 #include <optional>
 
+#include "analyzer/bench_result.h"
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/model/model.h"
+#include "analyzer/observation/environment.h"
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
-#include "analyzer/reporting/bench_json.h"
+#include "analyzer/observation/step_turns.h"
+#include "analyzer/reporting/build_report.h"
 #include "analyzer/reporting/json.h"
-#include "cli/exit_code.h"
+#include "cli/commands/commands.h"
 #include "cli/output_file.h"
 #include "cli/render/render.h"
+#include "cli/terminal.h"
 
 namespace invact {
 namespace {
+
+struct BenchOptions {
+  std::string model;
+  std::string rewritten;  ///< Empty: the model alone.
+  RunOptions run;
+  int64_t pairs = kLeastPairs;
+  int64_t warmup = 2;
+  std::string json;
+};
 
 constexpr int64_t kMostPairs = 1'000'000;
 
@@ -88,9 +100,29 @@ BenchResult measure(const BenchOptions& options, Progress& progress) {
   return result;
 }
 
+ExitCode run_bench(const BenchOptions& options, const GlobalOptions& global) {
+  BenchResult result;
+  {
+    Progress progress(global, /*step_count=*/3 + options.warmup + options.pairs);
+    result = measure(options, progress);
+  }
+  if (!options.json.empty()) {
+    auto document = document_head(current_environment());
+    document.update(to_json(result));
+    write_text(options.json, document.dump(2) + "\n");
+  }
+  if (options.json != "-") {
+    write_text("-", render_bench(result, stdout_options(global)));
+  }
+  for (const std::string& note : bench_notes(result)) say(global, note);
+  return kExitDone;
+}
+
 }  // namespace
 
-CLI::App* add_bench_command(CLI::App& app, BenchOptions& options) {
+Command add_bench_command(CLI::App& app, const GlobalOptions& global) {
+  const auto state = std::make_shared<BenchOptions>();
+  BenchOptions& options = *state;
   CLI::App* const command = app.add_subcommand(
       "bench", "Time and peak memory of a training step, of a model and its rewrite in turn");
   command->add_option("MODEL", options.model, "The TorchScript file")->required();
@@ -118,26 +150,7 @@ CLI::App* add_bench_command(CLI::App& app, BenchOptions& options) {
       "  invact bench model.pt model.invact.pt\n"
       "  invact bench model.pt model.invact.pt --threads 1 --pairs 31 --json bench.json\n"
       "  invact bench model.pt model.pt        how far this machine's noise alone goes");
-  return command;
-}
-
-int run_bench(const BenchOptions& options, const GlobalOptions& global) {
-  BenchResult result;
-  {
-    Progress progress(global, /*step_count=*/3 + options.warmup + options.pairs);
-    result = measure(options, progress);
-  }
-  if (!options.json.empty()) {
-    auto document = document_head(current_environment());
-    document.update(to_json(result));
-    write_text(options.json, document.dump(2) + "\n");
-  }
-  if (options.json != "-") {
-    const RenderOptions render{stdout_style(global), 10, false, stdout_canvas()};
-    write_text("-", render_bench(result, render));
-  }
-  for (const std::string& note : bench_notes(result)) say(global, note);
-  return kExitDone;
+  return {command, [state, &global] { return run_bench(*state, global); }};
 }
 
 }  // namespace invact

@@ -1,15 +1,21 @@
-#include "cli/commands/ops_command.h"
-
+// invact ops
+#include <memory>
 #include <span>
 
+#include "analyzer/observation/environment.h"
 #include "analyzer/reporting/json.h"
-#include "cli/exit_code.h"
+#include "cli/commands/commands.h"
 #include "cli/output_file.h"
 #include "cli/render/render.h"
+#include "cli/terminal.h"
 #include "kernels/catalog.h"
 
 namespace invact {
 namespace {
+
+struct OpsOptions {
+  bool json = false;
+};
 
 nlohmann::ordered_json rows_json(std::span<const kernels::Activation> rows) {
   auto array = nlohmann::ordered_json::array();
@@ -70,19 +76,21 @@ nlohmann::ordered_json operators_document() {
   return document;
 }
 
+ExitCode run_ops(const OpsOptions& options, const GlobalOptions& global) {
+  write_text("-", options.json ? operators_document().dump(2) + "\n"
+                               : render_operators(stdout_options(global)));
+  return kExitDone;
+}
+
 }  // namespace
 
-CLI::App* add_ops_command(CLI::App& app, OpsOptions& options) {
+Command add_ops_command(CLI::App& app, const GlobalOptions& global) {
+  const auto state = std::make_shared<OpsOptions>();
+  OpsOptions& options = *state;
   CLI::App* const command = app.add_subcommand(
       "ops", "List the operators that a rewrite replaces, and their error bounds");
   command->add_flag("--json", options.json, "As JSON");
-  return command;
-}
-
-int run_ops(const OpsOptions& options, const GlobalOptions& global) {
-  write_text("-", options.json ? operators_document().dump(2) + "\n"
-                               : render_operators({stdout_style(global), 0, false}));
-  return kExitDone;
+  return {command, [state, &global] { return run_ops(*state, global); }};
 }
 
 }  // namespace invact

@@ -1,18 +1,24 @@
-#include "cli/commands/rewrite_command.h"
-
+// invact rewrite
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "analyzer/error.h"
-#include "analyzer/model/sha256.h"
+#include "analyzer/model/model.h"
+#include "analyzer/observation/environment.h"
+#include "analyzer/reporting/build_report.h"
 #include "analyzer/reporting/json.h"
-#include "cli/exit_code.h"
+#include "cli/commands/commands.h"
 #include "cli/observation.h"
+#include "cli/options/picture_options.h"
 #include "cli/options/plan_options.h"
 #include "cli/output_file.h"
+#include "cli/pictures/html/page.h"
 #include "cli/render/render.h"
+#include "cli/terminal.h"
+#include "cli/text/size.h"
 #include "rewriter/editing/apply.h"
 #include "rewriter/json.h"
 #include "rewriter/verification/verify.h"
@@ -20,12 +26,22 @@
 namespace invact {
 namespace {
 
+struct RewriteOptions {
+  std::string model;
+  std::string output;
+  RunOptions run;
+  PlanFlags plan;
+  bool force = false;
+  std::string json;
+  PictureOptions pictures;
+};
+
 namespace fs = std::filesystem;
 
 std::string output_path(const RewriteOptions& options) {
   if (!options.output.empty()) return options.output;
   fs::path path = options.model;
-  return path.replace_extension(options.restore ? ".restored.pt" : ".invact.pt").string();
+  return path.replace_extension(options.plan.restore ? ".restored.pt" : ".invact.pt").string();
 }
 
 void check_output_path(const std::string& model, const std::string& output, bool force) {
@@ -39,8 +55,8 @@ void check_output_path(const std::string& model, const std::string& output, bool
   }
 }
 
-/// What the rewritten archive says of its making (extra/invact.json). No paths: the file may
-/// travel.
+/// What the rewritten archive says of its making (extra/invact.json). It holds no paths, since the
+/// file may leave this machine.
 std::string provenance(const Observation& observation) {
   auto record = document_head(current_environment());
   record["original"] = {{"sha256", observation.model.record.sha256}};
@@ -119,7 +135,7 @@ std::string rewrite_page(const Observation& observation, std::optional<Rewritten
   return html_page(std::move(report), *rewritten);
 }
 
-/// Keeps or drops the written file by what verification said. @returns its digest, or "".
+/// Renames the written file to its target unless verification failed. @returns its digest, or "".
 std::string commit_if_passed(OutputFile& file, const std::optional<Verification>& verification) {
   if (verification && !verification->passed) return "";
   std::string sha256 = sha256_of_file(file.temporary_path());
@@ -127,15 +143,15 @@ std::string commit_if_passed(OutputFile& file, const std::optional<Verification>
   return sha256;
 }
 
-int verification_failed(const GlobalOptions& global, const std::string& output) {
+ExitCode verification_failed(const GlobalOptions& global, const std::string& output) {
   say(global, fmt::format("the written model failed verification; '{}' was not kept.", output));
   return kExitVerificationFailed;
 }
 
 /// `rewrite --restore`. Verification takes the restored model for the original and the given one
 /// for its rewrite.
-int run_restore(const RewriteOptions& options, const GlobalOptions& global,
-                const std::string& output) {
+ExitCode run_restore(const RewriteOptions& options, const GlobalOptions& global,
+                     const std::string& output) {
   std::optional<Verification> verification;
   std::string sha256;
   int64_t operator_count = 0;
@@ -154,7 +170,7 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
       copy_model(options.model, file.temporary_path());
     } else {
       save_module(restored.module, rewritten, "", file.temporary_path());
-      if (!options.no_verify) {
+      if (!options.plan.no_verify) {
         progress.step("Verifying");
         Model original = load_model(file.temporary_path(), settings.device);
         verification = verify_rewrite(original, rewritten,
@@ -173,8 +189,7 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
     write_text(options.json, document.dump(2) + "\n");
   }
   if (options.json != "-" && verification) {
-    write_text("-", render_verification(*verification,
-                                        {stdout_style(global), 10, false, stdout_canvas()}));
+    write_text("-", render_verification(*verification, stdout_options(global)));
   }
   if (sha256.empty()) return verification_failed(global, output);
   say(global, operator_count == 0
@@ -184,9 +199,101 @@ int run_restore(const RewriteOptions& options, const GlobalOptions& global,
   return kExitDone;
 }
 
+bool misses_budget(const Plan& plan) {
+  return plan.budget && plan.saved_bytes_after > *plan.budget;
+}
+
+ExitCode budget_missed(const RewriteOptions& options, const GlobalOptions& global,
+                       const Plan& plan) {
+  say(global, fmt::format("--budget {}: at least {} would be kept; nothing was written.",
+                          options.plan.budget, format_bytes(plan.saved_bytes_after)));
+  return kExitGateFailed;
+}
+
+/// `rewrite --write-plan`: writes what would be done, and does nothing of it.
+ExitCode run_write_plan(const RewriteOptions& options, const GlobalOptions& global) {
+  Observation observation;
+  {
+    Progress progress(global, /*step_count=*/2);
+    observation =
+        observe_model(options.model, options.run, plan_options(options.plan, options.model),
+                      /*check_backward=*/false, progress);
+  }
+  if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
+  strip_source_prefix(global.strip_prefix, observation);
+  write_text(options.plan.write_plan, rewrite_document(observation, {}, "", "").dump(2) + "\n");
+  if (options.plan.write_plan == "-") return kExitDone;
+  write_text("-", render_sites(observation.plan, stdout_options(global)));
+  say(global, fmt::format("wrote the plan '{}', and no model.", options.plan.write_plan));
+  return kExitDone;
+}
+
+ExitCode run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
+  if (options.run.executor != "eager") {
+    throw_usage_error(
+        "--executor default: a rewrite is planned and predicted operator by operator. Rewrite with "
+        "the executor 'eager', then compare both files with `invact verify --executor default`.");
+  }
+  if (!options.plan.write_plan.empty()) return run_write_plan(options, global);
+  const std::string output = output_path(options);
+  check_output_path(options.model, output, options.force);
+  if (options.plan.restore) return run_restore(options, global, output);
+  Observation observation;
+  std::optional<Verification> verification;
+  std::optional<RewrittenPart> rewritten;
+  std::string sha256;
+  {
+    const bool wants_page = !options.pictures.html.empty();
+    Progress progress(global, /*step_count=*/wants_page ? 6 : 4);
+    // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
+    // whole step.
+    observation =
+        observe_model(options.model, options.run, plan_options(options.plan, options.model),
+                      /*check_backward=*/wants_page, progress);
+    if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
+    OutputFile file(output);
+    if (observation.plan.accepted_count() == 0) {
+      copy_model(options.model, file.temporary_path());
+    } else {
+      progress.step("Rewriting");
+      save_module(apply_plan(observation.model, observation.plan), observation.model,
+                  provenance(observation), file.temporary_path());
+      if (!options.plan.no_verify) {
+        progress.step("Verifying");
+        verification = verify_written(observation, file.temporary_path(), options.plan.exact);
+      }
+      if (wants_page) rewritten = rewritten_part(observation, file.temporary_path(), progress);
+    }
+    sha256 = commit_if_passed(file, verification);
+  }
+  strip_source_prefix(global.strip_prefix, observation);
+  if (!options.json.empty()) {
+    write_text(options.json,
+               rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
+  }
+  if (!options.pictures.html.empty()) {
+    write_text(options.pictures.html,
+               rewrite_page(observation, std::move(rewritten), verification, output, sha256));
+  }
+  if (options.json != "-") {
+    const RenderOptions render = stdout_options(global);
+    write_text("-", render_sites(observation.plan, render) +
+                        (verification ? render_verification(*verification, render) : ""));
+  }
+  if (sha256.empty()) return verification_failed(global, output);
+  if (observation.plan.accepted_count() == 0) {
+    say(global, fmt::format("nothing to rewrite; '{}' is an equal copy of the model.", output));
+  } else {
+    say(global, fmt::format("wrote '{}'{}.", output, verification ? "" : ", not verified"));
+  }
+  return kExitDone;
+}
+
 }  // namespace
 
-CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
+Command add_rewrite_command(CLI::App& app, const GlobalOptions& global) {
+  const auto state = std::make_shared<RewriteOptions>();
+  RewriteOptions& options = *state;
   CLI::App* const command = app.add_subcommand(
       "rewrite",
       "Write the same model keeping one tensor per boundary; verified before it is written");
@@ -203,8 +310,8 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       ->group("Output")
       ->type_name("FILE");
   add_html_option(*command, options.pictures);
-  add_plan_options(*command, options);
-  add_undo_options(*command, options);
+  add_plan_options(*command, options.plan);
+  add_undo_options(*command, options.plan);
   add_run_options(*command, options.run);
   command->footer(
       "Examples:\n"
@@ -213,99 +320,7 @@ CLI::App* add_rewrite_command(CLI::App& app, RewriteOptions& options) {
       "  invact rewrite traced.pt --write-plan plan.json, edit it, invact rewrite traced.pt --plan "
       "plan.json\n"
       "  invact rewrite --restore trained.invact.pt -o trained.pt");
-  return command;
-}
-
-namespace {
-
-bool misses_budget(const Plan& plan) {
-  return plan.budget && plan.saved_bytes_after > *plan.budget;
-}
-
-int budget_missed(const RewriteOptions& options, const GlobalOptions& global, const Plan& plan) {
-  say(global, fmt::format("--budget {}: at least {} would be kept; nothing was written.",
-                          options.budget, format_bytes(plan.saved_bytes_after)));
-  return kExitGateFailed;
-}
-
-/// `rewrite --write-plan`: what would be done, and nothing of it.
-int run_write_plan(const RewriteOptions& options, const GlobalOptions& global) {
-  Observation observation;
-  {
-    Progress progress(global, /*step_count=*/2);
-    observation = observe_model(options.model, options.run, plan_options(options),
-                                /*check_backward=*/false, progress);
-  }
-  if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
-  strip_source_prefix(global.strip_prefix, observation);
-  write_text(options.write_plan, rewrite_document(observation, {}, "", "").dump(2) + "\n");
-  if (options.write_plan == "-") return kExitDone;
-  write_text("-", render_sites(observation.plan,
-                               {stdout_style(global), 10, global.verbosity > 0, stdout_canvas()}));
-  say(global, fmt::format("wrote the plan '{}', and no model.", options.write_plan));
-  return kExitDone;
-}
-
-}  // namespace
-
-int run_rewrite(const RewriteOptions& options, const GlobalOptions& global) {
-  if (options.run.executor != "eager") {
-    throw_usage_error(
-        "--executor default: a rewrite is planned and predicted operator by operator. Rewrite with "
-        "the executor 'eager', then compare both files with `invact verify --executor default`.");
-  }
-  if (!options.write_plan.empty()) return run_write_plan(options, global);
-  const std::string output = output_path(options);
-  check_output_path(options.model, output, options.force);
-  if (options.restore) return run_restore(options, global, output);
-  Observation observation;
-  std::optional<Verification> verification;
-  std::optional<RewrittenPart> rewritten;
-  std::string sha256;
-  {
-    const bool wants_page = !options.pictures.html.empty();
-    Progress progress(global, /*step_count=*/wants_page ? 6 : 4);
-    // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
-    // whole step.
-    observation = observe_model(options.model, options.run, plan_options(options),
-                                /*check_backward=*/wants_page, progress);
-    if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
-    OutputFile file(output);
-    if (observation.plan.accepted_count() == 0) {
-      copy_model(options.model, file.temporary_path());
-    } else {
-      progress.step("Rewriting");
-      save_module(apply_plan(observation.model, observation.plan), observation.model,
-                  provenance(observation), file.temporary_path());
-      if (!options.no_verify) {
-        progress.step("Verifying");
-        verification = verify_written(observation, file.temporary_path(), options.exact);
-      }
-      if (wants_page) rewritten = rewritten_part(observation, file.temporary_path(), progress);
-    }
-    sha256 = commit_if_passed(file, verification);
-  }
-  strip_source_prefix(global.strip_prefix, observation);
-  if (!options.json.empty()) {
-    write_text(options.json,
-               rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
-  }
-  if (!options.pictures.html.empty()) {
-    write_text(options.pictures.html,
-               rewrite_page(observation, std::move(rewritten), verification, output, sha256));
-  }
-  if (options.json != "-") {
-    const RenderOptions render{stdout_style(global), 10, global.verbosity > 0, stdout_canvas()};
-    write_text("-", render_sites(observation.plan, render) +
-                        (verification ? render_verification(*verification, render) : ""));
-  }
-  if (sha256.empty()) return verification_failed(global, output);
-  if (observation.plan.accepted_count() == 0) {
-    say(global, fmt::format("nothing to rewrite; '{}' is an equal copy of the model.", output));
-  } else {
-    say(global, fmt::format("wrote '{}'{}.", output, verification ? "" : ", not verified"));
-  }
-  return kExitDone;
+  return {command, [state, &global] { return run_rewrite(*state, global); }};
 }
 
 }  // namespace invact

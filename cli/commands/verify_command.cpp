@@ -1,22 +1,33 @@
-#include "cli/commands/verify_command.h"
-
+// invact verify
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <sstream>
 
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/model/model.h"
+#include "analyzer/observation/environment.h"
 #include "analyzer/observation/session.h"
 #include "analyzer/reporting/json.h"
-#include "cli/exit_code.h"
+#include "cli/commands/commands.h"
 #include "cli/output_file.h"
 #include "cli/render/render.h"
+#include "cli/terminal.h"
 #include "rewriter/json.h"
 #include "rewriter/verification/verify.h"
 
 namespace invact {
 namespace {
+
+struct VerifyOptions {
+  std::string model;
+  std::string rewritten;
+  RunOptions run;
+  std::vector<std::string> cases;  ///< Each a set of inputs: SPECs between spaces.
+  int64_t seeds = 1;
+  std::string json;
+};
 
 /// One set of input specs per run: those of --input alone, or with each --case's added.
 std::vector<std::vector<InputSpec>> input_cases(const VerifyOptions& options) {
@@ -54,9 +65,36 @@ std::vector<Verification> run_all(const VerifyOptions& options, Progress& progre
   return runs;
 }
 
+ExitCode run_verify(const VerifyOptions& options, const GlobalOptions& global) {
+  std::vector<Verification> runs;
+  {
+    const auto run_count =
+        static_cast<int64_t>(std::max<size_t>(options.cases.size(), 1)) * options.seeds;
+    Progress progress(global, /*step_count=*/1 + run_count);
+    runs = run_all(options, progress);
+  }
+  const auto worst =
+      std::max_element(runs.begin(), runs.end(),
+                       [](const Verification& a, const Verification& b) { return is_worse(b, a); });
+  if (!options.json.empty()) {
+    auto document = document_head(current_environment());
+    document.update(to_json(*worst));
+    document["runs"] = nlohmann::ordered_json::array();
+    for (const Verification& run : runs) document["runs"].push_back(summary_json(run));
+    write_text(options.json, document.dump(2) + "\n");
+  }
+  if (options.json != "-") {
+    const RenderOptions render = stdout_options(global);
+    write_text("-", render_runs(runs, render) + render_verification(*worst, render));
+  }
+  return worst->passed ? kExitDone : kExitVerificationFailed;
+}
+
 }  // namespace
 
-CLI::App* add_verify_command(CLI::App& app, VerifyOptions& options) {
+Command add_verify_command(CLI::App& app, const GlobalOptions& global) {
+  const auto state = std::make_shared<VerifyOptions>();
+  VerifyOptions& options = *state;
   CLI::App* const command = app.add_subcommand(
       "verify", "Compare outputs, every gradient and the saved bytes of a model and its rewrite");
   command->add_option("MODEL", options.model, "The original TorchScript file")->required();
@@ -83,32 +121,7 @@ CLI::App* add_verify_command(CLI::App& app, VerifyOptions& options) {
       "  invact verify model.pt model.invact.pt\n"
       "  invact verify scripted.pt smaller.pt --input 8x3x224x224 --seed 7 --json -\n"
       "  invact verify scripted.pt smaller.pt --case x=1x3x224x224 --case x=8x3x96x96 --seeds 3");
-  return command;
-}
-
-int run_verify(const VerifyOptions& options, const GlobalOptions& global) {
-  std::vector<Verification> runs;
-  {
-    const auto run_count =
-        static_cast<int64_t>(std::max<size_t>(options.cases.size(), 1)) * options.seeds;
-    Progress progress(global, /*step_count=*/1 + run_count);
-    runs = run_all(options, progress);
-  }
-  const auto worst =
-      std::max_element(runs.begin(), runs.end(),
-                       [](const Verification& a, const Verification& b) { return is_worse(b, a); });
-  if (!options.json.empty()) {
-    auto document = document_head(current_environment());
-    document.update(to_json(*worst));
-    document["runs"] = nlohmann::ordered_json::array();
-    for (const Verification& run : runs) document["runs"].push_back(summary_json(run));
-    write_text(options.json, document.dump(2) + "\n");
-  }
-  if (options.json != "-") {
-    const RenderOptions render{stdout_style(global), 10, false, stdout_canvas()};
-    write_text("-", render_runs(runs, render) + render_verification(*worst, render));
-  }
-  return worst->passed ? kExitDone : kExitVerificationFailed;
+  return {command, [state, &global] { return run_verify(*state, global); }};
 }
 
 }  // namespace invact

@@ -1,5 +1,5 @@
-// The flags that every command which runs a model shares: inputs, device, mode, seed, threads,
-// operator libraries.
+// The flags of the whole program, given before or after the command, and those that every command
+// which runs a model shares: inputs, device, mode, seed, threads, operator libraries.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -7,12 +7,20 @@
 #include <string>
 #include <vector>
 
-#include "cli/options/global_options.h"
-
 namespace invact {
 
 struct RunSettings;
 struct InputSpec;
+
+struct GlobalOptions {
+  std::string color = "auto";
+  int verbosity = 0;
+  bool quiet = false;
+  std::string strip_prefix;
+};
+
+/// Adds the flags of GlobalOptions, and --version.
+void add_global_options(CLI::App& app, GlobalOptions& options);
 
 struct RunOptions {
   std::vector<std::string> inputs;
@@ -33,6 +41,7 @@ void add_run_options(CLI::App& command, RunOptions& options);
 /// @throws Error(kUsage) or Error(kEnvironment).
 RunSettings start_run(const RunOptions& options);
 
+/// Parses every --input. @throws Error(kUsage).
 std::vector<InputSpec> input_specs(const RunOptions& options);
 
 }  // namespace invact

@@ -9,7 +9,7 @@
 namespace invact {
 
 /// Counters of live bytes by kind, slices for forward and backward, instants for the peak and for
-/// each kept storage's release; events in order of time. Without a timeline: the names alone.
+/// each saved storage's release; events in order of time. Without a timeline only the names.
 nlohmann::ordered_json chrome_trace(const Report& report);
 
 }  // namespace invact

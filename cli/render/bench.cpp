@@ -3,6 +3,7 @@
 
 #include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {
@@ -77,7 +78,7 @@ std::string memory_row(const char* name, int64_t original, std::optional<int64_t
   return text + fmt::format("  {}{}{}\n", style.dim, meaning, style.reset);
 }
 
-/// Where nothing is freed although less is saved, this tells why.
+/// Explains a peak that did not fall although less is saved.
 std::string peak_place(const char* name, const MemoryPeak& peak) {
   return fmt::format("  {} peaks in {}, {}\n", name, step_phase_name(peak.phase),
                      peak.op.empty() ? "between operators" : fmt::format("while {} ran", peak.op));

@@ -1,10 +1,12 @@
-#include "cli/render/device.h"
-
+// What a GPU did in the step: memory as autograd, the allocator and the driver count it, and GPU
+// time.
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {

@@ -1,11 +1,12 @@
-#include "cli/render/diff.h"
-
+// What `invact diff` prints, and the gates below it and below a report.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {
@@ -82,41 +83,6 @@ std::string render_rows(const ReportDiff& diff, const RenderOptions& options) {
 }
 
 }  // namespace
-
-std::optional<int64_t> TotalRow::change() const {
-  if (!old_bytes || !new_bytes) return std::nullopt;
-  return *new_bytes - *old_bytes;
-}
-
-std::vector<TotalRow> total_rows(const ReportDiff& diff) {
-  const ReportTotals& before = diff.old_report.totals;
-  const ReportTotals& after = diff.new_report.totals;
-  std::vector<TotalRow> rows = {
-      {"saved", "saved_bytes", before.saved_bytes, after.saved_bytes},
-      {"kept twice", "duplicate_bytes", before.duplicate_bytes, after.duplicate_bytes},
-      {"a rewrite frees", "reclaimable_bytes", before.reclaimable_bytes, after.reclaimable_bytes},
-      {"floor", "floor_bytes", before.floor_bytes, after.floor_bytes},
-  };
-  if (before.peak_bytes || after.peak_bytes) {
-    rows.push_back({"peak", "peak_bytes", before.peak_bytes, after.peak_bytes});
-  }
-  return rows;
-}
-
-std::string bytes_or_dash(const std::optional<int64_t>& bytes) {
-  return bytes ? format_bytes(*bytes) : "-";
-}
-
-std::string format_percent_change(int64_t change, int64_t old_bytes) {
-  if (old_bytes == 0 || change == 0) return "";
-  return fmt::format("{:+.1f} %",
-                     100.0 * static_cast<double>(change) / static_cast<double>(old_bytes));
-}
-
-std::string row_text(const DiffRow& row) {
-  const std::string slot = row.slot > 1 ? fmt::format(" #{}", row.slot) : "";
-  return fmt::format("{}{} in {}", row.place.op, slot, module_text(row.place));
-}
 
 std::string render_diff(const ReportDiff& diff, const RenderOptions& options) {
   std::string text = fmt::format("{}{}{} -> {}{}{}\n", options.style.bold, diff.old_report.name,

@@ -1,11 +1,13 @@
+// Modules as a tree with bars.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 #include <memory>
 
-#include "cli/render/parts.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {

@@ -4,9 +4,10 @@
 #include <map>
 #include <set>
 
-#include "cli/render/parts.h"
 #include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {
@@ -76,7 +77,7 @@ std::string render_operators_table(const Report& report, const RenderOptions& op
          render_rows(std::move(list), report.totals.saved_bytes, options);
 }
 
-/// Storages that only one of the two executors keeps. Empty where one was measured.
+/// Storages that only one of the two executors saves. Empty where only one executor was measured.
 std::string render_executors(const Report& report, const RenderOptions& options) {
   if (!report.executors) return "";
   std::vector<Row> rows;

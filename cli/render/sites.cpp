@@ -6,6 +6,8 @@
 
 #include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {
@@ -32,7 +34,7 @@ std::string render_rejected(const Plan& plan, const RenderOptions& options) {
   return text;
 }
 
-/// What running chains again costs.
+/// The time that it takes to run the segments again in backward.
 std::string extra_time(int64_t ns) {
   return ns > 0 ? fmt::format(" for {:.1f} ms", static_cast<double>(ns) / 1e6) : "";
 }

@@ -5,39 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
-#include "cli/render/source_path.h"
+#include "cli/text/size.h"
 
 namespace invact {
-
-std::string format_bytes(int64_t bytes) {
-  if (std::abs(bytes) < 1024) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes);
-  for (const char* unit : {"KiB", "MiB", "GiB"}) {
-    value /= 1024;
-    if (std::abs(value) < 1023.95) return fmt::format("{:.1f} {}", value, unit);
-  }
-  return fmt::format("{:.1f} TiB", value / 1024);
-}
-
-std::string format_change(int64_t bytes) {
-  return fmt::format("{}{}", bytes > 0 ? "+" : "", format_bytes(bytes));
-}
-
-std::string short_source(const SourceLocation& source) {
-  if (source.line == 0) return "";
-  return fmt::format("{}:{}", stable_path(source.file).path, source.line);
-}
 
 std::string module_name(const OperatorCall& call) {
   if (!call.attributed) return "(unattributed)";
   return call.module_path.empty() ? "(top)" : call.module_path;
-}
-
-double percent(int64_t part, int64_t whole) {
-  return whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
 std::string heading(const std::string& text, const Style& style) {

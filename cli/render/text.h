@@ -10,15 +10,8 @@
 
 namespace invact {
 
-/// "net/model.py:6": a path as short as it can be without being mistaken, from the package on;
-/// empty where the source is unknown.
-std::string short_source(const SourceLocation& source);
-
 /// "features.1", "(top)", "(unattributed)".
 std::string module_name(const OperatorCall& call);
-
-/// 0 where `whole` is 0.
-double percent(int64_t part, int64_t whole);
 
 std::string heading(const std::string& text, const Style& style);
 

@@ -1,10 +1,12 @@
+// Live bytes of a step over time, drawn with characters.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "cli/render/parts.h"
+#include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {

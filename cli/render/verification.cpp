@@ -1,4 +1,4 @@
-// What `invact verify` found, and `rewrite` before it kept its file.
+// What `invact verify` found, and what `invact rewrite` found before it renamed its file.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -6,6 +6,7 @@
 
 #include "cli/render/render.h"
 #include "cli/render/text.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {

@@ -8,7 +8,7 @@
 #include <unordered_set>
 
 #include "analyzer/error.h"
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "kernels/catalog.h"
 #include "rewriter/editing/graph_edits.h"
 #include "rewriter/editing/module_classes.h"

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "analyzer/error.h"
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "rewriter/graph/inlined_model.h"
 
 namespace invact {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 
 namespace invact {
 namespace {

@@ -9,7 +9,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "analyzer/model/source_lines.h"
 
 namespace invact {

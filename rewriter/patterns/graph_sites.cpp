@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "analyzer/model/call_sites.h"
 #include "analyzer/model/model.h"
+#include "analyzer/model/module_paths.h"
 #include "kernels/catalog.h"
 #include "rewriter/patterns/activation.h"
 #include "rewriter/patterns/activation_dropout.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "rewriter/graph/operator_roles.h"
 #include "rewriter/patterns/dropout.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "rewriter/graph/operator_roles.h"
 #include "rewriter/recompute/copying_linear.h"
 #include "rewriter/recompute/grow_segment.h"

@@ -9,7 +9,7 @@
 #include <map>
 
 #include "analyzer/error.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "rewriter/editing/original_code.h"
 #include "rewriter/verification/float64_reference.h"
 #include "rewriter/verification/gradient_distance.h"

@@ -14,7 +14,7 @@ inline const at::Device kGpu(at::kCUDA, 0);
 /// To be called by SetUp().
 inline void require_gpu() {
   if (c10::cuda::device_count() > 0) return;
-  test::skip_without_gpu("no CUDA device");
+  testing::skip_without_gpu("no CUDA device");
 }
 
 }  // namespace invact::testing

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/device_reports.h"
+#include "tests/support/records.h"
 
 namespace invact {
 namespace {
@@ -25,12 +25,12 @@ Plan plan_of_gelu() {
 }
 
 TEST(SiteTimesTest, ASiteGetsItsOperatorsForwardAndBackward) {
-  EXPECT_THAT(site_times(plan_of_gelu(), test::small_device_report()),
+  EXPECT_THAT(site_times(plan_of_gelu(), testing::small_device_report()),
               ElementsAre(SiteTime{"block.act/forward#1", 40'000, 60'000}));
 }
 
 TEST(SiteTimesTest, AnotherInstanceOperatorOrPlaceIsAnotherSite) {
-  const DeviceReport report = test::small_device_report();
+  const DeviceReport report = testing::small_device_report();
   Plan plan = plan_of_gelu();
   plan.sites[0].module_paths = {"other.act"};
   EXPECT_THAT(site_times(plan, report), IsEmpty());

@@ -7,7 +7,7 @@
 
 #include "analyzer/error.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 /// The message of the Error that `run` throws, whose kind must be `kind`; "no error" without one.
 template <typename Run>
@@ -21,4 +21,4 @@ std::string error_of(ErrorKind kind, Run run) {
   return "no error";
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -9,7 +9,7 @@
 #include <iterator>
 #include <string>
 
-namespace invact::test {
+namespace invact::testing {
 
 inline std::string read_golden(const std::string& name) {
   std::ifstream file(std::string(INVACT_GOLDEN_FOLDER) + "/" + name, std::ios::binary);
@@ -23,4 +23,4 @@ inline void expect_golden(const std::string& text, const std::string& name) {
   EXPECT_EQ(text, read_golden(name)) << "golden file " << name;
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

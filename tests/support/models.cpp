@@ -11,7 +11,7 @@
 #include "analyzer/observation/session.h"
 #include "kernels/register.h"
 
-namespace invact::test {
+namespace invact::testing {
 namespace {
 
 namespace fs = std::filesystem;
@@ -86,4 +86,4 @@ Model saved_and_loaded(const torch::jit::Module& module) {
   return load_model(path, c10::kCPU);
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -11,7 +11,7 @@
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/model/model.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 /// A normal parameter from a generator seeded by the shape; float32.
 at::Tensor parameter(std::vector<int64_t> shape, bool requires_grad = true);
@@ -36,4 +36,4 @@ ModelInputs rows(int64_t columns);
 /// A path in a folder of this process that is removed when it ends.
 std::string temporary_path(const std::string& name);
 
-}  // namespace invact::test
+}  // namespace invact::testing

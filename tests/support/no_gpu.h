@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string>
 
-namespace invact::test {
+namespace invact::testing {
 
 /// Skips the test with `reason`; INVACT_REQUIRE_GPU=1 makes it a failure. To be called by SetUp().
 inline void skip_without_gpu(const std::string& reason) {
@@ -17,4 +17,4 @@ inline void skip_without_gpu(const std::string& reason) {
   GTEST_SKIP() << reason << "; INVACT_REQUIRE_GPU=1 makes this a failure";
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "rewriter/editing/apply.h"
 #include "rewriter/verification/verify.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 namespace {
 
@@ -113,4 +113,4 @@ std::vector<std::string> segments(const Plan& plan) {
   return names;
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -9,7 +9,7 @@
 #include "rewriter/planning/planner.h"
 #include "tests/support/models.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 constexpr int64_t kColumns = 16;
 constexpr int64_t kHidden = 32;
@@ -62,4 +62,4 @@ torch::jit::Module with_body(const std::string& body);
 /// Two linears; `between`, lines of TorchScript, makes y of the first one's result h.
 torch::jit::Module with_lines(const std::string& between);
 
-}  // namespace invact::test
+}  // namespace invact::testing

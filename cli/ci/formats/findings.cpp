@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/render/render.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {
@@ -49,7 +49,7 @@ Finding gate_finding(const Gate& gate) {
   return finding;
 }
 
-Finding duplicate_finding(const KeptTwice& duplicate) {
+Finding duplicate_finding(const SavedTwice& duplicate) {
   Finding finding;
   finding.rule_id = "kept-twice/" + duplicate.kind;
   finding.rule_text = text_of(kKindTexts, duplicate.kind);
@@ -69,7 +69,7 @@ std::vector<Finding> findings(const CiResult& result) {
     if (!gate.passed) list.push_back(gate_finding(gate));
   }
   std::map<std::string, int64_t> ordinals;
-  for (const KeptTwice& duplicate : result.report.duplicates) {
+  for (const SavedTwice& duplicate : result.report.duplicates) {
     Finding finding = duplicate_finding(duplicate);
     finding.ordinal = ++ordinals[finding_key(finding)];
     list.push_back(std::move(finding));

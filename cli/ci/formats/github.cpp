@@ -1,10 +1,10 @@
-#include "cli/ci/formats/github.h"
-
+// GitHub annotations.
 #include <fmt/format.h>
 
 #include "cli/ci/formats/findings.h"
-#include "cli/render/render.h"
-#include "cli/render/source_path.h"
+#include "cli/ci/formats/formats.h"
+#include "cli/text/size.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {

@@ -1,11 +1,10 @@
-#include "cli/ci/formats/junit.h"
-
+// JUnit XML.
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "cli/render/diff.h"
-#include "cli/render/render.h"
+#include "cli/ci/formats/formats.h"
+#include "cli/text/size.h"
 
 namespace invact {
 namespace {
@@ -13,11 +12,9 @@ namespace {
 constexpr size_t kShownDuplicates = 10;
 
 /// What one needs to see to understand why a gate failed.
-std::string explanation(const Gate& gate, const CiResult& result) {
+std::string explanation(const Gate& gate, const CiResult& result, const std::string& diff_text) {
   std::string text = gate.sentence + "\n";
-  if (gate.name == "max-growth" && result.diff) {
-    text += fmt::format("\n{}", render_diff(*result.diff, {}));
-  }
+  if (gate.name == "max-growth") text += "\n" + diff_text;
   if (gate.name == "max-duplicate") {
     const auto& duplicates = result.report.duplicates;
     for (size_t i = 0; i < std::min(duplicates.size(), kShownDuplicates); ++i) {
@@ -29,7 +26,7 @@ std::string explanation(const Gate& gate, const CiResult& result) {
   return text;
 }
 
-std::string test_case(const Gate& gate, const CiResult& result) {
+std::string test_case(const Gate& gate, const CiResult& result, const std::string& diff_text) {
   // No `file`, and no `skipped` on the root: Jenkins' schema has neither.
   std::string text =
       fmt::format("    <testcase classname=\"{}\" name=\"{}\" time=\"0\">\n",
@@ -39,7 +36,7 @@ std::string test_case(const Gate& gate, const CiResult& result) {
   } else {
     text += fmt::format("      <failure message=\"{}\" type=\"{}\">{}</failure>\n",
                         xml_attribute(gate.sentence), xml_attribute(gate.name),
-                        xml_content(explanation(gate, result)));
+                        xml_content(explanation(gate, result, diff_text)));
   }
   return text + "    </testcase>\n";
 }
@@ -87,7 +84,7 @@ std::string xml_attribute(const std::string& text) {
   return escaped;
 }
 
-std::string junit_xml(const CiResult& result) {
+std::string junit_xml(const CiResult& result, const std::string& diff_text) {
   const auto failures = std::count_if(result.gates.begin(), result.gates.end(),
                                       [](const Gate& gate) { return !gate.passed; });
   const std::string counts = fmt::format("tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"0\"",
@@ -96,7 +93,7 @@ std::string junit_xml(const CiResult& result) {
   text += fmt::format("<testsuites name=\"invact\" {}>\n", counts);
   text += fmt::format("  <testsuite name=\"{}\" {}>\n",
                       xml_attribute("invact analyze " + result.report.model_path), counts);
-  for (const Gate& gate : result.gates) text += test_case(gate, result);
+  for (const Gate& gate : result.gates) text += test_case(gate, result, diff_text);
   return text + "  </testsuite>\n</testsuites>\n";
 }
 

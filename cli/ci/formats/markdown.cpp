@@ -1,12 +1,11 @@
-#include "cli/ci/formats/markdown.h"
-
+// A summary in Markdown.
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "cli/render/diff.h"
-#include "cli/render/render.h"
-#include "cli/render/text.h"
+#include "cli/ci/formats/formats.h"
+#include "cli/text/size.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {
@@ -85,13 +84,13 @@ std::string diff_section(const ReportDiff& diff, int64_t top) {
   return text;
 }
 
-std::string duplicates_section(const std::vector<KeptTwice>& duplicates, int64_t top) {
+std::string duplicates_section(const std::vector<SavedTwice>& duplicates, int64_t top) {
   std::string text =
       "\n### Kept twice\n\n| bytes | kind | operator | module | source |\n"
       "| ---: | --- | --- | --- | --- |\n";
   const size_t shown = std::min(duplicates.size(), static_cast<size_t>(top));
   for (size_t i = 0; i < shown; ++i) {
-    const KeptTwice& duplicate = duplicates[i];
+    const SavedTwice& duplicate = duplicates[i];
     const std::string source = short_source(duplicate.place.source);
     text += fmt::format("| {} | {} | {} | {} | {} |\n", format_bytes(duplicate.bytes),
                         escaped(duplicate.kind), markdown_code(duplicate.place.op),

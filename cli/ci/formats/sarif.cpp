@@ -1,5 +1,4 @@
-#include "cli/ci/formats/sarif.h"
-
+// SARIF.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/ci/formats/findings.h"
-#include "cli/render/source_path.h"
+#include "cli/ci/formats/formats.h"
+#include "cli/text/source_path.h"
 
 namespace invact {
 namespace {

@@ -9,7 +9,7 @@
 #include "analyzer/cupti/cupti_error.h"
 #include "analyzer/error.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
@@ -301,4 +301,4 @@ TEST(CuptiErrorTest, EveryRefusalEndsTheCommandAsOneOfTheEnvironment) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -6,7 +6,7 @@
 #include "analyzer/error.h"
 #include "tests/support/errors.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
@@ -16,7 +16,7 @@ TensorSpec parse_tensor(const std::string& text) {
 }
 
 std::string usage_error(const std::string& text) {
-  return test::error_of(ErrorKind::kUsage, [&] { parse_tensor(text); });
+  return error_of(ErrorKind::kUsage, [&] { parse_tensor(text); });
 }
 
 TEST(InputSpecTest, ShapeAloneIsNormalFloat32ByPosition) {
@@ -116,4 +116,4 @@ TEST(InputSpecTest, EveryFaultIsNamedWithTheAcceptedForms) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

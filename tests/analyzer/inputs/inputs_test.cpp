@@ -12,13 +12,9 @@
 #include "tests/support/errors.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::error_of;
-using test::make_module;
-using test::saved_and_loaded;
-using test::temporary_path;
 using ::testing::HasSubstr;
 
 void write_file(const std::string& path, const std::vector<char>& bytes) {
@@ -271,4 +267,4 @@ TEST(ValueFileTest, EveryTruncationOfAPtFileIsReportedNotCrashed) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

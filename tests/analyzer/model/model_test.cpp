@@ -14,14 +14,9 @@
 #include "tests/support/errors.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::error_of;
-using test::make_mlp;
-using test::make_module;
-using test::saved_and_loaded;
-using test::temporary_path;
 using ::testing::HasSubstr;
 
 std::string load_error(const std::string& path) {
@@ -69,7 +64,7 @@ TEST(LoadModelTest, WeightsThatTorchSaveWrote) {
 }
 
 TEST(LoadModelTest, ParameterBytesCountTiedWeightsOnce) {
-  const at::Tensor w = test::parameter({16, 16});
+  const at::Tensor w = parameter({16, 16});
   const auto model = saved_and_loaded(make_module(
       "Tied", {{"a", w}, {"b", w}}, "def forward(self, x):\n    return x + self.a + self.b\n"));
   EXPECT_EQ(model.record.parameter_bytes, 16 * 16 * 4);
@@ -97,4 +92,4 @@ TEST(ModuleRecordsTest, ParentsFirst) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using torch::jit::Source;
@@ -55,4 +55,4 @@ TEST(CodeRangeTest, FileAndOffsets) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

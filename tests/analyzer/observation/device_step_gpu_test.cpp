@@ -13,7 +13,7 @@
 #include "tests/support/models.h"
 #include "tests/support/no_gpu.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
@@ -28,15 +28,14 @@ class DeviceStepGpuTest : public ::testing::Test {
     try {
       prepare_process(settings_);
     } catch (const Error& error) {
-      test::skip_without_gpu(error.what());
+      skip_without_gpu(error.what());
     }
   }
 
   /// linear, gelu, linear: a step whose kernels are known by operator.
   DeviceReport watch(bool use_cupti) {
     const std::string path =
-        test::saved_and_loaded(test::make_mlp("torch.gelu(h)", kColumns, kColumns, kColumns))
-            .record.path;
+        saved_and_loaded(make_mlp("torch.gelu(h)", kColumns, kColumns, kColumns)).record.path;
     DeviceWatch watch(settings_.device, use_cupti);
     Model model = load_model(path, settings_.device);
     const InputSpec spec = parse_input_spec("512x1024");
@@ -112,4 +111,4 @@ TEST_F(DeviceStepGpuTest, WithoutCuptiTheAllocatorSpeaks) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -12,15 +12,11 @@
 #include "analyzer/error.h"
 #include "analyzer/inputs/inputs.h"
 #include "analyzer/observation/session.h"
+#include "analyzer/reporting/build_device_report.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::saved_and_loaded;
 
 class CountingListener : public OperatorMarkListener {
  public:
@@ -148,4 +144,4 @@ TEST(OperatorMarksTest, OneAtATime) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

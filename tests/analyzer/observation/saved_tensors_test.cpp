@@ -1,4 +1,4 @@
-// What autograd keeps, for models whose bytes are computed by hand. n rows, float32.
+// What autograd saves, for models whose bytes are computed by hand. n rows, float32.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <gmock/gmock.h>
@@ -8,18 +8,12 @@
 
 #include "analyzer/error.h"
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::kRows;
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::rows;
-using test::saved_and_loaded;
 using ::testing::UnorderedElementsAre;
 
 constexpr int64_t kFloat = 4;
@@ -95,7 +89,7 @@ def forward(self, x):
                                 16);
   // x; the projection (by silu and mul); silu's output (by mul).
   EXPECT_EQ(report.totals.saved_bytes, kRows * (16 + 64 + 32) * kFloat);
-  // The last can be made of the projection again; the projection cannot be told from it.
+  // The last can be computed from the projection; the projection cannot be computed from it.
   EXPECT_EQ(report.totals.duplicate_bytes, kRows * 32 * kFloat);
 }
 
@@ -190,4 +184,4 @@ def forward(self, x):
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -10,18 +10,11 @@
 
 #include "analyzer/error.h"
 #include "analyzer/observation/allocations.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using test::kRows;
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::rows;
-using test::saved_and_loaded;
 
 constexpr int64_t kFloat = 4;
 
@@ -43,7 +36,7 @@ TEST(ObserveStepTest, SavedBytesOfTheTimelineAreTheReports) {
   ASSERT_TRUE(report.timeline);
   const MemoryTimeline& timeline = *report.timeline;
   EXPECT_EQ(timeline.backend, "c10 CPU allocator");
-  // All that is kept but x, which was there before the step.
+  // All that is saved but x, which was there before the step.
   const BytesByKind at_end = live_at(timeline, timeline.forward_end_ns);
   EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kSaved)], kRows * (32 + 32) * kFloat);
   EXPECT_EQ(at_end[static_cast<size_t>(MemoryKind::kGradients)], 0);
@@ -99,7 +92,7 @@ def forward(self, x):
     EXPECT_THAT(error.what(), ::testing::HasSubstr("modified by an inplace operation"));
     EXPECT_THAT(error.what(), ::testing::HasSubstr("aten::sigmoid"));
   }
-  // The hooks are gone, for who runs next.
+  // The hooks are gone when the next run begins.
   Model sound = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
   EXPECT_GT(report_of_step(sound).totals.saved_bytes, 0);
 }
@@ -159,8 +152,8 @@ TEST(AutocastTest, LowPrecisionCopiesAreKeptAndNamed) {
   settings.autocast = at::kBFloat16;
   const Report report = report_of_step(model, settings);
   EXPECT_EQ(report.run.autocast, "bfloat16");
-  // x, h, y in two bytes each, and w2's copy; nobody wants x's gradient, for which w1 would be
-  // kept.
+  // x, h, y in two bytes each, and w2's copy; x needs no gradient, for which w1 would be
+  // saved.
   constexpr int64_t kHalf = 2;
   EXPECT_EQ(report.totals.saved_bytes, (kRows * (16 + 32 + 32) + 32 * 4) * kHalf);
   int64_t casts = 0;
@@ -221,7 +214,7 @@ TEST_F(ExecutorTest, DefaultExecutorIsMeasuredAfterWarmUp) {
   const Report second = report_of_step(model, settings);
   EXPECT_EQ(first.run.executor, "default");
   EXPECT_EQ(first.totals, second.totals) << "still changing after warm-up";
-  // Its formula for dropout keeps a mask of bytes where ATen keeps one of floats.
+  // Its formula for dropout saves a mask of bytes where ATen saves one of floats.
   EXPECT_LT(first.totals.saved_bytes, eager.totals.saved_bytes);
   const ExecutorComparison comparison = compare_executors(eager, first);
   int64_t masks = 0;
@@ -230,4 +223,4 @@ TEST_F(ExecutorTest, DefaultExecutorIsMeasuredAfterWarmUp) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "analyzer/reporting/bench_json.h"
+#include "analyzer/observation/step_turns.h"
 #include "analyzer/reporting/json.h"
-#include "tests/support/bench_results.h"
 #include "tests/support/golden.h"
+#include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
@@ -46,7 +46,7 @@ TEST(TakeTurnsTest, OneSideAlone) {
 }
 
 TEST(BenchResultTest, RatiosAreTakenPairByPair) {
-  BenchResult result = test::small_bench_result();
+  BenchResult result = small_bench_result();
   EXPECT_THAT(time_ratios(result), ElementsAre(1.0, 1.25, 0.9));
   // 100 / 110 is what the medians of the two sides would say.
   EXPECT_EQ(quartiles(time_ratios(result)).median, 1.0);
@@ -55,7 +55,7 @@ TEST(BenchResultTest, RatiosAreTakenPairByPair) {
 }
 
 TEST(BenchResultTest, NotesSayWhatTheFiguresAreNotGoodFor) {
-  BenchResult result = test::small_bench_result();
+  BenchResult result = small_bench_result();
   EXPECT_THAT(bench_notes(result),
               ElementsAre(HasSubstr("Only 3 pairs"), HasSubstr("quartiles of the ratio lie 18 %")));
   result.original.step_ns.assign(kLeastPairs, 100);
@@ -66,7 +66,7 @@ TEST(BenchResultTest, NotesSayWhatTheFiguresAreNotGoodFor) {
 }
 
 TEST(BenchResultTest, NotesOfAModelAlone) {
-  BenchResult result = test::small_bench_result();
+  BenchResult result = small_bench_result();
   result.rewritten.reset();
   result.original.step_ns = {100};
   EXPECT_THAT(bench_notes(result), ElementsAre(HasSubstr("Only 1 step:")));
@@ -77,12 +77,12 @@ TEST(BenchResultTest, NotesOfAModelAlone) {
 
 TEST(BenchJsonTest, Document) {
   auto document = document_head({"0.0.0", "2.0.0", "AVX2", false, {}});
-  document.update(to_json(test::small_bench_result()));
-  test::expect_golden(document.dump(2) + "\n", "bench.document.json");
+  document.update(to_json(small_bench_result()));
+  expect_golden(document.dump(2) + "\n", "bench.document.json");
 }
 
 TEST(BenchJsonTest, WithoutARewrittenModelItsPlacesAreNull) {
-  BenchResult result = test::small_bench_result();
+  BenchResult result = small_bench_result();
   result.rewritten.reset();
   const auto document = to_json(result);
   EXPECT_TRUE(document.at("rewritten").is_null());
@@ -91,4 +91,4 @@ TEST(BenchJsonTest, WithoutARewrittenModelItsPlacesAreNull) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -4,15 +4,13 @@
 #include <gtest/gtest.h>
 
 #include "analyzer/error.h"
-#include "cli/render/diff.h"
+#include "cli/render/render.h"
 #include "tests/cli/ci/synthetic_report.h"
 #include "tests/support/golden.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::changed_report;
-using test::small_report;
 using ::testing::HasSubstr;
 
 TEST(GatesTest, NoneAskedForNoneJudged) {
@@ -80,8 +78,8 @@ TEST(GatesTest, AnUnknownPeakDoesNotPass) {
 }
 
 TEST(GatesTest, Text) {
-  test::expect_golden(render_gates(test::ci_result().gates, {}), "gates.txt");
+  expect_golden(render_gates(ci_result().gates, {}), "gates.txt");
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -11,18 +11,14 @@
 
 #include "analyzer/error.h"
 #include "analyzer/reporting/json.h"
-#include "cli/ci/formats/diff_json.h"
-#include "cli/render/diff.h"
+#include "cli/ci/formats/formats.h"
+#include "cli/render/render.h"
 #include "tests/cli/ci/synthetic_report.h"
 #include "tests/support/golden.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::add_storage;
-using test::changed_report;
-using test::expect_golden;
-using test::small_report;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -163,7 +159,7 @@ TEST(ReportDiffTest, Text) {
 }
 
 TEST(ReportDiffTest, Json) {
-  const CiResult result = test::ci_result();
+  const CiResult result = ci_result();
   Environment environment;
   environment.invact_version = "0.1.0";
   auto document = document_head(environment);
@@ -172,4 +168,4 @@ TEST(ReportDiffTest, Json) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -12,11 +12,10 @@
 #include "analyzer/error.h"
 #include "tests/cli/ci/synthetic_report.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using nlohmann::ordered_json;
-using test::small_document;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -169,4 +168,4 @@ TEST(ReportFileTest, PrefixesAreStripped) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -1,8 +1,9 @@
 #include "tests/cli/ci/synthetic_report.h"
 
+#include "analyzer/reporting/build_report.h"
 #include "analyzer/reporting/json.h"
 
-namespace invact::test {
+namespace invact::testing {
 namespace {
 
 constexpr int64_t kMiB = 1 << 20;
@@ -33,7 +34,7 @@ Trace small_trace() {
 
 void add_storage(ReportFile& report, const std::string& module, const std::string& op,
                  int64_t bytes) {
-  KeptStorage storage;
+  SavedStorage storage;
   storage.id = static_cast<int64_t>(report.storages.size());
   storage.bytes = bytes;
   storage.tensor = "float32 8x32";
@@ -103,4 +104,4 @@ nlohmann::ordered_json small_document() {
   return document;
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -8,18 +8,10 @@
 #include "tests/cli/commands/program.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using nlohmann::json;
-using test::make_mlp;
-using test::make_module;
-using test::Outcome;
-using test::parameter;
-using test::read_file;
-using test::run_invact;
-using test::saved_and_loaded;
-using test::temporary_path;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -140,4 +132,4 @@ TEST(BenchCommandTest, ErrorsExitAsOfTheOtherCommands) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

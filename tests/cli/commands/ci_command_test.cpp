@@ -12,18 +12,10 @@
 #include "tests/cli/commands/program.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using nlohmann::json;
-using test::make_mlp;
-using test::make_module;
-using test::Outcome;
-using test::parameter;
-using test::read_file;
-using test::run_invact;
-using test::saved_and_loaded;
-using test::temporary_path;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -38,7 +30,7 @@ const std::string& small_model() {
   return path;
 }
 
-/// The same with a layer more: sin keeps gelu(h), which is kept already, and the last layer sin's
+/// The same with a layer more: sin saves gelu(h), which is saved already, and the last layer sin's
 /// result: 8 * 32 floats more.
 const std::string& larger_model() {
   static const std::string path =
@@ -237,4 +229,4 @@ TEST(AnalyzeFormatsTest, SummaryIsAppendedToGitHubsFileAlone) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -23,22 +23,15 @@ TORCH_LIBRARY(invact_test, m) {
   m.def("twice(Tensor self) -> Tensor", [](const at::Tensor& self) { return self * 2; });
 }
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 namespace fs = std::filesystem;
-using test::make_mlp;
-using test::make_module;
-using test::Outcome;
-using test::parameter;
-using test::read_file;
-using test::saved_and_loaded;
-using test::temporary_path;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
 Outcome invact(const std::string& arguments, const std::string& environment = "") {
-  return test::run_invact(arguments, environment);
+  return run_invact(arguments, environment);
 }
 
 /// A scripted model file: needs --input.
@@ -377,4 +370,4 @@ TEST(CommandLineTest, TextFollowsLocaleAndColumns) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

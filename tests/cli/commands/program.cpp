@@ -9,7 +9,7 @@
 
 #include "tests/support/models.h"
 
-namespace invact::test {
+namespace invact::testing {
 
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -24,4 +24,4 @@ Outcome run_invact(const std::string& arguments, const std::string& environment)
   return {WEXITSTATUS(status), read_file(out), read_file(err)};
 }
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace invact::test {
+namespace invact::testing {
 
 struct Outcome {
   int exit_code = -1;
@@ -16,4 +16,4 @@ std::string read_file(const std::string& path);
 /// `environment`: assignments before the command, as in a shell.
 Outcome run_invact(const std::string& arguments, const std::string& environment = "");
 
-}  // namespace invact::test
+}  // namespace invact::testing

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Two kept storages; the second is released first, between two points.
+/// Two saved storages; the second is released first, between two points.
 Report small_report() {
   Report report;
   report.model.path = "model.pt";
@@ -97,4 +97,4 @@ TEST(ChromeTraceTest, WithoutATimelineOnlyNames) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -3,20 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/render/device.h"
-#include "tests/support/bench_results.h"
-#include "tests/support/device_reports.h"
-#include "tests/support/golden.h"
-
-#include "cli/render/parts.h"
+#include "analyzer/reporting/build_device_report.h"
+#include "analyzer/reporting/build_report.h"
 #include "cli/render/text.h"
+#include "tests/support/golden.h"
+#include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using test::expect_golden;
-
-/// Two linears around a gelu, and one gelu whose output nobody keeps.
+/// Two linears around a gelu, and one gelu whose output is not saved.
 Trace small_trace() {
   Trace trace;
   trace.model = {"model.pt", "", 1 << 20, 12, 1 << 20, true};
@@ -86,7 +82,7 @@ TEST(RenderTest, SitesWithDetails) {
   expect_golden(render_sites(small_plan(), {{}, 10, true}), "sites.txt");
 }
 
-/// Four blocks of different size, a chain of modules with one child each, and bytes without a
+/// Four blocks of different size, nested modules with one child each, and bytes without a
 /// module.
 Report deep_report() {
   Report report;
@@ -185,11 +181,11 @@ TEST(RenderTest, FailedVerification) {
 }
 
 TEST(RenderTest, Bench) {
-  expect_golden(render_bench(test::small_bench_result(), {}), "bench.txt");
+  expect_golden(render_bench(small_bench_result(), {}), "bench.txt");
 }
 
 TEST(RenderTest, BenchOfOneModel) {
-  BenchResult result = test::small_bench_result();
+  BenchResult result = small_bench_result();
   result.rewritten.reset();
   result.run.autocast = "bfloat16";
   result.run.threads = 1;
@@ -217,7 +213,7 @@ TEST(RenderTest, Bytes) {
 }
 
 TEST(RenderTest, Device) {
-  expect_golden(render_device(test::small_device_report(), {{}, 1}), "device.txt");
+  expect_golden(render_device(small_device_report(), {{}, 1}), "device.txt");
 }
 
 TEST(RenderTest, DeviceWithoutCupti) {
@@ -228,4 +224,4 @@ TEST(RenderTest, DeviceWithoutCupti) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -7,9 +7,9 @@
 #include <torch/csrc/jit/testing/file_check.h>
 
 #include "analyzer/error.h"
-#include "analyzer/model/call_sites.h"
+#include "analyzer/model/module_paths.h"
 #include "analyzer/observation/session.h"
-#include "analyzer/report.h"
+#include "analyzer/reporting/build_report.h"
 #include "rewriter/editing/module_classes.h"
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
@@ -17,13 +17,13 @@
 namespace invact {
 namespace {
 
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::Rewrite;
-using test::rewrite;
-using test::saved_and_loaded;
-using test::temporary_path;
+using testing::make_mlp;
+using testing::make_module;
+using testing::parameter;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::saved_and_loaded;
+using testing::temporary_path;
 using torch::jit::testing::FileCheck;
 
 std::string graph_text(const Model& model, const std::string& method = "forward") {

@@ -9,17 +9,17 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::graph_text;
-using test::make_module;
-using test::parameter;
-using test::restored;
-using test::Rewrite;
-using test::rewrite;
-using test::segments;
-using test::with_lines;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::graph_text;
+using testing::make_module;
+using testing::parameter;
+using testing::restored;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 TEST(RegionCodeTest, AFlagThatTheCodeNeverChangesDecidesABranch) {

@@ -12,7 +12,7 @@
 namespace invact {
 namespace {
 
-using test::make_module;
+using testing::make_module;
 using torch::jit::testing::FileCheck;
 
 /// A module whose forward is `text`; `self` is the graph's first input.

@@ -10,19 +10,19 @@
 namespace invact {
 namespace {
 
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kRows;
-using test::make_module;
-using test::ops;
-using test::parameter;
-using test::restored;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
-using test::with_lines;
 using ::testing::ElementsAre;
+using testing::expect_verified;
+using testing::graph_text;
+using testing::kColumns;
+using testing::kRows;
+using testing::make_module;
+using testing::ops;
+using testing::parameter;
+using testing::restored;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::with_body;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kElements = kRows * kColumns;

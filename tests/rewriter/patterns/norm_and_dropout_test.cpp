@@ -11,17 +11,17 @@
 namespace invact {
 namespace {
 
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kRows;
-using test::ops;
-using test::restored;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
-using test::with_lines;
 using ::testing::ElementsAre;
+using testing::expect_verified;
+using testing::graph_text;
+using testing::kColumns;
+using testing::kRows;
+using testing::ops;
+using testing::restored;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::with_body;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 TEST(NormTest, LayerNormKeepsItsOutputAndANumberPerRow) {
@@ -41,7 +41,8 @@ TEST(NormTest, RmsNormToo) {
 }
 
 /// x: [8, 4, 16].
-Rewrite rewrite_tokens(const std::string& body, const PlanOptions& options = test::from_outputs()) {
+Rewrite rewrite_tokens(const std::string& body,
+                       const PlanOptions& options = testing::from_outputs()) {
   return rewrite(with_body(body), options, {kRows, 4, kColumns});
 }
 
@@ -61,7 +62,7 @@ TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
   expect_verified(result);
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
   // Of the plain form only the second number per row is gained: the copy is kept all the same.
-  PlanOptions options = test::from_outputs();
+  PlanOptions options = testing::from_outputs();
   options.skip = {"layer_norm_transposed"};
   const Rewrite plain = rewrite_tokens(body, options);
   ASSERT_EQ(plain.plan.sites.size(), 1u);
@@ -91,9 +92,9 @@ def forward(self, x):
 
 Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
                            const PlanOptions& options) {
-  torch::jit::Module module = test::make_module(
+  torch::jit::Module module = testing::make_module(
       "Bottleneck",
-      {{"k", test::parameter({4, 4, 3, 3})}, {"g", weight}, {"b", test::parameter({4})}}, "");
+      {{"k", testing::parameter({4, 4, 3, 3})}, {"g", weight}, {"b", testing::parameter({4})}}, "");
   module.register_buffer("mean", at::zeros({4}));
   module.register_buffer("var", at::ones({4}));
   std::string source = kBottleneck;
@@ -104,7 +105,7 @@ Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
 constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
 
 TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
-  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), test::from_outputs());
+  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), testing::from_outputs());
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
   EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::batch_norm");
   // The input and one of two numbers per channel.
@@ -116,11 +117,11 @@ TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
 TEST(NormTest, AChainThatDoesNotDependOnBatchNormsWeightGoesFirst) {
   for (const double weight : {0.0, 0.5}) {
     Rewrite result = rewrite_bottleneck("n", at::full({4}, weight), {});
-    EXPECT_THAT(test::segments(result.plan), ElementsAre("batch_norm"));
+    EXPECT_THAT(testing::segments(result.plan), ElementsAre("batch_norm"));
     EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
-    test::expect_same_bits(result);
+    testing::expect_same_bits(result);
   }
-  const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), test::from_outputs());
+  const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), testing::from_outputs());
   EXPECT_EQ(output.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
@@ -128,13 +129,13 @@ TEST(NormTest, ABudgetSparesBatchNormsChain) {
   PlanOptions options;
   options.budget = [](int64_t before) { return before - kImage; };
   const Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), options);
-  EXPECT_THAT(test::segments(result.plan), ::testing::IsEmpty());
+  EXPECT_THAT(testing::segments(result.plan), ::testing::IsEmpty());
   EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage + 4 * 4);
 }
 
 TEST(NormTest, BatchNormBeforeAnActivationLeavesItsOutputToNobody) {
   const Rewrite result =
-      rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), test::from_outputs());
+      rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), testing::from_outputs());
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "output_not_kept");
 }
 

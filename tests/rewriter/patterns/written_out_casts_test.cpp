@@ -10,16 +10,16 @@
 namespace invact {
 namespace {
 
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kRows;
-using test::ops;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
 using ::testing::ElementsAre;
+using testing::expect_verified;
+using testing::graph_text;
 using ::testing::HasSubstr;
+using testing::kColumns;
+using testing::kRows;
+using testing::ops;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 /// `lines` make y of h, which has the weights' dtype, as the linear that reads y asks for.

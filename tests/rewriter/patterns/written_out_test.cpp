@@ -10,20 +10,20 @@
 namespace invact {
 namespace {
 
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kHidden;
-using test::kRows;
-using test::make_mlp;
-using test::ops;
-using test::restored;
-using test::Rewrite;
-using test::rewrite;
-using test::with_body;
 using ::testing::ElementsAre;
+using testing::expect_verified;
+using testing::graph_text;
 using ::testing::HasSubstr;
+using testing::kColumns;
+using testing::kHidden;
+using testing::kRows;
+using testing::make_mlp;
 using ::testing::Not;
+using testing::ops;
+using testing::restored;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 struct Spelling {

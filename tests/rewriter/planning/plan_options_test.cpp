@@ -9,10 +9,10 @@
 namespace invact {
 namespace {
 
-using test::make_mlp;
-using test::plan_of;
-using test::reason;
-using test::with_body;
+using testing::make_mlp;
+using testing::plan_of;
+using testing::reason;
+using testing::with_body;
 
 TEST(PlanOptionsTest, DecisionsByHand) {
   const auto module = with_body(
@@ -21,7 +21,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
   const Plan all = plan_of(module);
   ASSERT_EQ(all.accepted_count(), 2);
   const auto decided = [&](bool first, bool second) {
-    PlanOptions options = test::from_outputs();
+    PlanOptions options = testing::from_outputs();
     options.decisions = {{all.sites[0].id, first}, {all.sites[1].id, second}};
     return plan_of(module, options);
   };
@@ -37,7 +37,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
 }
 
 TEST(PlanOptionsTest, ExactTakesWhatLeavesGradientsAlone) {
-  PlanOptions exact = test::from_outputs();
+  PlanOptions exact = testing::from_outputs();
   exact.exact = true;
   for (const char* activation :
        {"torch.relu6(h)", "torch.hardtanh(h)", "torch.dropout(h, 0.5, True)"}) {
@@ -68,7 +68,7 @@ torch::jit::Module gates() {
 }
 
 TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
-  constexpr int64_t kGate = 2 * 4 * test::kRows * test::kColumns;
+  constexpr int64_t kGate = 2 * 4 * testing::kRows * testing::kColumns;
   PlanOptions options;
   options.strategies = {"recompute"};
   const Plan all = plan_of(gates(), options);
@@ -85,9 +85,9 @@ TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
 }
 
 TEST(PlanOptionsTest, ABudgetMayNeedAChainThatTimeAloneWouldNot) {
-  const auto module = test::with_lines("    y = torch.gelu(h)\n");
+  const auto module = testing::with_lines("    y = torch.gelu(h)\n");
   const Plan by_time = plan_of(module, {});
-  ASSERT_THAT(test::segments(by_time), ::testing::IsEmpty());
+  ASSERT_THAT(testing::segments(by_time), ::testing::IsEmpty());
   // The segment needs none of the bits.
   ASSERT_LT(by_time.fewest_saved_bytes, by_time.saved_bytes_after);
   PlanOptions options;
@@ -95,7 +95,7 @@ TEST(PlanOptionsTest, ABudgetMayNeedAChainThatTimeAloneWouldNot) {
   const Plan plan = plan_of(module, options);
   EXPECT_EQ(plan.saved_bytes_after, by_time.fewest_saved_bytes);
   EXPECT_EQ(plan.fewest_saved_bytes, by_time.fewest_saved_bytes);
-  EXPECT_THAT(test::segments(plan), ::testing::ElementsAre("gelu"));
+  EXPECT_THAT(testing::segments(plan), ::testing::ElementsAre("gelu"));
 }
 
 TEST(PlanOptionsTest, RunningAgainHasItsTime) {

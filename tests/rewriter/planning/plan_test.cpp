@@ -14,14 +14,14 @@
 namespace invact {
 namespace {
 
-using test::kRows;
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::plan_of;
-using test::reason;
-using test::with_body;
 using ::testing::HasSubstr;
+using testing::kRows;
+using testing::make_mlp;
+using testing::make_module;
+using testing::parameter;
+using testing::plan_of;
+using testing::reason;
+using testing::with_body;
 
 TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
   for (const std::string activation :

@@ -1,4 +1,5 @@
 #include "rewriter/planning/prediction.h"
+#include "analyzer/reporting/build_report.h"
 
 #include <gtest/gtest.h>
 

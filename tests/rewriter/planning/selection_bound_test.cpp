@@ -1,6 +1,7 @@
 // The bound on what a choice of sites can leave, against every choice by the prediction's own
 // counting.
 #include "rewriter/planning/selection_bound.h"
+#include "analyzer/reporting/build_report.h"
 
 #include <gtest/gtest.h>
 

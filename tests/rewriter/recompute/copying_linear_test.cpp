@@ -11,19 +11,19 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::graph_text;
-using test::make_module;
-using test::parameter;
-using test::restored;
-using test::Rewrite;
-using test::segments;
-using test::with_body;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::graph_text;
 using ::testing::IsEmpty;
+using testing::make_module;
 using ::testing::Not;
+using testing::parameter;
+using testing::restored;
+using testing::Rewrite;
+using testing::segments;
+using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kBatch = 2;
@@ -31,7 +31,7 @@ constexpr int64_t kTensor = 4 * kBatch * 16 * 16;
 constexpr int64_t kStatistics = 2 * 4 * kBatch * 16;
 
 Rewrite rewrite(const torch::jit::Module& module) {
-  return test::rewrite(module, exact(), {kBatch, 16, 16});
+  return testing::rewrite(module, exact(), {kBatch, 16, 16});
 }
 
 int64_t freed(const Plan& plan) {

@@ -11,18 +11,18 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::kColumns;
-using test::kRows;
-using test::make_module;
-using test::parameter;
-using test::Rewrite;
-using test::rewrite;
-using test::segments;
-using test::with_body;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
 using ::testing::IsEmpty;
+using testing::kColumns;
+using testing::kRows;
+using testing::make_module;
+using testing::parameter;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_body;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
 

@@ -12,24 +12,24 @@
 namespace invact {
 namespace {
 
-using test::exact;
-using test::expect_same_bits;
-using test::expect_verified;
-using test::graph_text;
-using test::kColumns;
-using test::kRows;
-using test::make_module;
-using test::ops;
-using test::parameter;
-using test::Rewrite;
-using test::rewrite;
-using test::segments;
-using test::with_body;
-using test::with_lines;
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using testing::exact;
+using testing::expect_same_bits;
+using testing::expect_verified;
+using testing::graph_text;
 using ::testing::IsEmpty;
+using testing::kColumns;
+using testing::kRows;
+using testing::make_module;
+using testing::ops;
+using testing::parameter;
+using testing::Rewrite;
+using testing::rewrite;
+using testing::segments;
+using testing::with_body;
+using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;

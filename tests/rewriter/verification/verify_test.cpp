@@ -16,12 +16,12 @@
 namespace invact {
 namespace {
 
-using test::kRows;
-using test::make_mlp;
-using test::make_module;
-using test::parameter;
-using test::rows;
-using test::saved_and_loaded;
+using testing::kRows;
+using testing::make_mlp;
+using testing::make_module;
+using testing::parameter;
+using testing::rows;
+using testing::saved_and_loaded;
 
 TEST(VerifyTest, AnotherModelFailsAndNamesTheWorstElement) {
   Model original = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
