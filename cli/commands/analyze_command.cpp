@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/ci/formats/formats.h"
+#include "cli/commands/analysis_document.h"
 #include "cli/commands/ci_run.h"
 #include "cli/commands/commands.h"
-#include "cli/observation.h"
 #include "cli/options/ci_options.h"
 #include "cli/options/picture_options.h"
 #include "cli/output_file.h"
@@ -32,7 +32,7 @@ struct AnalyzeOptions {
 /// model would take as long as a tenth of a training step.
 struct AnalyzeRun {
   AnalyzeOptions options;
-  Observation observation;
+  Analysis analysis;
   nlohmann::ordered_json document;
   CiResult ci;
 };
@@ -42,35 +42,35 @@ void write_pictures(const AnalyzeRun& run, const GlobalOptions& global) {
   const PictureOptions& options = run.options.pictures;
   if (!options.html.empty()) write_text(options.html, html_page(run.document));
   if (options.trace.empty()) return;
-  const auto trace = chrome_trace(run.observation.report);
+  const auto trace = chrome_trace(run.analysis.report);
   write_text(options.trace,
              trace.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-  if (!run.observation.report.timeline) {
+  if (!run.analysis.report.timeline) {
     say(global,
         fmt::format("no whole training step was recorded; '{}' has no events.", options.trace));
   }
 }
 
 ExitCode run_analyze(AnalyzeRun& run, const GlobalOptions& global) {
-  auto& [options, observation, document, ci] = run;
+  auto& [options, analysis, document, ci] = run;
   const auto baseline = read_baseline(options.ci, options.json);
   {
     Progress progress(global, /*step_count=*/options.run.executor == "eager" ? 3 : 5);
-    observation = observe_model(options.model, options.run, {}, /*check_backward=*/true, progress);
+    analysis = run_analysis(options.model, options.run, ObservedPart::kWholeStep, {}, progress);
   }
-  strip_source_prefix(global.strip_prefix, observation);
+  strip_source_prefix(global.strip_prefix, analysis);
   // For a deep model the document costs a tenth of a training step, so it is made only where it is
   // read.
   if (!options.json.empty() || !options.pictures.html.empty() || reads_document(options.ci)) {
-    document = analyze_document(observation);
+    document = analyze_document(analysis);
     ci = check_report(options.ci, document, baseline, global);
     document["gates"] = gates_json(ci.gates);
   }
   if (!options.json.empty()) write_text(options.json, document.dump(2) + "\n");
   if (!stdout_is_taken(options.ci, options.json)) {
     const RenderOptions render = stdout_options(global, options.top);
-    write_text("-", render_report(observation.report, observation.plan, render) +
-                        (observation.device ? render_device(*observation.device, render) : "") +
+    write_text("-", render_report(analysis.report, analysis.plan, render) +
+                        (analysis.device ? render_device(*analysis.device, render) : "") +
                         (ci.diff ? fmt::format("\n{}", render_diff(*ci.diff, render)) : "") +
                         render_gates(ci.gates, render));
   }

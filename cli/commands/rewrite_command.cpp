@@ -10,8 +10,8 @@
 #include "analyzer/observation/environment.h"
 #include "analyzer/reporting/build_report.h"
 #include "analyzer/reporting/json.h"
+#include "cli/commands/analysis_document.h"
 #include "cli/commands/commands.h"
-#include "cli/observation.h"
 #include "cli/options/picture_options.h"
 #include "cli/options/plan_options.h"
 #include "cli/output_file.h"
@@ -57,17 +57,17 @@ void check_output_path(const std::string& model, const std::string& output, bool
 
 /// What the rewritten archive says of its making (extra/invact.json). It holds no paths, since the
 /// file may leave this machine.
-std::string provenance(const Observation& observation) {
+std::string provenance(const Analysis& analysis) {
   auto record = document_head(current_environment());
-  record["original"] = {{"sha256", observation.model.record.sha256}};
+  record["original"] = {{"sha256", analysis.model.record.sha256}};
   record["sites"] = nlohmann::ordered_json::array();
-  for (const Site& site : observation.plan.sites) {
+  for (const Site& site : analysis.plan.sites) {
     if (!site.decision.accepted) continue;
     record["sites"].push_back(
         {{"id", site.id}, {"op", site.op}, {"replacement", replacement_of(site.edit)}});
   }
-  record["prediction"] = prediction_json(observation.plan);
-  const auto& extra = observation.model.extra_files;
+  record["prediction"] = prediction_json(analysis.plan);
+  const auto& extra = analysis.model.extra_files;
   if (const auto earlier = extra.find(kProvenanceFile); earlier != extra.end()) {
     record["earlier"] =
         nlohmann::ordered_json::parse(earlier->second, nullptr, /*allow_exceptions=*/false);
@@ -95,40 +95,40 @@ nlohmann::ordered_json output_json(const std::string& path, const std::string& s
   return {{"path", path}, {"sha256", sha256}};
 }
 
-nlohmann::ordered_json rewrite_document(const Observation& observation,
+nlohmann::ordered_json rewrite_document(const Analysis& analysis,
                                         const std::optional<Verification>& verification,
                                         const std::string& output, const std::string& sha256) {
   auto document = document_head(current_environment());
-  document["model"] = model_json(observation.model);
-  document["plan"] = sites_json(observation.plan);
-  document["prediction"] = prediction_json(observation.plan);
-  document["notes"] = observation.plan.notes;
+  document["model"] = model_json(analysis.model);
+  document["plan"] = sites_json(analysis.plan);
+  document["prediction"] = prediction_json(analysis.plan);
+  document["notes"] = analysis.plan.notes;
   document["verification"] = verification_json(verification);
   document["output"] = output_json(output, sha256);
   return document;
 }
 
-Verification verify_written(Observation& observation, const std::string& path, bool exact) {
-  Model rewritten = load_model(path, observation.settings.device);
-  return verify_rewrite(observation.model, rewritten, observation.inputs, observation.settings,
-                        observation.plan.saved_bytes_before, observation.plan.saved_bytes_after,
-                        exact);
+Verification verify_written(Analysis& analysis, const std::string& path, bool exact) {
+  Model rewritten = load_model(path, analysis.settings.device);
+  return verify_rewrite(analysis.model, rewritten, analysis.inputs, analysis.settings,
+                        analysis.plan.saved_bytes_before, analysis.plan.saved_bytes_after, exact);
 }
 
 /// What the page shows of the rewritten model; it is observed as the original was.
-RewrittenPart rewritten_part(const Observation& observation, const std::string& path,
+RewrittenPart rewritten_part(const Analysis& analysis, const std::string& path,
                              Progress& progress) {
-  Model rewritten = load_model(path, observation.settings.device);
+  Model rewritten = load_model(path, analysis.settings.device);
   RewrittenPart part;
-  part.after =
-      to_json(build_report(observe(rewritten, observation.inputs, observation.settings, progress)));
+  part.after = to_json(build_report(
+      observe_warm_step(rewritten, analysis.inputs, analysis.settings,
+                        [&progress](const std::string& what) { progress.step(what); })));
   return part;
 }
 
-std::string rewrite_page(const Observation& observation, std::optional<RewrittenPart> rewritten,
+std::string rewrite_page(const Analysis& analysis, std::optional<RewrittenPart> rewritten,
                          const std::optional<Verification>& verification, const std::string& output,
                          const std::string& sha256) {
-  auto report = analyze_document(observation);
+  auto report = analyze_document(analysis);
   if (!rewritten) return html_page(std::move(report));
   rewritten->verification = verification_json(verification);
   rewritten->output = output_json(output, sha256);
@@ -212,18 +212,17 @@ ExitCode budget_missed(const RewriteOptions& options, const GlobalOptions& globa
 
 /// `rewrite --write-plan`: writes what would be done, and does nothing of it.
 ExitCode run_write_plan(const RewriteOptions& options, const GlobalOptions& global) {
-  Observation observation;
+  Analysis analysis;
   {
     Progress progress(global, /*step_count=*/2);
-    observation =
-        observe_model(options.model, options.run, plan_options(options.plan, options.model),
-                      /*check_backward=*/false, progress);
+    analysis = run_analysis(options.model, options.run, ObservedPart::kForward,
+                            plan_options(options.plan, options.model), progress);
   }
-  if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
-  strip_source_prefix(global.strip_prefix, observation);
-  write_text(options.plan.write_plan, rewrite_document(observation, {}, "", "").dump(2) + "\n");
+  if (misses_budget(analysis.plan)) return budget_missed(options, global, analysis.plan);
+  strip_source_prefix(global.strip_prefix, analysis);
+  write_text(options.plan.write_plan, rewrite_document(analysis, {}, "", "").dump(2) + "\n");
   if (options.plan.write_plan == "-") return kExitDone;
-  write_text("-", render_sites(observation.plan, stdout_options(global)));
+  write_text("-", render_sites(analysis.plan, stdout_options(global)));
   say(global, fmt::format("wrote the plan '{}', and no model.", options.plan.write_plan));
   return kExitDone;
 }
@@ -238,7 +237,7 @@ ExitCode run_rewrite(const RewriteOptions& options, const GlobalOptions& global)
   const std::string output = output_path(options);
   check_output_path(options.model, output, options.force);
   if (options.plan.restore) return run_restore(options, global, output);
-  Observation observation;
+  Analysis analysis;
   std::optional<Verification> verification;
   std::optional<RewrittenPart> rewritten;
   std::string sha256;
@@ -247,41 +246,41 @@ ExitCode run_rewrite(const RewriteOptions& options, const GlobalOptions& global)
     Progress progress(global, /*step_count=*/wants_page ? 6 : 4);
     // verify_rewrite runs backward without hooks; the planner needs forward alone, a page shows the
     // whole step.
-    observation =
-        observe_model(options.model, options.run, plan_options(options.plan, options.model),
-                      /*check_backward=*/wants_page, progress);
-    if (misses_budget(observation.plan)) return budget_missed(options, global, observation.plan);
+    analysis = run_analysis(options.model, options.run,
+                            wants_page ? ObservedPart::kWholeStep : ObservedPart::kForward,
+                            plan_options(options.plan, options.model), progress);
+    if (misses_budget(analysis.plan)) return budget_missed(options, global, analysis.plan);
     OutputFile file(output);
-    if (observation.plan.accepted_count() == 0) {
+    if (analysis.plan.accepted_count() == 0) {
       copy_model(options.model, file.temporary_path());
     } else {
       progress.step("Rewriting");
-      save_module(apply_plan(observation.model, observation.plan), observation.model,
-                  provenance(observation), file.temporary_path());
+      save_module(apply_plan(analysis.model, analysis.plan), analysis.model, provenance(analysis),
+                  file.temporary_path());
       if (!options.plan.no_verify) {
         progress.step("Verifying");
-        verification = verify_written(observation, file.temporary_path(), options.plan.exact);
+        verification = verify_written(analysis, file.temporary_path(), options.plan.exact);
       }
-      if (wants_page) rewritten = rewritten_part(observation, file.temporary_path(), progress);
+      if (wants_page) rewritten = rewritten_part(analysis, file.temporary_path(), progress);
     }
     sha256 = commit_if_passed(file, verification);
   }
-  strip_source_prefix(global.strip_prefix, observation);
+  strip_source_prefix(global.strip_prefix, analysis);
   if (!options.json.empty()) {
     write_text(options.json,
-               rewrite_document(observation, verification, output, sha256).dump(2) + "\n");
+               rewrite_document(analysis, verification, output, sha256).dump(2) + "\n");
   }
   if (!options.pictures.html.empty()) {
     write_text(options.pictures.html,
-               rewrite_page(observation, std::move(rewritten), verification, output, sha256));
+               rewrite_page(analysis, std::move(rewritten), verification, output, sha256));
   }
   if (options.json != "-") {
     const RenderOptions render = stdout_options(global);
-    write_text("-", render_sites(observation.plan, render) +
+    write_text("-", render_sites(analysis.plan, render) +
                         (verification ? render_verification(*verification, render) : ""));
   }
   if (sha256.empty()) return verification_failed(global, output);
-  if (observation.plan.accepted_count() == 0) {
+  if (analysis.plan.accepted_count() == 0) {
     say(global, fmt::format("nothing to rewrite; '{}' is an equal copy of the model.", output));
   } else {
     say(global, fmt::format("wrote '{}'{}.", output, verification ? "" : ", not verified"));

@@ -3,8 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "analyzer/observation/session.h"
-#include "analyzer/reporting/build_report.h"
+#include "rewriter/analysis.h"
 #include "rewriter/editing/apply.h"
 #include "rewriter/verification/verify.h"
 
@@ -14,11 +13,15 @@ namespace {
 
 Rewrite planned(const torch::jit::Module& module, const PlanOptions& options,
                 const std::vector<int64_t>& shape) {
+  ModelInputs inputs;
+  inputs.values = {at::randn(shape)};
+  AnalysisOptions analysis_options;
+  analysis_options.plan = options;
+  Analysis analysis = analyze_model(saved_and_loaded(module), std::move(inputs), analysis_options);
   Rewrite result;
-  result.model = saved_and_loaded(module);
-  result.inputs.values = {at::randn(shape)};
-  result.plan = make_plan(build_report(observe_forward(result.model, result.inputs, {})),
-                          result.model, options);
+  result.model = std::move(analysis.model);
+  result.inputs = std::move(analysis.inputs);
+  result.plan = std::move(analysis.plan);
   return result;
 }
 
@@ -108,7 +111,8 @@ void expect_same_bits(Rewrite& result) {
 std::vector<std::string> segments(const Plan& plan) {
   std::vector<std::string> names;
   for (const Site& site : plan.sites) {
-    if (site.decision.accepted && site.strategy == "recompute") names.push_back(site.op);
+    if (site.decision.accepted && std::holds_alternative<Recompute>(site.edit))
+      names.push_back(site.op);
   }
   return names;
 }
