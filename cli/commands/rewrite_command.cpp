@@ -111,7 +111,9 @@ nlohmann::ordered_json rewrite_document(const Analysis& analysis,
 Verification verify_written(Analysis& analysis, const std::string& path, bool exact) {
   Model rewritten = load_model(path, analysis.settings.device);
   return verify_rewrite(analysis.model, rewritten, analysis.inputs, analysis.settings,
-                        analysis.plan.saved_bytes_before, analysis.plan.saved_bytes_after, exact);
+                        {.saved_bytes_before = analysis.plan.saved_bytes_before,
+                         .predicted_bytes = analysis.plan.saved_bytes_after,
+                         .exact = exact});
 }
 
 /// What the page shows of the rewritten model; it is observed as the original was.
@@ -173,9 +175,9 @@ ExitCode run_restore(const RewriteOptions& options, const GlobalOptions& global,
       if (!options.plan.no_verify) {
         progress.step("Verifying");
         Model original = load_model(file.temporary_path(), settings.device);
-        verification = verify_rewrite(original, rewritten,
-                                      make_inputs(rewritten, specs, settings.seed, settings.device),
-                                      settings, {}, {});
+        verification =
+            verify_rewrite(original, rewritten,
+                           make_inputs(rewritten, specs, settings.seed, settings.device), settings);
       }
     }
     sha256 = commit_if_passed(file, verification);

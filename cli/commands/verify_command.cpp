@@ -59,7 +59,7 @@ std::vector<Verification> run_all(const VerifyOptions& options, Progress& progre
       const ModelInputs inputs = make_inputs(original, specs, settings.seed, settings.device);
       warm_up(original, inputs, settings);
       warm_up(rewritten, inputs, settings);
-      runs.push_back(verify_rewrite(original, rewritten, inputs, settings, {}, {}));
+      runs.push_back(verify_rewrite(original, rewritten, inputs, settings));
     }
   }
   return runs;

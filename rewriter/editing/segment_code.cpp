@@ -43,7 +43,7 @@ class Inputs {
 
   static Value* value(const torch::jit::Use& use) { return use.user->input(use.offset); }
 
-  /// Whether each consumer in the segment hands its gradient back by itself, because somebody
+  /// Whether each consumer in the segment hands its gradient back by itself, because an operator
   /// outside reads the tensor too: autograd adds them up one by one, and floating sums are not
   /// associative.
   bool needs_one_per_use(const Value* value) const {
@@ -105,8 +105,13 @@ class SegmentGraph {
       } else if (is_batch_norm) {
         add_batch_norm(node);
       } else {
-        differs |= can_spare_writing(node);
-        run_ == Run::kAgain&& can_spare_writing(node) ? add_without_writing(node) : add_copy(node);
+        const bool spares = can_spare_writing(node);
+        if (spares && run_ == Run::kAgain) {
+          add_without_writing(node);
+        } else {
+          add_copy(node);
+        }
+        differs |= spares;
       }
       differs |= is_batch_norm || draws_dropout(node);
     }

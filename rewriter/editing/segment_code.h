@@ -1,6 +1,6 @@
-// A recompute segment's segment as code: a method of its own in the class of the module in which it
-// stands, which invact::recompute runs in forward and again in backward (kernels/ops.h). Makes new
-// graphs; what calls them is edited in apply.cpp.
+// A recompute segment as code: a method of its own in the class of the module in which it stands,
+// which invact::recompute runs in forward and again in backward (kernels/ops.h). Makes new graphs;
+// code_editor.cpp edits the code that calls them.
 #pragma once
 
 #include <ATen/core/jit_type.h>
@@ -16,14 +16,15 @@ namespace invact {
 /// A segment's method and what it has to be given, in order.
 struct SegmentMethod {
   std::string name;
-  /// Kept for backward; one that is read outside as well as often as the segment reads it.
+  /// Saved for backward; a tensor that is read outside too stands here as often as the segment
+  /// reads it.
   std::vector<torch::jit::Value*> tensors;
   std::vector<torch::jit::Value*> others;  ///< Numbers, flags, and running statistics.
 };
 
-/// Adds methods to `type` that do what `nodes` do, which stand in one block in the order of
-/// running: the segment itself, and where backward must do something else (no statistics are
-/// updated, no random numbers drawn) the same behind its name with `_again`.
+/// Adds a method to `type` that does what `nodes` do, which stand in one block in the order of
+/// running. Where backward must do something else (update no statistics, draw no random numbers), a
+/// second method, whose name ends in `_again`, does that.
 SegmentMethod make_segment_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,
                                   const std::vector<torch::jit::Node*>& nodes);
 

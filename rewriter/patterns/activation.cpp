@@ -62,6 +62,7 @@ void save_output(const kernels::Activation& activation, Match& match) {
   }
   match.saved_instead = [&activation](const OperatorCall& output,
                                       const Report&) -> std::variant<SavedInstead, Rejection> {
+    if (!operator_dtype(output.output_tensor)) return other_dtype(output.output_tensor);
     if (activation.in_place && output.output && output.input_is_view) {
       return Rejection{"writes_view",
                        "writes a view of another tensor in place, whose storage cannot be kept as "

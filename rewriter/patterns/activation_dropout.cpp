@@ -60,7 +60,9 @@ std::optional<Match> match_activation_dropout(Node* node, const InlinedModel& in
   for (size_t i = 1; i < activation->inputs().size(); ++i) {
     match.arguments.emplace_back(NodeInput{activation, i});
   }
-  match.saved_instead = [row](const OperatorCall& call, const Report&) {
+  match.saved_instead = [row](const OperatorCall& call,
+                              const Report&) -> std::variant<SavedInstead, Rejection> {
+    if (!operator_dtype(call.output_tensor)) return other_dtype(call.output_tensor);
     const int64_t count = call.output_tensor.element_count;
     return SavedInstead{call.output, dropped_some(call)
                                          ? kernels::dropout_and_branch_bytes(*row, count)

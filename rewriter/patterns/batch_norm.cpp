@@ -62,7 +62,9 @@ std::optional<Match> match_batch_norm(Node* node, const MatchContext& context) {
     if (!call.input_requires_grad && !(weight.defined() && weight.requires_grad())) {
       return Rejection{"input_not_needed", "only its bias is trained, and nothing before it"};
     }
-    if (!is_recoverable(weight, bias, 0, dtype_of(call.output_tensor))) return not_recoverable();
+    if (auto rejection = check_recoverable(weight, bias, 0, call.output_tensor)) {
+      return *std::move(rejection);
+    }
     if (!is_saved_by_another(call, savers)) {
       return Rejection{"output_not_kept",
                        "nobody else keeps its output, so keeping it instead of the input frees "

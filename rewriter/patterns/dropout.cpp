@@ -36,7 +36,9 @@ std::optional<Match> match_dropout(torch::jit::Node* node) {
   match.strategy = "closed";
   match.gradients = GradientBits::kSame;
   match.gain = "keeps a bit per element instead of a mask of numbers";
-  match.saved_instead = [&dropout = *row](const OperatorCall& call, const Report&) {
+  match.saved_instead = [&dropout = *row](const OperatorCall& call,
+                                          const Report&) -> std::variant<SavedInstead, Rejection> {
+    if (!operator_dtype(call.output_tensor)) return other_dtype(call.output_tensor);
     return SavedInstead{std::nullopt,
                         kernels::kept_bytes(dropout, call.output_tensor.element_count)};
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ATen/core/ivalue.h>
+#include <c10/core/ScalarType.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
@@ -89,5 +90,12 @@ struct MatchContext {
   const ObservedSavers& savers;  ///< Of the observed step.
   bool on_cpu = true;            ///< Where the observed step ran.
 };
+
+/// The dtype of a tensor where the library has operators for it: float64, float32, bfloat16,
+/// float16; none for another.
+std::optional<at::ScalarType> operator_dtype(const TensorFacts& tensor);
+
+/// Says that operator_dtype() knows no operator for a tensor like this.
+Rejection other_dtype(const TensorFacts& tensor);
 
 }  // namespace invact

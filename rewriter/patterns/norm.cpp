@@ -60,21 +60,7 @@ int64_t row_bytes(const kernels::Norm& norm, const NormWeights& weights, bool on
   return element_bytes;
 }
 
-}  // namespace
-
-int64_t row_count(const TensorFacts& output, size_t row_dimensions) {
-  int64_t rows = 1;
-  for (size_t i = 0; i + row_dimensions < output.shape.size(); ++i) rows *= output.shape[i];
-  return rows;
-}
-
-at::ScalarType dtype_of(const TensorFacts& tensor) {
-  if (tensor.dtype == "float64") return at::kDouble;
-  if (tensor.dtype == "bfloat16") return at::kBFloat16;
-  if (tensor.dtype == "float16") return at::kHalf;
-  return at::kFloat;
-}
-
+/// The operator's own answer.
 bool is_recoverable(const at::Tensor& weight, const at::Tensor& bias, double weight_offset,
                     at::ScalarType dtype) {
   if (!weight.defined() && !bias.defined()) return true;
@@ -90,10 +76,22 @@ bool is_recoverable(const at::Tensor& weight, const at::Tensor& bias, double wei
   return handle.call(given(weight), given(bias), weight_offset, dtype);
 }
 
-Rejection not_recoverable() {
-  return {"weights_hide_input",
-          "its weight is so small beside its bias, or so close to zero, that the output does not "
-          "tell its input well enough"};
+}  // namespace
+
+int64_t row_count(const TensorFacts& output, size_t row_dimensions) {
+  int64_t rows = 1;
+  for (size_t i = 0; i + row_dimensions < output.shape.size(); ++i) rows *= output.shape[i];
+  return rows;
+}
+
+std::optional<Rejection> check_recoverable(const at::Tensor& weight, const at::Tensor& bias,
+                                           double weight_offset, const TensorFacts& output) {
+  const auto dtype = operator_dtype(output);
+  if (!dtype) return other_dtype(output);
+  if (is_recoverable(weight, bias, weight_offset, *dtype)) return std::nullopt;
+  return Rejection{"weights_hide_input",
+                   "its weight is so small beside its bias, or so close to zero, that the output "
+                   "does not tell its input well enough"};
 }
 
 std::optional<Match> match_norm(Node* node, const MatchContext& context) {
@@ -122,8 +120,8 @@ std::optional<Match> match_norm(Node* node, const MatchContext& context) {
         !(weights.weight.defined() && weights.weight.requires_grad())) {
       return Rejection{"input_not_needed", "only its bias is trained, and nothing before it"};
     }
-    if (!is_recoverable(weights.weight, weights.bias, 0, dtype_of(output))) {
-      return not_recoverable();
+    if (auto rejection = check_recoverable(weights.weight, weights.bias, 0, output)) {
+      return *std::move(rejection);
     }
     return SavedInstead{call.output,
                         row_count(output, dimensions) * row_bytes(*norm, weights, on_cpu, output)};

@@ -16,18 +16,13 @@ namespace invact {
 
 std::optional<Match> match_norm(torch::jit::Node* node, const MatchContext& context);
 
-/// Whether `weight` and `bias` (undefined: none) let an output of `dtype` tell the normalized
-/// input: the operator's own answer. The operator library must be registered.
-bool is_recoverable(const at::Tensor& weight, const at::Tensor& bias, double weight_offset,
-                    at::ScalarType dtype);
+/// Why a norm with this `weight` and `bias` (undefined: none) would save its input as the original
+/// does, because `output` does not determine the normalized input; none where it does. Asks the
+/// operator itself. The operator library must be registered.
+std::optional<Rejection> check_recoverable(const at::Tensor& weight, const at::Tensor& bias,
+                                           double weight_offset, const TensorFacts& output);
 
 /// Rows of a tensor whose last `row_dimensions` dimensions make one.
 int64_t row_count(const TensorFacts& output, size_t row_dimensions);
-
-/// Of a floating tensor.
-at::ScalarType dtype_of(const TensorFacts& tensor);
-
-/// Says why a norm with these weights saves its input.
-Rejection not_recoverable();
 
 }  // namespace invact

@@ -252,7 +252,9 @@ std::optional<Match> match_rms_norm(Node* root, const InlinedModel& inlined,
     if (!casts && output.dtype != "float32") {
       return Rejection{"dtype_unknown", "computes in another dtype than float32"};
     }
-    if (!is_recoverable(weight, {}, offset, dtype_of(output))) return not_recoverable();
+    if (auto rejection = check_recoverable(weight, {}, offset, output)) {
+      return *std::move(rejection);
+    }
     return SavedInstead{call.output, row_count(output, 1) * static_cast<int64_t>(sizeof(float))};
   };
   return match;

@@ -116,7 +116,7 @@ std::optional<at::ScalarType> dtype_read(const std::vector<CodeRange>& frames,
   std::optional<StorageId> read;
   for (int64_t id = output.id.value; id >= 0; --id) {
     const OperatorCall& call = report.call({id});
-    if (read && call.output == read) return dtype_of(call.output_tensor);
+    if (read && call.output == read) return operator_dtype(call.output_tensor);
     const bool is_reader = !read && !call.inputs.empty() &&
                            call.module_path == output.module_path && call.method == output.method &&
                            frames.size() <= call.frames.size() &&
@@ -143,8 +143,9 @@ void save_where_close(const Recognized& recognized, const std::vector<CodeRange>
                          by_operator = std::move(match.saved_instead)](
                             const OperatorCall& output,
                             const Report& report) -> std::variant<SavedInstead, Rejection> {
-    // Where the code names a dtype, the result's does not tell the input's.
-    const auto input = has_inputs_dtype ? std::optional(dtype_of(output.output_tensor))
+    if (!operator_dtype(output.output_tensor)) return other_dtype(output.output_tensor);
+    // Where the code names a dtype, the input's may be another than the result's.
+    const auto input = has_inputs_dtype ? operator_dtype(output.output_tensor)
                                         : dtype_read(consumer, output, report);
     const DtypeComparison* const dtype = recognized.in(input.value_or(at::kDouble));
     if (!dtype->is_close()) return other_values(*recognized.activation, *dtype);

@@ -169,35 +169,35 @@ bool is_worse(const Verification& a, const Verification& b) {
 }
 
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
-                            const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
-                            std::optional<int64_t> predicted_bytes, bool exact) {
+                            const RunSettings& settings, const VerificationOptions& options) {
   Verification result;
   result.seed = settings.seed;
   result.inputs = inputs.records;
-  result.predicted_bytes = predicted_bytes;
-  result.saved_bytes_before =
-      saved_bytes_before ? *saved_bytes_before : observed_bytes(original, inputs, settings);
+  result.predicted_bytes = options.predicted_bytes;
+  result.saved_bytes_before = options.saved_bytes_before
+                                  ? *options.saved_bytes_before
+                                  : observed_bytes(original, inputs, settings);
   result.saved_bytes_after = observed_bytes(rewritten, inputs, settings);
-  if (predicted_bytes && *predicted_bytes != result.saved_bytes_after) {
+  if (options.predicted_bytes && *options.predicted_bytes != result.saved_bytes_after) {
     result.failures.push_back(
         fmt::format("The rewritten model keeps {} bytes, but {} were predicted.",
-                    result.saved_bytes_after, *predicted_bytes));
+                    result.saved_bytes_after, *options.predicted_bytes));
   }
   const std::string dtype =
       settings.autocast ? dtype_name(*settings.autocast) : lowest_dtype(original);
   const StepResult before = run_step(original, inputs, settings);
   {
     const StepResult after = run_step(rewritten, inputs, settings);
-    compare_outputs(before, after,
-                    exact ? 0 : output_tolerance(dtype, has_original_code(rewritten.module)),
-                    result);
+    compare_outputs(
+        before, after,
+        options.exact ? 0 : output_tolerance(dtype, has_original_code(rewritten.module)), result);
     compare_gradients(before, after, result);
   }
   if (dtype != "float64") {
     result.reference_distance =
         reference_distance(original, inputs, settings, before, dtype, result.notes);
   }
-  judge_gradients(dtype, exact, result);
+  judge_gradients(dtype, options.exact, result);
   result.passed = result.failures.empty();
   return result;
 }

@@ -11,15 +11,21 @@
 
 namespace invact {
 
-/// `saved_bytes_before`: what the original keeps under these settings, if it is known already.
-/// `predicted_bytes`: what the rewritten one must keep, to the byte. `exact`: every output and
-/// gradient must be the same bit for bit. The original is loaded once more in float64 for the
-/// reference distance.
+struct VerificationOptions {
+  /// The bytes that the original saves under these settings, if they are known already.
+  std::optional<int64_t> saved_bytes_before = {};
+  /// The bytes that the rewritten model must save.
+  std::optional<int64_t> predicted_bytes = {};
+  /// Every output and gradient must be the same bit for bit.
+  bool exact = false;
+};
+
+/// Runs one step of both models and compares it. The original is loaded once more in float64 for
+/// the reference distance.
 /// @throws Error where one of the models does not run; a difference is no error but `passed ==
 /// false`.
 Verification verify_rewrite(Model& original, Model& rewritten, const ModelInputs& inputs,
-                            const RunSettings& settings, std::optional<int64_t> saved_bytes_before,
-                            std::optional<int64_t> predicted_bytes, bool exact = false);
+                            const RunSettings& settings, const VerificationOptions& options = {});
 
 /// Whether `a` says more against the rewrite than `b`: a failure, else the gradient distance that
 /// takes more of what is allowed.

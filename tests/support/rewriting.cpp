@@ -61,7 +61,8 @@ Model restored(const Model& rewritten) {
 void expect_verified(Rewrite& result) {
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
 }
 
@@ -101,8 +102,8 @@ PlanOptions exact() {
 
 void expect_same_bits(Rewrite& result) {
   const Verification verification =
-      verify_rewrite(result.model, result.rewritten, result.inputs, {}, std::nullopt,
-                     result.plan.saved_bytes_after, /*exact=*/true);
+      verify_rewrite(result.model, result.rewritten, result.inputs, {},
+                     {.predicted_bytes = result.plan.saved_bytes_after, .exact = true});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
   EXPECT_EQ(verification.gradient_distance, 0);
   for (const TensorComparison& output : verification.outputs) EXPECT_EQ(output.max_abs_error, 0);

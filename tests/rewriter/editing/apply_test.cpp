@@ -112,7 +112,8 @@ TEST(ApplyTest, ClassesAreSplitWhereDecisionsDifferAndNowhereElse) {
   FileCheck().check("aten::gelu")->run(act_graph("second"));
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
 }
 
@@ -236,7 +237,8 @@ TEST_P(WholePathTest, VerifiesAndKeepsThePrediction) {
   EXPECT_EQ(result.plan.accepted_count(), shape[0] > 0 ? sites : 0);
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
   EXPECT_EQ(verification.saved_bytes_after, result.plan.saved_bytes_after);
   ASSERT_EQ(verification.outputs.size(), 1u);

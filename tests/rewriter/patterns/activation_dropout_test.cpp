@@ -57,7 +57,8 @@ TEST_P(PairTest, IsOneOperatorThatKeepsItsOutputAndBits) {
       ->run(graph_text(result.rewritten));
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
   EXPECT_EQ(verification.outputs.at(0).max_abs_error, 0);
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));

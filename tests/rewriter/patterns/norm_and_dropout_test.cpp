@@ -187,7 +187,8 @@ TEST_P(RmsNormSpellingTest, IsOneOperatorThatKeepsItsOutput) {
       ->run(graph_text(result.rewritten));
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed) << ::testing::PrintToString(verification.failures);
   EXPECT_EQ(verification.outputs.at(0).max_abs_error, 0);
 }

@@ -107,7 +107,8 @@ TEST(WrittenOutCastsTest, ErfGeluKeepsItsBitsInFloat32) {
       rewrite_in(at::kFloat, "    y = h * 0.5 * (1.0 + torch.erf(h / 1.4142135623730951))\n");
   const Verification verification =
       verify_rewrite(result.model, result.rewritten, result.inputs, {},
-                     result.plan.saved_bytes_before, result.plan.saved_bytes_after);
+                     {.saved_bytes_before = result.plan.saved_bytes_before,
+                      .predicted_bytes = result.plan.saved_bytes_after});
   EXPECT_TRUE(verification.passed);
   EXPECT_EQ(verification.outputs[0].max_abs_error, 0);
 }
@@ -153,6 +154,16 @@ TEST(WrittenOutCastsTest, ASumOfExponentialsThatOverflowsIsNotSoftplus) {
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out softplus"));
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "other_values");
   EXPECT_THAT(result.plan.sites[0].decision.reason, HasSubstr("float"));
+}
+
+/// The library has no operator for complex numbers: a rewritten model would raise.
+TEST(OtherDtypeTest, ComplexActivationsAreLeftAlone) {
+  for (const char* lines : {"    y = torch.silu(h)\n", "    y = h * torch.sigmoid(h)\n"}) {
+    const Rewrite result = rewrite_in(at::kComplexFloat, lines);
+    ASSERT_EQ(result.plan.sites.size(), 1u) << lines;
+    EXPECT_EQ(result.plan.sites[0].decision.reason_code, "dtype_unknown") << lines;
+    EXPECT_THAT(result.plan.sites[0].decision.reason, HasSubstr("complex64")) << lines;
+  }
 }
 
 }  // namespace
