@@ -10,7 +10,7 @@
 
 namespace invact::kernels {
 
-/// Largest absolute error of f'(x) recovered from the stored output, by storage dtype, for the
+/// Largest absolute error of f'(x) recovered from the stored output, by element type, for the
 /// default parameters; measured by the tests named in catalog.cpp. For the 16-bit types the bound
 /// is set by the output's own precision.
 struct DerivativeErrorBound {

@@ -326,56 +326,58 @@ void backward_all(const F f, const BackwardArrays& arrays) {
 namespace INVACT_LOOPS {
 
 template <class F>
-bool forward(const F& f, Storage storage, const OwnForwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+bool forward(const F& f, ElementType type, const OwnForwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       if constexpr (std::is_same_v<F, math::Hardswish>) return forward_all<F, double>(f, arrays);
       return false;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return forward_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return forward_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return forward_all<F, HalfBits>(f, arrays);
   }
   return false;
 }
 
 template <class F>
-void pack(const F& f, Storage storage, const ForwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void pack(const F& f, ElementType type, const ForwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return pack_all<F, double>(f, arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return pack_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return pack_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return pack_all<F, HalfBits>(f, arrays);
   }
 }
 
 template <class F>
-void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void backward(const F& f, ElementType type, const BackwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return backward_all<F, double>(f, arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return backward_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return backward_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return backward_all<F, HalfBits>(f, arrays);
   }
 }
 
-#define INVACT_INSTANTIATE(F) template bool forward<F>(const F&, Storage, const OwnForwardArrays&);
+#define INVACT_INSTANTIATE(F) \
+  template bool forward<F>(const F&, ElementType, const OwnForwardArrays&);
 INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
-#define INVACT_INSTANTIATE(F) template void pack<F>(const F&, Storage, const ForwardArrays&);
+#define INVACT_INSTANTIATE(F) template void pack<F>(const F&, ElementType, const ForwardArrays&);
 INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
-#define INVACT_INSTANTIATE(F) template void backward<F>(const F&, Storage, const BackwardArrays&);
+#define INVACT_INSTANTIATE(F) \
+  template void backward<F>(const F&, ElementType, const BackwardArrays&);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
 

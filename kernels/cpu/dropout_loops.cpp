@@ -88,28 +88,28 @@ void keep_all(const KeepArrays& arrays) {
 
 namespace INVACT_LOOPS {
 
-void drop(Storage storage, const DropArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void drop(ElementType type, const DropArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return drop_all<double>(arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return drop_all<float>(arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return drop_all<BFloat16Bits>(arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return drop_all<HalfBits>(arrays);
   }
 }
 
-void keep(Storage storage, const KeepArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void keep(ElementType type, const KeepArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return keep_all<double>(arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return keep_all<float>(arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return keep_all<BFloat16Bits>(arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return keep_all<HalfBits>(arrays);
   }
 }

@@ -12,7 +12,7 @@ namespace invact::kernels::cpu {
 struct DropArrays {
   const void* input;
   const uint8_t* drawn;  ///< One byte per element: 1 where it is kept, else 0.
-  double scale;          ///< Of what is kept; a number of the storage dtype.
+  double scale;          ///< Of what is kept; a number of the element type.
   void* output;          ///< input * (scale or 0); null: the bits alone, and `input` is not read.
   uint8_t* bits;         ///< As ForwardArrays::bits.
   int64_t count;
@@ -27,18 +27,18 @@ struct KeepArrays {
 };
 
 namespace baseline {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
 }  // namespace avx2
 
 namespace avx512 {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
 }  // namespace avx512
 
 inline decltype(&baseline::drop) drop_loop() {

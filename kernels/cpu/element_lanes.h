@@ -1,6 +1,6 @@
-// Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to a storage
-// dtype. Included only by loops.cpp, inside that unit's own namespace: compiled for several
-// instruction sets, so nothing here may have external linkage.
+// Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to an
+// element type. Included only by the *_loops.cpp files, inside an unnamed namespace: compiled for
+// several instruction sets, so nothing here may have external linkage.
 #pragma once
 
 #include <cstdint>

@@ -50,15 +50,15 @@ void recover_all(const RecoverArrays& arrays) {
 
 namespace INVACT_LOOPS {
 
-void recover(Storage storage, const RecoverArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void recover(ElementType type, const RecoverArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return recover_all<double>(arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return recover_all<float>(arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return recover_all<BFloat16Bits>(arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return recover_all<HalfBits>(arrays);
   }
 }

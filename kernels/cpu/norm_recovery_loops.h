@@ -19,15 +19,15 @@ struct RecoverArrays {
 };
 
 namespace baseline {
-void recover(Storage storage, const RecoverArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
-void recover(Storage storage, const RecoverArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace avx2
 
 namespace avx512 {
-void recover(Storage storage, const RecoverArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace avx512
 
 inline decltype(&baseline::recover) recover_loop() {

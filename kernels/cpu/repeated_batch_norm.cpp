@@ -75,13 +75,13 @@ at::Tensor apply(const KnownBatchNorm& norm, const Layout& layout, Fusion fusion
   const bool is_per_row = layout.order == ChannelOrder::kOuter;
   const int64_t columns =
       is_per_row ? norm.input.numel() / (norm.input.size(0) * channels) : channels;
-  const Storage storage = storage_of(norm.input);
+  const ElementType type = element_type_of(norm.input);
   const LinearLoop loop = fusion.in_loop ? &avx2::linear : &baseline::linear;
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const auto run = [&](int64_t row, int64_t channel, int64_t rows) {
     const int64_t first = row * columns;
     loop(
-        storage, is_per_row,
+        type, is_per_row,
         {at_element(norm.input, first), at_element(terms, channel),
          at_element(terms, channels + channel), to + first * output.element_size(), rows, columns});
   };

@@ -21,14 +21,14 @@ struct LinearArrays {
 };
 
 /// For float64 and float32.
-using LinearLoop = void (*)(Storage, bool is_per_row, const LinearArrays&);
+using LinearLoop = void (*)(ElementType, bool is_per_row, const LinearArrays&);
 
 namespace baseline {
-void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+void linear(ElementType type, bool is_per_row, const LinearArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
-void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+void linear(ElementType type, bool is_per_row, const LinearArrays& arrays);
 }  // namespace avx2
 
 }  // namespace invact::kernels::cpu

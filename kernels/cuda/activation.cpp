@@ -22,7 +22,7 @@ void pack(const ActivationFunction& function, const at::Tensor& input, at::Tenso
   std::visit(
       [&]<class F>(const F& f) {
         if constexpr (F::kBranchBits > 0) {
-          cuda::launch_pack(f, storage_of(input), input.const_data_ptr(), input.numel(),
+          cuda::launch_pack(f, element_type_of(input), input.const_data_ptr(), input.numel(),
                             branch.mutable_data_ptr<uint8_t>(), stream);
         }
       },
@@ -52,7 +52,7 @@ struct CudaKernels {
         tensors.grad_input.mutable_data_ptr(), tensors.output.numel()};
     std::visit(
         [&](const auto& f) {
-          cuda::launch_backward(f, storage_of(tensors.output), arrays, stream);
+          cuda::launch_backward(f, element_type_of(tensors.output), arrays, stream);
         },
         function);
   }

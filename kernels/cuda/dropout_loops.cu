@@ -58,16 +58,16 @@ void launch_pack_drawn(const uint8_t* drawn, int64_t count, uint8_t* bits, cudaS
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_keep(Storage storage, const void* input, const uint8_t* bits, double scale,
+void launch_keep(ElementType type, const void* input, const uint8_t* bits, double scale,
                  void* output, int64_t count, cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return keep_typed<double, double>(input, bits, scale, output, count, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return keep_typed<float, float>(input, bits, scale, output, count, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return keep_typed<__nv_bfloat16, float>(input, bits, scale, output, count, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return keep_typed<__half, float>(input, bits, scale, output, count, stream);
   }
 }

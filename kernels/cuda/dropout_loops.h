@@ -14,7 +14,7 @@ namespace invact::kernels::cuda {
 void launch_pack_drawn(const uint8_t* drawn, int64_t count, uint8_t* bits, cudaStream_t stream);
 
 /// output = input * (bit) * scale.
-void launch_keep(Storage storage, const void* input, const uint8_t* bits, double scale,
+void launch_keep(ElementType type, const void* input, const uint8_t* bits, double scale,
                  void* output, int64_t count, cudaStream_t stream);
 
 }  // namespace invact::kernels::cuda

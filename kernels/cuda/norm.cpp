@@ -30,7 +30,7 @@ struct CudaNorms {
                                gradient.rstd.options());
     }
     cuda::launch_norm_gradient(
-        storage_of(gradient.output), gradient.is_centered,
+        element_type_of(gradient.output), gradient.is_centered,
         {address(gradient.grad_output), address(gradient.output), address(gradient.rstd),
          address(gradient.parameters.weight), address(gradient.parameters.bias),
          writable(gradient.grad_input), writable(partial_sums), writable(gradient.grad_weight),

@@ -69,7 +69,7 @@ void ask(const NormParameters& parameters, const Question& question, uint8_t* an
   const auto address = [](const at::Tensor& tensor) {
     return tensor.defined() ? tensor.const_data_ptr() : nullptr;
   };
-  launch_is_recoverable(storage_of(question.dtype), address(computed.weight),
+  launch_is_recoverable(element_type_of(question.dtype), address(computed.weight),
                         address(computed.bias), any_of(computed).numel(), answer,
                         c10::cuda::getCurrentCUDAStream());
 }

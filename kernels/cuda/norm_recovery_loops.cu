@@ -44,16 +44,16 @@ void recover_typed(const void* dropped, const uint8_t* kept, double divisor, voi
 
 }  // namespace
 
-void launch_recover(Storage storage, const void* dropped, const uint8_t* kept, double divisor,
+void launch_recover(ElementType type, const void* dropped, const uint8_t* kept, double divisor,
                     void* output, int64_t count, cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return recover_typed<double, double>(dropped, kept, divisor, output, count, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return recover_typed<float, float>(dropped, kept, divisor, output, count, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return recover_typed<__nv_bfloat16, float>(dropped, kept, divisor, output, count, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return recover_typed<__half, float>(dropped, kept, divisor, output, count, stream);
   }
 }

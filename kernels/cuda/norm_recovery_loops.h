@@ -12,7 +12,7 @@ namespace invact::kernels::cuda {
 
 /// output = dropped / divisor, correctly rounded, where the bit is set; else zero, whatever stood
 /// there.
-void launch_recover(Storage storage, const void* dropped, const uint8_t* kept, double divisor,
+void launch_recover(ElementType type, const void* dropped, const uint8_t* kept, double divisor,
                     void* output, int64_t count, cudaStream_t stream);
 
 }  // namespace invact::kernels::cuda

@@ -1,5 +1,5 @@
 // What the functions whose derivative is a closed formula of the output share: one formula for
-// every storage dtype, computed in float (in double for float64). A function derives from
+// every element type, computed in float (in double for float64). A function derives from
 // ClosedForm and gives `template <class Real> Real slope_from_output(Real y) const`, Real as in
 // lanes.h. It is monotone: y says everything, and no bit is kept. Part of kernels/math: no torch,
 // no allocation.

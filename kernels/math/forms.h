@@ -1,4 +1,4 @@
-// f'(x) from the stored output y = f(x) and the branch bit, one form per storage dtype, for
+// f'(x) from the stored output y = f(x) and the branch bit, one form per element type, for
 // functions that have one minimum y* = f(x*), tend to 0 on its left and to x on its right. What the
 // forms are: fit/forms.py. Coefficients and the function itself come in as template arguments. Part
 // of kernels/math: no torch, no allocation.

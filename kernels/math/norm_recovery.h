@@ -8,7 +8,7 @@
 
 namespace invact::kernels::math {
 
-/// Of one storage dtype, in the type that the loops compute in.
+/// Of one element type, in the type that the loops compute in.
 template <class Real>
 struct RecoveryLimits {
   Real rounding;   ///< Half the distance of neighbouring numbers, relative.

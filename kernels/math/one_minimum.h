@@ -19,7 +19,7 @@ template <class Function, class C>
 struct OneMinimum {
   static constexpr int kBranchBits = 1;
 
-  /// The branch bit is x < first_right(), which says x < x* for every x of the four storage dtypes
+  /// The branch bit is x < first_right(), which says x < x* for every x of the four element types
   /// (the 16-bit ones are compared as float) and is false for NaN.
   template <class Real>
   INVACT_HOST_DEVICE static constexpr Real first_right() {

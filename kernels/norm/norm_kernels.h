@@ -23,8 +23,8 @@
 namespace invact::kernels {
 
 /// The dtype in which rows of this one are computed.
-inline at::ScalarType compute_dtype(at::ScalarType storage) {
-  return storage == at::kDouble ? at::kDouble : at::kFloat;
+inline at::ScalarType compute_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 /// Offset + weight and bias as the kernels read them: in compute dtype, contiguous.

@@ -29,17 +29,17 @@ struct AcceptanceThreshold {
 
 /// Hardswish has its own in 16 bit: its derivative jumps at y = 3, and its form is the closed one
 /// instead of a fit.
-inline AcceptanceThreshold acceptance_threshold(const std::string& function, Storage storage) {
+inline AcceptanceThreshold acceptance_threshold(const std::string& function, ElementType type) {
   const bool hardswish = function == "Hardswish";
-  switch (storage) {
-    case Storage::kBFloat16:
+  switch (type) {
+    case ElementType::kBFloat16:
       if (hardswish) return {1.10, 1.15, 1e-4, 4e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
       return {1.05, 1.10, 1e-5, 4e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       if (hardswish) return {1.06, 1.15, 1e-5, 1e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
       return {1.06, 1.15, 2e-6, 1e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
-    case Storage::kFloat32:
-    case Storage::kFloat64:
+    case ElementType::kFloat32:
+    case ElementType::kFloat64:
       break;
   }
   return {1.25, 1.30, 5e-8, 0, 0, 2e-4, 1.0e-6, 0x1p-20, 1e-7};
@@ -81,7 +81,7 @@ struct PublishedLimit {
   double rms;
   double half_width;
 };
-inline PublishedLimit published_limit(const std::string& function, Storage storage) {
+inline PublishedLimit published_limit(const std::string& function, ElementType type) {
   struct Row {
     const char* function;
     PublishedLimit bfloat16;
@@ -99,8 +99,8 @@ inline PublishedLimit published_limit(const std::string& function, Storage stora
   };
   for (const Row& row : kRows) {
     if (function != row.function) continue;
-    if (storage == Storage::kBFloat16) return row.bfloat16;
-    return storage == Storage::kFloat16 ? row.float16 : row.float32;
+    if (type == ElementType::kBFloat16) return row.bfloat16;
+    return type == ElementType::kFloat16 ? row.float16 : row.float32;
   }
   return {};
 }
@@ -142,8 +142,8 @@ inline double norm_gradient_agreement(at::ScalarType dtype) {
 /// AVX2 against baseline: the same formula with and without fused multiply-adds. The bfloat16
 /// polynomials amplify a rounding most, far out on the right: what section 6 allows there, a
 /// sixteenth of half a bfloat16 ulp.
-inline double instruction_set_agreement(Storage storage) {
-  return storage == Storage::kBFloat16 ? 0x1p-12 : 1e-5;
+inline double instruction_set_agreement(ElementType type) {
+  return type == ElementType::kBFloat16 ? 0x1p-12 : 1e-5;
 }
 
 }  // namespace invact::testing

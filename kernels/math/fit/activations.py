@@ -1,4 +1,4 @@
-"""The activations in float64 and in arbitrary precision, and the storage formats: what every fit starts from.
+"""The activations in float64 and in arbitrary precision, and the number formats: what every fit starts from.
 
 `value` and `slope` are accurate to a few 1e-16; `minimum()` finds each function's minimum with 50 digits.
 Knows no coefficients and writes nothing: fitting.py fits, header.py writes.

@@ -1,4 +1,4 @@
-"""The four forms of f'(x) as a function of the stored output y and the branch, one per storage dtype.
+"""The four forms of f'(x) as a function of the stored output y and the branch, one per element type.
 
 y* is the minimum of f; s = sqrt(y - y*), w = sqrt(ln(y* / y)). "Right" is x >= x*, "left" is x < x*.
 

@@ -126,16 +126,16 @@ std::vector<size_t> cases_where(const Holds& holds) {
 
 }  // namespace
 
-double error_bound(const OpCase& op, Storage storage) {
+double error_bound(const OpCase& op, ElementType type) {
   const kernels::DerivativeErrorBound& bounds = op.row().error_bound;
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return bounds.float64;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return bounds.float32;
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return bounds.bfloat16;
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return bounds.float16;
   }
   return 0;
@@ -182,15 +182,15 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device) {
   };
 }
 
-at::ScalarType scalar_type(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
+at::ScalarType scalar_type(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
       return at::kDouble;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return at::kFloat;
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return at::kBFloat16;
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return at::kHalf;
   }
   return at::kFloat;

@@ -34,8 +34,8 @@ struct OpCase {
 const std::vector<OpCase>& op_cases();
 const OpCase& op_case(const std::string& name);
 
-/// The catalog's bound of |f' error| for a storage dtype.
-double error_bound(const OpCase& op, Storage storage);
+/// The catalog's bound of |f' error| for an element type.
+double error_bound(const OpCase& op, ElementType type);
 
 /// Indices of the cases that have an in-place form, of those that have a branch bit, and of those
 /// without one that ATen has as operators: suites of tests that make sense for these alone.
@@ -57,7 +57,7 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device);
 /// Normal numbers times 2 from a fixed seed.
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
 
-at::ScalarType scalar_type(Storage storage);
+at::ScalarType scalar_type(ElementType type);
 
 std::vector<double> to_vector(const at::Tensor& tensor);
 

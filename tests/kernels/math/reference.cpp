@@ -44,29 +44,29 @@ std::vector<double> slopes(long double (*slope)(long double), const Grid& grid) 
 
 }  // namespace
 
-Format format_of(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
-      return {storage, 53, -1022, 1023};
-    case Storage::kFloat32:
-      return {storage, 24, -126, 127};
-    case Storage::kBFloat16:
-      return {storage, 8, -126, 127};
-    case Storage::kFloat16:
-      return {storage, 11, -14, 15};
+Format format_of(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
+      return {type, 53, -1022, 1023};
+    case ElementType::kFloat32:
+      return {type, 24, -126, 127};
+    case ElementType::kBFloat16:
+      return {type, 8, -126, 127};
+    case ElementType::kFloat16:
+      return {type, 11, -14, 15};
   }
   return {};
 }
 
-std::string storage_name(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
+std::string element_type_name(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
       return "Float64";
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return "Float32";
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return "BFloat16";
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return "Float16";
   }
   return "";

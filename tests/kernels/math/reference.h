@@ -1,6 +1,6 @@
 // What the kernels are measured against, independent of them: the functions and their derivatives
 // in long double (80 bits on x86; spot-checked against 50 digits by python_reference_test.py),
-// storage formats, input grids and their N(0,1) masses, and the error of the best possible
+// number formats, input grids and their N(0,1) masses, and the error of the best possible
 // estimator of f' from a stored y and a branch bit. No torch.
 #pragma once
 
@@ -40,15 +40,15 @@ struct ClosedReference {
 const std::vector<ClosedReference>& closed_references();
 
 struct Format {
-  Storage storage;
+  ElementType type;
   int precision;     ///< Significant bits.
   int min_exponent;  ///< Of the smallest normal number.
   int max_exponent;
 };
-Format format_of(Storage storage);
-std::string storage_name(Storage storage);  ///< "BFloat16".
-inline bool is_16_bit(Storage storage) {
-  return storage == Storage::kBFloat16 || storage == Storage::kFloat16;
+Format format_of(ElementType type);
+std::string element_type_name(ElementType type);  ///< "BFloat16".
+inline bool is_16_bit(ElementType type) {
+  return type == ElementType::kBFloat16 || type == ElementType::kFloat16;
 }
 
 /// Nearest number of the format, ties to even; overflows to infinity.
