@@ -82,13 +82,13 @@ void run_training(benchmark::State& state, const TrainingShape& shape, c10::Devi
   }
   const auto report = [&](const std::string& side, const MemoryUse& measured,
                           const MemoryUse& predicted) {
-    state.counters[side + "kept_bytes"] = static_cast<double>(measured.kept_bytes);
+    state.counters[side + "kept_bytes"] = static_cast<double>(measured.saved_bytes);
     state.counters[side + "peak_bytes"] = static_cast<double>(measured.peak_bytes);
-    state.counters[side + "predicted_kept_bytes"] = static_cast<double>(predicted.kept_bytes);
+    state.counters[side + "predicted_kept_bytes"] = static_cast<double>(predicted.saved_bytes);
     state.counters[side + "predicted_peak_bytes"] = static_cast<double>(predicted.peak_bytes);
   };
-  report("", ours, predict_memory(shape, /*keeps_input=*/false, activation.branch_bits));
-  report("aten_", aten, predict_memory(shape, /*keeps_input=*/true, 0));
+  report("", ours, predict_memory(shape, /*saves_input=*/false, activation.branch_bits));
+  report("aten_", aten, predict_memory(shape, /*saves_input=*/true, 0));
 }
 
 void add_training(c10::DeviceType device) {

@@ -2,7 +2,7 @@
 // CatalogStatesTheMeasuredBound of tests/kernels/activation/derivative_test.cpp and
 // closed_form_test.cpp, over every 16-bit input and over float32 and float64 inputs that crowd the
 // minimum, and rounded up. What ATen's own output adds in float32: own_forward_test.cpp. What ATen
-// keeps for each of them, and for those that need nothing: saved_by_aten_test.cpp.
+// saves for each of them, and for those that need nothing: saved_by_aten_test.cpp.
 #include "kernels/catalog.h"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ constexpr DerivativeErrorBound kSoftsign{2.3e-16, 9.6e-8, 2.0e-3, 2.5e-4};
 // float16. What overflows is apart (math/squared_relu.h).
 constexpr DerivativeErrorBound kSquaredRelu{3.2e-162, 5.3e-23, 1.4e-20, 3.5e-4};
 constexpr DerivativeErrorBound kHardsigmoid{0, 5.0e-9, 5.0e-9, 5.0e-9};
-// 0.01, ATen's default slope, as a float.
+// 0.01, ATen's default negative_slope, as a float.
 constexpr DerivativeErrorBound kLeakyRelu{0, 2.3e-10, 2.3e-10, 2.3e-10};
 constexpr DerivativeErrorBound kExact{0, 0, 0, 0};
 
@@ -55,7 +55,7 @@ bool hardtanh_is_invertible(Values v) {
   return math::Hardtanh{v[0], v[1]}.is_invertible();
 }
 
-// ATen's elu_, celu_, selu_ and leaky_relu_ keep their output: no rows.
+// ATen's elu_, celu_, selu_ and leaky_relu_ save their output: no rows.
 constexpr Activation kActivations[] = {
     // clang-format off
     {"aten::gelu",         "invact::gelu",         "none", false, kOutput, 1, kGelu,        nullptr},
@@ -122,7 +122,7 @@ constexpr ActivationDropout kActivationDropouts[] = {
     {"invact::squared_relu", "invact::squared_relu_dropout"},
 };
 
-constexpr std::string_view kOutputKeeping[] = {
+constexpr std::string_view kOutputSaving[] = {
     "aten::relu",  "aten::relu_", "aten::sigmoid", "aten::sigmoid_", "aten::tanh",
     "aten::tanh_", "aten::elu_",  "aten::celu_",   "aten::selu_",    "aten::leaky_relu_",
 };
@@ -137,8 +137,8 @@ std::span<const Activation> written_out_activations() {
   return kWrittenOut;
 }
 
-std::span<const std::string_view> output_keeping_activations() {
-  return kOutputKeeping;
+std::span<const std::string_view> output_saving_activations() {
+  return kOutputSaving;
 }
 
 std::span<const Norm> norms() {
@@ -155,7 +155,7 @@ std::span<const Dropout> dropouts() {
   return kDropouts;
 }
 
-int64_t kept_bytes(const Dropout&, int64_t element_count) {
+int64_t saved_bytes(const Dropout&, int64_t element_count) {
   return (element_count + 7) / 8;
 }
 

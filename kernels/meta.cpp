@@ -41,7 +41,7 @@ NormGradients norm_gradients(const at::Tensor&, const at::Tensor& output, const 
           mask[2] ? like(*bias) : at::Tensor()};
 }
 
-/// Nothing is known of their values, and keeping the input is always right.
+/// Nothing is known of their values, and saving the input is always right.
 bool never_recoverable(const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, double,
                        at::ScalarType) {
   return false;

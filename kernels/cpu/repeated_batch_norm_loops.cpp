@@ -1,4 +1,5 @@
-// Definitions of batch_norm_loops.h for one instruction set, under the rules of loops.cpp.
+// Definitions of repeated_batch_norm_loops.h for one instruction set, under the rules of
+// activation_loops.cpp.
 #include "kernels/cpu/repeated_batch_norm_loops.h"
 
 #include "kernels/math/host_device.h"

@@ -1,6 +1,6 @@
 // What dropout of an activation saves: what dropout made of the output, whose storage the next
 // layer keeps anyway, one bit per element that says whether it was kept and, for a function that is
-// not monotone, one for its branch. Today's pair keeps the activation's input and dropout's mask.
+// not monotone, one for its branch. Today's pair saves the activation's input and dropout's mask.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/dropout.h>
@@ -88,7 +88,7 @@ variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grad
 }
 
 struct OutOfPlace : Function<OutOfPlace> {
-  /// `aten`: the activation, whose output nobody keeps.
+  /// `aten`: the activation, whose output nobody saves.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& self,
                             c10::function_ref<at::Tensor(const at::Tensor&)> aten,
                             const Call& call) {
@@ -116,7 +116,7 @@ struct ActivationDropout<Operator, Parameters<P...>> {
     return full_name;
   }
 
-  /// The activation's own operator, for what keeps as that does.
+  /// The activation's own operator, for what saves as that does.
   static at::Tensor activation(const at::Tensor& self, P... parameters) {
     static const auto handle =
         c10::Dispatcher::singleton()
@@ -133,7 +133,7 @@ struct ActivationDropout<Operator, Parameters<P...>> {
     const bool drops_some = train && p > 0 && p < 1 && self.sym_numel() > 0;
     const ActivationFunction function = Operator::function(parameters...);
     // Where nothing or everything is dropped, and with parameters for which the output does not
-    // tell the derivative: two operators, each of which keeps what it keeps there.
+    // tell the derivative: two operators, each of which saves what it saves there.
     if (!drops_some || !is_invertible(function)) {
       return kernels::dropout(activation(self, parameters...), p, train);
     }

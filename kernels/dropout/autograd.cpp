@@ -1,4 +1,4 @@
-// What dropout saves: one bit per element, where ATen's keeps a number or a byte. The gradient is
+// What dropout saves: one bit per element, where ATen's saves a number or a byte. The gradient is
 // ATen's bit for bit.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/dropout.h>

@@ -12,7 +12,7 @@ c10::TypedOperatorHandle<Signature> find(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
 }
 
-/// Otherwise ATen's operator returns its input, multiplies by zero, or refuses p, and keeps nothing
+/// Otherwise ATen's operator returns its input, multiplies by zero, or refuses p, and saves nothing
 /// that counts.
 bool draws(const at::Tensor& input, double p, bool train) {
   return train && p > 0 && p < 1 && input.sym_numel() > 0 && input.is_floating_point();

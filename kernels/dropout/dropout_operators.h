@@ -25,6 +25,10 @@ constexpr const char* kDropoutBackwardSchema =
     "_dropout_backward(Tensor grad_output, Tensor kept, SymInt[] strides, float p, bool "
     "in_place) -> Tensor";
 
+// The dropout that drew `kept`, in the second run of a recompute segment: the same bits of output.
+constexpr const char* kDropoutAgainSchema =
+    "_dropout_again(Tensor input, Tensor kept, float p, bool in_place) -> Tensor";
+
 std::tuple<at::Tensor, at::Tensor> dropout_forward(const at::Tensor& input, double p);
 at::Tensor dropout_forward_(at::Tensor& self, double p);
 at::Tensor dropout_backward(const at::Tensor& grad_output, const at::Tensor& kept,

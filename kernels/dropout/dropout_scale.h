@@ -12,7 +12,7 @@ namespace invact::kernels {
 /// The factor of an out-of-place dropout, rounded as ATen rounds it on that device.
 double dropout_scale(c10::DeviceType device, c10::ScalarType dtype, double p);
 
-/// Of z = dropout(f(x)), kept: f'(x) is the slope of `function` by the output z / divisor, rounded
+/// Of z = dropout(f(x)), kept: f'(x) is the derivative of `function` by the output z / divisor, rounded
 /// to the dtype.
 ///
 /// The quotient is y = f(x) itself wherever scaling did not bring two numbers of the dtype

@@ -30,7 +30,7 @@ struct Elu : ClosedForm<Elu> {
   constexpr bool is_invertible() const { return alpha >= 0 && scale > 0 && input_scale > 0; }
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     const Real below = (y + splat<Real>(scale * alpha)) * splat<Real>(input_scale);
     // As ATen: NaN takes the scale.
     return choose(y <= splat<Real>(0), below, splat<Real>(scale));

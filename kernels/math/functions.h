@@ -23,7 +23,7 @@ using ActivationFunction =
                  math::Hardswish, math::Elu, math::Softplus, math::LogSigmoid, math::Softsign,
                  math::LeakyRelu, math::Hardtanh, math::Hardsigmoid, math::SquaredRelu>;
 
-/// Expands `X(Function)` for each alternative that keeps a branch bit: explicit instantiations of
+/// Expands `X(Function)` for each alternative that saves a branch bit: explicit instantiations of
 /// the loops.
 #define INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
   X(math::Gelu)                              \

@@ -1,6 +1,6 @@
 // When a norm's output tells its normalized input: x_hat = (y - b) / w, and y is stored rounded.
 // The rounding of y moves x_hat by about rounding * max(|x_hat w|, |b|) / |w|; where that passes a
-// limit for any column, or y could overflow, the norm keeps its input instead. Part of
+// limit for any column, or y could overflow, the norm saves its input instead. Part of
 // kernels/math: no torch, no allocation.
 #pragma once
 

@@ -1,5 +1,5 @@
 // What the functions with one minimum share: the branch bit and the choice of form by storage
-// dtype. A function derives from OneMinimum, gives value() and slope() in double, and names its
+// dtype. A function derives from OneMinimum, gives value() and derivative() in double, and names its
 // generated coefficients. Functions with a closed-form derivative offer the
 // same members themselves (closed_form.h, hardswish.h). Part of kernels/math: no torch, no
 // allocation.

@@ -30,7 +30,7 @@ struct Softplus : ClosedForm<Softplus> {
   constexpr bool is_invertible() const { return beta > 0 && threshold >= kLowestThreshold; }
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     const Real t = y * splat<Real>(beta);
     const Real below = one_minus_exp(t);
     if constexpr (sizeof(Real) == sizeof(double)) {
@@ -46,7 +46,7 @@ struct LogSigmoid : ClosedForm<LogSigmoid> {
   static constexpr const char* kName = "log_sigmoid";
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     return one_minus_exp(-y);
   }
 };

@@ -26,7 +26,7 @@ INVACT_HOST_DEVICE double solve_right(const Function& f, double y) {
   for (int i = 0; i < kMaxSteps; ++i) {
     const double residual = f.value(x) - y;
     (residual > 0 ? high : low) = x;
-    const double step = -residual / f.slope(x);
+    const double step = -residual / f.derivative(x);
     if (fabs(step) <= kLastStep) return x + step;
     x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
@@ -47,7 +47,7 @@ INVACT_HOST_DEVICE double solve_left(const Function& f, double y) {
   for (int i = 0; i < kMaxSteps; ++i) {
     const double value = f.value(x);
     (value < y ? high : low) = x;
-    const double step = -value * log(value / y) / f.slope(x);
+    const double step = -value * log(value / y) / f.derivative(x);
     if (fabs(step) <= kLastStep) return x + step;
     x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
@@ -65,8 +65,8 @@ INVACT_HOST_DEVICE double float64_form(const Function& f, double y, bool left) {
     const double s = left ? -sqrt(distance) : sqrt(distance);
     return s * evaluate(C::series(), s);
   }
-  if (left) return y >= kVanishing ? 0.0 : f.slope(solve_left<C>(f, y));
-  return y >= C::kRightEnd ? 1.0 : f.slope(solve_right<C>(f, y));
+  if (left) return y >= kVanishing ? 0.0 : f.derivative(solve_left<C>(f, y));
+  return y >= C::kRightEnd ? 1.0 : f.derivative(solve_right<C>(f, y));
 }
 
 }  // namespace invact::kernels::math

@@ -1,5 +1,5 @@
 // The forward of each norm, out of ATen's own operators: what autograd's node, inference and the
-// calls that keep their input run. Internal.
+// calls that save their input run. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>

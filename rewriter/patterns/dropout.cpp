@@ -38,7 +38,7 @@ std::optional<Match> match_dropout(torch::jit::Node* node) {
   match.gain = "keeps a bit per element instead of a mask of numbers";
   match.kept = [&dropout = *row](const OperatorCall& call, const Report&) {
     return KeptInstead{std::nullopt,
-                       kernels::kept_bytes(dropout, call.output_tensor.element_count)};
+                       kernels::saved_bytes(dropout, call.output_tensor.element_count)};
   };
   if (!p || !p->isScalar()) {
     match.refusal = Rejection{"parameters_unknown", "its probability is decided at run time"};

@@ -10,7 +10,7 @@ namespace invact::bench {
 namespace {
 
 std::string text(const MemoryUse& use) {
-  return std::to_string(use.kept_bytes) + " kept, " + std::to_string(use.peak_bytes) +
+  return std::to_string(use.saved_bytes) + " kept, " + std::to_string(use.peak_bytes) +
          " at the peak";
 }
 
@@ -24,9 +24,9 @@ TEST_P(TrainingMemory, IsAsPredicted) {
       const TrainingShape shape{blocks, 64, width, hidden, at::kFloat};
       SCOPED_TRACE(std::to_string(blocks) + " blocks, hidden " + std::to_string(hidden));
       EXPECT_EQ(text(measure_memory(shape, at::kCPU, activation.ours)),
-                text(predict_memory(shape, /*keeps_input=*/false, activation.branch_bits)));
+                text(predict_memory(shape, /*saves_input=*/false, activation.branch_bits)));
       EXPECT_EQ(text(measure_memory(shape, at::kCPU, activation.aten)),
-                text(predict_memory(shape, /*keeps_input=*/true, 0)));
+                text(predict_memory(shape, /*saves_input=*/true, 0)));
     }
   }
 }

@@ -114,9 +114,9 @@ constexpr double kGradientFactor = 1.05;
 
 /// f' = 2 x, of the inputs that normal() (op_cases.h) makes: 2 times a float's normal numbers, of
 /// which none lies beyond 6.
-constexpr double kLargestSquaredReluSlope = 24;
+constexpr double kLargestSquaredReluDerivative = 24;
 
-/// Distance of a norm's gradient from float64's that keeping the output may add, where weights are
+/// Distance of a norm's gradient from float64's that saving the output may add, where weights are
 /// about as large as biases: x_hat is recovered from a number rounded once, so a tenth of the
 /// dtype's spacing, since roundings of different elements have different signs. Times the largest
 /// |bias| / |weight| beyond that.

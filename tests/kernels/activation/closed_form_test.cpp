@@ -88,9 +88,9 @@ TEST_P(ClosedFormTest, ErrsNoMoreThanTheOutputsRounding) {
   double worst = 0;
   for (size_t i = 0; i < y.size(); ++i) {
     const long double exact = reference().value(inputs.x[i]);
-    const long double expected = reference().slope(inputs.x[i]);
-    const long double from_rounded = reference().slope_from_value(y[i]);
-    const long double from_exact = reference().slope_from_value(exact);
+    const long double expected = reference().derivative(inputs.x[i]);
+    const long double from_rounded = reference().derivative_from_value(y[i]);
+    const long double from_exact = reference().derivative_from_value(exact);
     // The reference's own formula of y must hold, or the test measures nothing.
     ASSERT_NEAR(static_cast<double>(from_exact), static_cast<double>(expected), 1e-8)
         << "x " << inputs.x[i];
@@ -122,7 +122,7 @@ TEST_P(DefaultParametersTest, CatalogStatesTheMeasuredBound) {
   const std::vector<double> found = derivative(rounded_values(reference().value, inputs, format()));
   double worst = 0;
   for (size_t i = 0; i < found.size(); ++i) {
-    const double error = found[i] - static_cast<double>(reference().slope(inputs.x[i]));
+    const double error = found[i] - static_cast<double>(reference().derivative(inputs.x[i]));
     worst = std::max(worst, std::abs(error));
   }
   std::printf("  max error %.3e\n", worst);
@@ -145,7 +145,7 @@ TEST_P(ClosedFormTest, IsFiniteForEveryFiniteOutput) {
   for (size_t i = 0; i < y.size(); ++i) {
     // Beyond the range of f the formula of some goes on, below zero or without bound.
     const bool reachable = std::abs(y[i]) <= 1 || y[i] > 0;
-    if (!reachable || reference().slope_from_value(y[i]) < 0) continue;
+    if (!reachable || reference().derivative_from_value(y[i]) < 0) continue;
     if (reference().name == "Softsign" && std::abs(y[i]) > 1) continue;
     ASSERT_TRUE(std::isfinite(found[i])) << y[i];
     ASSERT_GE(found[i], -1e-6) << y[i];

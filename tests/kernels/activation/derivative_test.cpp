@@ -137,8 +137,8 @@ TEST_P(DerivativeTest, IsFiniteAndInRangeForEveryOutputAndBothBits) {
       if (std::isnan(y)) {
         ASSERT_TRUE(std::isnan(value)) << "left " << left;
       } else {
-        ASSERT_GE(value, reference().lowest_slope - kBelowRange) << "y " << y << ", left " << left;
-        ASSERT_LE(value, reference().highest_slope + kAboveRange) << "y " << y << ", left " << left;
+        ASSERT_GE(value, reference().lowest_derivative - kBelowRange) << "y " << y << ", left " << left;
+        ASSERT_LE(value, reference().highest_derivative + kAboveRange) << "y " << y << ", left " << left;
       }
     }
   }
@@ -150,11 +150,11 @@ TEST_P(DerivativeTest, HandlesSpecialValues) {
   EXPECT_TRUE(std::isnan(derivative(kNaN, false)));
   EXPECT_TRUE(std::isnan(derivative(kNaN, true)));
   EXPECT_LE(std::abs(derivative(-0.0, true)), threshold.left_at_zero);
-  EXPECT_NEAR(derivative(-0.0, false), static_cast<double>(reference().slope(0)),
+  EXPECT_NEAR(derivative(-0.0, false), static_cast<double>(reference().derivative(0)),
               is_16_bit(element_type()) ? 1e-3 : 1e-6);
   // From where f' itself is within half the allowance of 1.
   double x = 1.0;
-  while (std::abs(static_cast<double>(reference().slope(x)) - 1.0) > 0.5 * threshold.one_within ||
+  while (std::abs(static_cast<double>(reference().derivative(x)) - 1.0) > 0.5 * threshold.one_within ||
          x < 2.5)
     x += 0.125;
   for (; x < 60; x += 0.125) {
@@ -171,7 +171,7 @@ TEST_P(DerivativeTest, Float64IsAsGoodAsTheStoredOutput) {
   const std::vector<double> found = derivative(outputs);
   for (size_t i = 0; i < found.size(); ++i) {
     const long double x = inputs.x[i];
-    const long double expected = reference().slope(x);
+    const long double expected = reference().derivative(x);
     // |d f'| = |f''| |dx| and |dy| = |f'| |dx|; at the minimum itself, d f' = sqrt(2 f'' dy).
     const double ulp = std::abs(std::nextafter(outputs.y[i], 4.0) - outputs.y[i]);
     const double curvature = reference().highest_curvature;

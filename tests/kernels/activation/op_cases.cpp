@@ -238,8 +238,8 @@ double gradient_tolerance(const OpCase& op, at::ScalarType dtype, double largest
   const double roundings = op.is_written_out() ? 3 : 1;
   // A correctly rounded y is half an ulp off, ATen's up to two.
   const double outputs = op.has_branch_bit() ? 1 : 4;
-  const double largest_slope = op.name == "SquaredRelu" ? kLargestSquaredReluSlope : 1;
-  return largest_grad_output * largest_slope * roundings * (outputs * derivative + 1.2 * relative);
+  const double largest_derivative = op.name == "SquaredRelu" ? kLargestSquaredReluDerivative : 1;
+  return largest_grad_output * largest_derivative * roundings * (outputs * derivative + 1.2 * relative);
 }
 
 }  // namespace invact::testing

@@ -99,10 +99,10 @@ TEST_P(RefinedForwardTest, DerivativeMeetsThePlainKernelsThresholds) {
   for (const bool one_dnn : {false, true}) {
     const OneDnnGuard guard(one_dnn);
     const at::Tensor output = op().invact(x);
-    const at::Tensor slope = gradient(output, x, at::ones_like(x)).select(1, 0);
+    const at::Tensor derivative = gradient(output, x, at::ones_like(x)).select(1, 0);
     StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(element_type()));
     outputs.y = to_vector(output.detach().select(1, 0));
-    const ErrorSummary error = summarize(reference(), inputs, outputs, to_vector(slope));
+    const ErrorSummary error = summarize(reference(), inputs, outputs, to_vector(derivative));
     std::printf("  oneDNN %s: rms %.3e, max %.3e\n", one_dnn ? "on" : "off", error.rms, error.max);
     EXPECT_LE(error.max, threshold.own_forward_max);
     EXPECT_LE(error.rms, threshold.own_forward_rms);
@@ -124,7 +124,7 @@ TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
   double error = 0;
   double rounding = 0;
   for (size_t i = 0; i < found.size(); ++i) {
-    const long double exact = g[i] * reference().slope(x[i]);
+    const long double exact = g[i] * reference().derivative(x[i]);
     error += std::pow(found[i] - static_cast<double>(exact), 2);
     rounding +=
         std::pow(round_to(exact, format_of(element_type())) - static_cast<double>(exact), 2);

@@ -279,7 +279,7 @@ TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
 
 /// `count` inputs: every third near the minimum, the others above zero; outputs correctly rounded.
 struct NearMinimum {
-  explicit NearMinimum(size_t count) : x(count), y(count), bits((count + 7) / 8), slope(count) {
+  explicit NearMinimum(size_t count) : x(count), y(count), bits((count + 7) / 8), derivative(count) {
     std::mt19937 random(11);
     const double minimum = static_cast<double>(references()[0].minimum_x);
     for (size_t i = 0; i < count; ++i) {
@@ -296,18 +296,18 @@ struct NearMinimum {
     loops.pack(Gelu{}, ElementType::kFloat32, {x.data(), output, bits.data(), count});
     const std::vector<float> ones(x.size(), 1.0f);
     loops.backward(Gelu{}, ElementType::kFloat32,
-                   {ones.data(), y.data(), bits.data(), slope.data(), count});
+                   {ones.data(), y.data(), bits.data(), derivative.data(), count});
   }
   double largest_error() const {
     double largest = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      largest = std::max(largest, std::abs(slope[i] - Gelu{}.slope(x[i])));
+      largest = std::max(largest, std::abs(derivative[i] - Gelu{}.derivative(x[i])));
     }
     return largest;
   }
   std::vector<float> x, y;
   std::vector<uint8_t> bits;
-  std::vector<float> slope;
+  std::vector<float> derivative;
 };
 
 TEST(RefinementTest, CodesLowerTheErrorOfWholeBlocksAndTails) {
@@ -345,7 +345,7 @@ TEST(RefinementTest, ABlockWithoutPlacesKeepsItsBranchBits) {
     data.run(true, loops);
     plain.run(false, loops);
     EXPECT_EQ(data.bits, plain.bits) << loops.name;
-    EXPECT_EQ(data.slope, plain.slope) << loops.name;
+    EXPECT_EQ(data.derivative, plain.derivative) << loops.name;
   }
 }
 
@@ -356,10 +356,10 @@ TEST(RefinementTest, EveryCodeOfEveryOutputStaysInItsInterval) {
     if (y >= Gelu::kFirstUnrefined) break;
     for (int code = 1; code <= kernels::math::kRefinementSteps; ++code) {
       for (const bool left : {false, true}) {
-        const float slope = f.from_refined(y, code, left);
-        ASSERT_TRUE(std::isfinite(slope)) << step << ", " << code;
-        ASSERT_EQ(slope < 0, left) << step << ", " << code;
-        ASSERT_LT(std::abs(slope), 0.02f) << step << ", " << code;
+        const float derivative = f.from_refined(y, code, left);
+        ASSERT_TRUE(std::isfinite(derivative)) << step << ", " << code;
+        ASSERT_EQ(derivative < 0, left) << step << ", " << code;
+        ASSERT_LT(std::abs(derivative), 0.02f) << step << ", " << code;
       }
     }
   }

@@ -74,14 +74,14 @@ Error measure(const Reference& reference, const Grid& grid, const at::Tensor& x,
   // The factor, as the dtype has it: rounding it is no error of ours.
   at::manual_seed(7);
   const at::Tensor factors = at::dropout(at::ones_like(x), p, true).detach();
-  const auto slopes = to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
+  const auto derivatives = to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
   const auto factor = to_vector(factors.select(1, 0));
   Error error;
   double mass = 0;
-  for (size_t i = 0; i < slopes.size(); ++i) {
+  for (size_t i = 0; i < derivatives.size(); ++i) {
     if (factor[i] == 0) continue;
     const double difference =
-        slopes[i] / factor[i] - static_cast<double>(reference.slope(grid.x[i]));
+        derivatives[i] / factor[i] - static_cast<double>(reference.derivative(grid.x[i]));
     const double weight = grid.mass.empty() ? 1 : grid.mass[i];
     error.max = std::max(error.max, weight > 1e-13 ? std::abs(difference) : 0);
     error.rms += weight * difference * difference;

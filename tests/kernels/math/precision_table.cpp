@@ -61,9 +61,9 @@ void print_table() {
       const Grid inputs = inputs_of(dtype.type, static_cast<double>(reference.minimum_x));
       const StoredOutputs outputs = stored_outputs(reference, inputs, format_of(dtype.type));
       print_row(reference.name, dtype,
-                summarize(reference.slope, static_cast<double>(reference.minimum_x), inputs,
+                summarize(reference.derivative, static_cast<double>(reference.minimum_x), inputs,
                           outputs, derivative(reference.function, dtype, outputs)),
-                information_limit(reference.slope, inputs, outputs));
+                information_limit(reference.derivative, inputs, outputs));
     }
   }
   for (const ClosedReference& reference : closed_references()) {
@@ -75,9 +75,9 @@ void print_table() {
       outputs.y = rounded_values(reference.value, inputs, format_of(dtype.type));
       outputs.left.resize(outputs.y.size());
       print_row(reference.name, dtype,
-                summarize(reference.slope, kCentre, inputs, outputs,
+                summarize(reference.derivative, kCentre, inputs, outputs,
                           derivative(reference.function, dtype, outputs)),
-                information_limit(reference.slope, inputs, outputs));
+                information_limit(reference.derivative, inputs, outputs));
     }
   }
 }

@@ -36,9 +36,9 @@ void for_each_cell(const StoredOutputs& outputs, const Visit& visit) {
   }
 }
 
-std::vector<double> slopes(long double (*slope)(long double), const Grid& grid) {
+std::vector<double> derivatives(long double (*derivative)(long double), const Grid& grid) {
   std::vector<double> result(grid.x.size());
-  for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(slope(grid.x[i]));
+  for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(derivative(grid.x[i]));
   return result;
 }
 
@@ -179,16 +179,16 @@ StoredOutputs stored_outputs(const Reference& reference, const Grid& grid, const
 
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
                        const std::vector<double>& derivative) {
-  return summarize(reference.slope, static_cast<double>(reference.minimum_x), grid, outputs,
+  return summarize(reference.derivative, static_cast<double>(reference.minimum_x), grid, outputs,
                    derivative);
 }
 
-ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
+ErrorSummary summarize(long double (*derivative)(long double), double centre, const Grid& grid,
                        const StoredOutputs& outputs, const std::vector<double>& derivative) {
   constexpr double kAway = 0.01;
   constexpr double kNegligibleMass = 1e-13;
   ErrorSummary summary;
-  std::vector<double> error = slopes(slope, grid);
+  std::vector<double> error = derivatives(derivative, grid);
   for (size_t i = 0; i < error.size(); ++i) {
     error[i] = derivative[i] - error[i];
     const double squared = grid.mass[i] * error[i] * error[i];
@@ -212,27 +212,27 @@ ErrorSummary summarize(long double (*slope)(long double), double centre, const G
 
 Limit information_limit(const Reference& reference, const Grid& grid,
                         const StoredOutputs& outputs) {
-  return information_limit(reference.slope, grid, outputs);
+  return information_limit(reference.derivative, grid, outputs);
 }
 
-Limit information_limit(long double (*slope_of)(long double), const Grid& grid,
+Limit information_limit(long double (*derivative_of)(long double), const Grid& grid,
                         const StoredOutputs& outputs) {
   constexpr double kNegligibleMass = 1e-12;
-  const std::vector<double> slope = slopes(slope_of, grid);
+  const std::vector<double> derivative = derivatives(derivative_of, grid);
   Limit limit;
   for_each_cell(outputs, [&](size_t first, size_t end) {
     double mass = 0;
     double sum = 0;
     for (size_t i = first; i < end; ++i) {
       mass += grid.mass[i];
-      sum += grid.mass[i] * slope[i];
+      sum += grid.mass[i] * derivative[i];
     }
     if (mass <= 0) return;
     for (size_t i = first; i < end; ++i) {
-      limit.rms += grid.mass[i] * (slope[i] - sum / mass) * (slope[i] - sum / mass);
+      limit.rms += grid.mass[i] * (derivative[i] - sum / mass) * (derivative[i] - sum / mass);
     }
-    const auto [low, high] = std::minmax_element(slope.begin() + static_cast<std::ptrdiff_t>(first),
-                                                 slope.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto [low, high] = std::minmax_element(derivative.begin() + static_cast<std::ptrdiff_t>(first),
+                                                 derivative.begin() + static_cast<std::ptrdiff_t>(end));
     if (mass > kNegligibleMass) limit.half_width = std::max(limit.half_width, 0.5 * (*high - *low));
   });
   limit.rms = std::sqrt(limit.rms);

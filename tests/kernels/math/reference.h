@@ -17,10 +17,10 @@ struct Reference {
   std::string name;
   ActivationFunction function;
   long double (*value)(long double);
-  long double (*slope)(long double);
+  long double (*derivative)(long double);
   long double minimum_x;  ///< facts/numerics.md section 1, 50-digit arithmetic.
-  double lowest_slope;    ///< Smallest and largest f', same source.
-  double highest_slope;
+  double lowest_derivative;    ///< Smallest and largest f', same source.
+  double highest_derivative;
   double highest_curvature;  ///< Largest |f''|, rounded up.
 };
 
@@ -32,8 +32,8 @@ struct ClosedReference {
   std::string name;
   ActivationFunction function;
   long double (*value)(long double);
-  long double (*slope)(long double);
-  long double (*slope_from_value)(long double);  ///< slope(x) by value(x).
+  long double (*derivative)(long double);
+  long double (*derivative_from_value)(long double);  ///< derivative(x) by value(x).
   std::vector<double> kinks;                     ///< Where f' jumps.
 };
 
@@ -85,7 +85,7 @@ struct ErrorSummary {
   double away_rms = 0;
 };
 /// Error of `derivative` (one value per input) against f'(x); "away" is from `centre`.
-ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
+ErrorSummary summarize(long double (*derivative)(long double), double centre, const Grid& grid,
                        const StoredOutputs& outputs, const std::vector<double>& derivative);
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
                        const std::vector<double>& derivative);
@@ -94,7 +94,7 @@ struct Limit {
   double rms = 0;         ///< Of the conditional mean, the best estimator.
   double half_width = 0;  ///< Largest half-width of f' over the inputs that share (y, branch).
 };
-Limit information_limit(long double (*slope)(long double), const Grid& grid,
+Limit information_limit(long double (*derivative)(long double), const Grid& grid,
                         const StoredOutputs& outputs);
 Limit information_limit(const Reference& reference, const Grid& grid, const StoredOutputs& outputs);
 
