@@ -115,7 +115,7 @@ MemoryUse predict_memory(const TrainingShape& shape, bool saves_input, int branc
     memory.add(hidden + weight);  // the second linear's gradients
     // Of its result: the caller gave the last block's.
     if (i < shape.blocks - 1) memory.remove(narrow);
-    if (saves_input) memory.remove(hidden);  // f's output: nobody else saves it
+    if (saves_input) memory.remove(hidden);  // f's output, which ATen's f does not save
     memory.add(hidden);                      // f's gradient
     memory.remove(2 * hidden + bits);        // that of its output, and what it saved
     memory.add(weight);                      // the first linear's gradients

@@ -32,7 +32,7 @@ struct TrainedActivation {
 
 const std::vector<TrainedActivation>& trained_activations();
 
-/// `kept_bytes` is what is there between forward and backward: saved tensors and the result.
+/// `saved_bytes` counts what lives between forward and backward: saved tensors and the result.
 MemoryUse predict_memory(const TrainingShape& shape, bool saves_input, int branch_bits);
 
 /// The second of two steps: the first makes what stays (workspaces of cuBLAS).

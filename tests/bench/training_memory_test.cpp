@@ -6,8 +6,15 @@
 #include <string>
 #include <utility>
 
-namespace invact::bench {
+namespace invact::testing {
 namespace {
+
+using bench::measure_memory;
+using bench::MemoryUse;
+using bench::predict_memory;
+using bench::trained_activations;
+using bench::TrainedActivation;
+using bench::TrainingShape;
 
 std::string text(const MemoryUse& use) {
   return std::to_string(use.saved_bytes) + " kept, " + std::to_string(use.peak_bytes) +
@@ -35,4 +42,4 @@ INSTANTIATE_TEST_SUITE_P(All, TrainingMemory, ::testing::ValuesIn(trained_activa
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace
-}  // namespace invact::bench
+}  // namespace invact::testing
