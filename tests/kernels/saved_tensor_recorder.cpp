@@ -40,8 +40,8 @@ class RecordingEngine : public torch::autograd::Engine {
 };
 
 torch::autograd::Engine& recording_engine() {
-  static RecordingEngine& engine =
-      *new RecordingEngine;  // never destroyed: its threads outlive main
+  // Never destroyed: its threads outlive main.
+  static RecordingEngine& engine = *new RecordingEngine;
   return engine;
 }
 

@@ -13,18 +13,23 @@ namespace invact::testing {
 
 /// Factors over the limits computed in the test, and absolute bounds (facts, section 6).
 struct AcceptanceThreshold {
-  double rms_factor;  ///< Over the conditional mean's rms: the fits reach 1.02 to 1.15, the rest is
-                      ///< rounding.
-  double max_factor;  ///< Over the largest half-width of f' in one cell.
-  double bias;     ///< A systematic error of gradients; a tenth of the effect of rounding x itself.
-  double l1_bias;  ///< E |E[error | y, branch]|; 0: not asked for.
-  double
-      robustness;  ///< rms over the limit under N(0, 2^2), N(0, 4^2), N(-1, 1); 0: not asked for.
-  double own_forward_max;  ///< f' from ATen's own y, which is not correctly rounded; 0: as for
-                           ///< rounded y.
+  /// Over the conditional mean's rms: the fits reach 1.02 to 1.15, the rest is rounding.
+  double rms_factor;
+  /// Over the largest half-width of f' in one cell.
+  double max_factor;
+  /// A systematic error of gradients; a tenth of the effect of rounding x itself.
+  double bias;
+  /// E |E[error | y, branch]|; 0: not asked for.
+  double l1_bias;
+  /// rms over the limit under N(0, 2^2), N(0, 4^2), N(-1, 1); 0: not asked for.
+  double robustness;
+  /// f' from ATen's own y, which is not correctly rounded; 0: as for rounded y.
+  double own_forward_max;
   double own_forward_rms;
-  double one_within;    ///< Distance from 1 beyond the point where f' is within half of it.
-  double left_at_zero;  ///< |f'| for y = -0 on the left branch: a tail that underflowed.
+  /// Distance from 1 beyond the point where f' is within half of it.
+  double one_within;
+  /// |f'| for y = -0 on the left branch: a tail that underflowed.
+  double left_at_zero;
 };
 
 /// Hardswish has its own in 16 bit: its derivative jumps at y = 3, and its form is the closed one

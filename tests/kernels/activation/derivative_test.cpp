@@ -137,8 +137,10 @@ TEST_P(DerivativeTest, IsFiniteAndInRangeForEveryOutputAndBothBits) {
       if (std::isnan(y)) {
         ASSERT_TRUE(std::isnan(value)) << "left " << left;
       } else {
-        ASSERT_GE(value, reference().lowest_derivative - kBelowRange) << "y " << y << ", left " << left;
-        ASSERT_LE(value, reference().highest_derivative + kAboveRange) << "y " << y << ", left " << left;
+        ASSERT_GE(value, reference().lowest_derivative - kBelowRange)
+            << "y " << y << ", left " << left;
+        ASSERT_LE(value, reference().highest_derivative + kAboveRange)
+            << "y " << y << ", left " << left;
       }
     }
   }
@@ -154,7 +156,8 @@ TEST_P(DerivativeTest, HandlesSpecialValues) {
               is_16_bit(element_type()) ? 1e-3 : 1e-6);
   // From where f' itself is within half the allowance of 1.
   double x = 1.0;
-  while (std::abs(static_cast<double>(reference().derivative(x)) - 1.0) > 0.5 * threshold.one_within ||
+  while (std::abs(static_cast<double>(reference().derivative(x)) - 1.0) >
+             0.5 * threshold.one_within ||
          x < 2.5)
     x += 0.125;
   for (; x < 60; x += 0.125) {

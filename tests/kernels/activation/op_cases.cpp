@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <limits>
 #include <numbers>
 #include <stdexcept>
 
@@ -182,6 +183,14 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device) {
   };
 }
 
+at::Tensor leaf(const at::Tensor& tensor) {
+  return tensor.detach().requires_grad_();
+}
+
+int64_t next_random() {
+  return at::randint(std::numeric_limits<int64_t>::max(), {1}, at::kLong).item<int64_t>();
+}
+
 at::ScalarType scalar_type(ElementType type) {
   switch (type) {
     case ElementType::kFloat64:
@@ -239,7 +248,8 @@ double gradient_tolerance(const OpCase& op, at::ScalarType dtype, double largest
   // A correctly rounded y is half an ulp off, ATen's up to two.
   const double outputs = op.has_branch_bit() ? 1 : 4;
   const double largest_derivative = op.name == "SquaredRelu" ? kLargestSquaredReluDerivative : 1;
-  return largest_grad_output * largest_derivative * roundings * (outputs * derivative + 1.2 * relative);
+  return largest_grad_output * largest_derivative * roundings *
+         (outputs * derivative + 1.2 * relative);
 }
 
 }  // namespace invact::testing

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -57,6 +58,12 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device);
 /// Normal numbers times 2 from a fixed seed.
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
 
+/// A leaf with the tensor's data that requires a gradient.
+at::Tensor leaf(const at::Tensor& tensor);
+
+/// The next number of the default generator: where a call has left it.
+int64_t next_random();
+
 at::ScalarType scalar_type(ElementType type);
 
 std::vector<double> to_vector(const at::Tensor& tensor);
@@ -64,7 +71,7 @@ std::vector<double> to_vector(const at::Tensor& tensor);
 /// Bitwise equality, NaN payloads included; false on different sizes or dtypes.
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
 
-/// Gradient of <output, grad_output> with respect to `input`; the graph is kept.
+/// The gradient of <output, grad_output> with respect to `input`; the graph is retained.
 at::Tensor gradient(const at::Tensor& output, const at::Tensor& input,
                     const at::Tensor& grad_output);
 

@@ -222,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(All, InPlaceOpTest, ::testing::ValuesIn(in_place_cases(
 INSTANTIATE_TEST_SUITE_P(All, OpTest, ::testing::Range(size_t{0}, op_cases().size()),
                          [](const auto& info) { return op_cases()[info.param].name; });
 
-/// Parameters for which the output does not tell the derivative: everything as ATen's own.
+/// Parameters for which the output does not determine the derivative: everything as ATen's own.
 TEST(ParametersTest, WhereTheOutputDoesNotDoTheInputIsSaved) {
   struct Call {
     const char* name;

@@ -279,7 +279,8 @@ TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
 
 /// `count` inputs: every third near the minimum, the others above zero; outputs correctly rounded.
 struct NearMinimum {
-  explicit NearMinimum(size_t count) : x(count), y(count), bits((count + 7) / 8), derivative(count) {
+  explicit NearMinimum(size_t count)
+      : x(count), y(count), bits((count + 7) / 8), derivative(count) {
     std::mt19937 random(11);
     const double minimum = static_cast<double>(references()[0].minimum_x);
     for (size_t i = 0; i < count; ++i) {

@@ -1,5 +1,5 @@
 // f' from what dropout made of an output, against a reference that shares nothing with the kernels:
-// what the one rounding more costs beside an output that nobody scaled.
+// what the one rounding more costs beside an output that was not scaled.
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -74,7 +74,8 @@ Error measure(const Reference& reference, const Grid& grid, const at::Tensor& x,
   // The factor, as the dtype has it: rounding it is no error of ours.
   at::manual_seed(7);
   const at::Tensor factors = at::dropout(at::ones_like(x), p, true).detach();
-  const auto derivatives = to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
+  const auto derivatives =
+      to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
   const auto factor = to_vector(factors.select(1, 0));
   Error error;
   double mass = 0;

@@ -14,7 +14,7 @@
 
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
 namespace invact::testing {

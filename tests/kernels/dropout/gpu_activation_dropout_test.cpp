@@ -8,7 +8,7 @@
 
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/activation_dropout_cases.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 #include "tests/kernels/gpu_device.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 

@@ -32,8 +32,8 @@ std::vector<double> derivative(const ActivationFunction& function, ElementType t
       result[i] = one_derivative(f, type, outputs.y[i], outputs.left[i] != 0);
     }
   };
-  // Not std::visit or std::vector's own loops on floats: see loops.cpp about code that the linker
-  // could share.
+  // Not std::visit or std::vector's own loops on floats: see activation_loops.cpp about code that
+  // the linker could share.
 #define INVACT_FILL(F) \
   if (const auto* f = std::get_if<kernels::F>(&function)) fill(*f);
   INVACT_FOR_EACH_FUNCTION(INVACT_FILL)

@@ -88,8 +88,8 @@ Grid all_codes(const Format& format, double mu, double sigma) {
   Grid grid;
   const int mantissas = 1 << (format.precision - 1);
   for (int exponent = format.min_exponent; exponent <= format.max_exponent; ++exponent) {
-    const int first =
-        exponent == format.min_exponent ? 0 : mantissas;  // subnormals join the first octave
+    // Subnormals join the first octave.
+    const int first = exponent == format.min_exponent ? 0 : mantissas;
     for (int m = first; m < 2 * mantissas; ++m) {
       const double x = std::ldexp(m, exponent - format.precision + 1);
       if (x < kLimit) grid.x.push_back(x);
@@ -178,19 +178,19 @@ StoredOutputs stored_outputs(const Reference& reference, const Grid& grid, const
 }
 
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
-                       const std::vector<double>& derivative) {
+                       const std::vector<double>& found) {
   return summarize(reference.derivative, static_cast<double>(reference.minimum_x), grid, outputs,
-                   derivative);
+                   found);
 }
 
 ErrorSummary summarize(long double (*derivative)(long double), double centre, const Grid& grid,
-                       const StoredOutputs& outputs, const std::vector<double>& derivative) {
+                       const StoredOutputs& outputs, const std::vector<double>& found) {
   constexpr double kAway = 0.01;
   constexpr double kNegligibleMass = 1e-13;
   ErrorSummary summary;
   std::vector<double> error = derivatives(derivative, grid);
   for (size_t i = 0; i < error.size(); ++i) {
-    error[i] = derivative[i] - error[i];
+    error[i] = found[i] - error[i];
     const double squared = grid.mass[i] * error[i] * error[i];
     summary.rms += squared;
     summary.bias += grid.mass[i] * error[i];
@@ -231,8 +231,9 @@ Limit information_limit(long double (*derivative_of)(long double), const Grid& g
     for (size_t i = first; i < end; ++i) {
       limit.rms += grid.mass[i] * (derivative[i] - sum / mass) * (derivative[i] - sum / mass);
     }
-    const auto [low, high] = std::minmax_element(derivative.begin() + static_cast<std::ptrdiff_t>(first),
-                                                 derivative.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto [low, high] =
+        std::minmax_element(derivative.begin() + static_cast<std::ptrdiff_t>(first),
+                            derivative.begin() + static_cast<std::ptrdiff_t>(end));
     if (mass > kNegligibleMass) limit.half_width = std::max(limit.half_width, 0.5 * (*high - *low));
   });
   limit.rms = std::sqrt(limit.rms);

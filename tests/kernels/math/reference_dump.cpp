@@ -1,8 +1,8 @@
-// Prints the reference functions of reference.h in decimal, for python_reference_test.py.
+// Prints the reference functions in decimal, for python_reference_test.py.
 #include <cstdio>
 #include <limits>
 
-#include "tests/kernels/math/reference.h"
+#include "tests/kernels/math/reference_functions.h"
 
 namespace {
 

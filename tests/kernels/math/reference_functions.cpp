@@ -1,9 +1,8 @@
-// The functions of reference.h and their derivatives in long double.
+#include "tests/kernels/math/reference_functions.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include "tests/kernels/math/reference.h"
 
 namespace invact::testing {
 namespace {
@@ -79,7 +78,7 @@ long double elu_of(long double x, long double alpha, long double scale, long dou
   return x > 0 ? scale * x : scale * alpha * std::expm1(input_scale * x);
 }
 long double elu_derivative_of(long double x, long double alpha, long double scale,
-                         long double input_scale) {
+                              long double input_scale) {
   return x > 0 ? scale : scale * alpha * input_scale * std::exp(input_scale * x);
 }
 long double elu(long double x) {
@@ -200,8 +199,8 @@ const std::vector<Reference>& references() {
   static const std::vector<Reference> all = {
       {"Gelu", Gelu{}, gelu, gelu_derivative, -0.751791524693564457L, -0.1289, 1.1289, 0.80},
       {"ErfGelu", ErfGelu{}, gelu, gelu_derivative, -0.751791524693564457L, -0.1289, 1.1289, 0.80},
-      {"GeluTanh", GeluTanh{}, gelu_tanh, gelu_tanh_derivative, -0.752461422071016258L, -0.1290, 1.1290,
-       0.80},
+      {"GeluTanh", GeluTanh{}, gelu_tanh, gelu_tanh_derivative, -0.752461422071016258L, -0.1290,
+       1.1290, 0.80},
       {"Silu", Silu{}, silu, silu_derivative, -1.278464542761073795L, -0.0998, 1.0998, 0.50},
       {"Mish", Mish{}, mish, mish_derivative, -1.19243121451549521L, -0.1125, 1.0885, 0.65},
       {"QuickGelu", QuickGelu{}, quick_gelu, quick_gelu_derivative, -0.751154255441288951L, -0.0998,
@@ -223,7 +222,12 @@ const std::vector<ClosedReference>& closed_references() {
        {0}},
       {"Celu", kernels::math::celu(kAlpha), celu, celu_derivative, celu_derivative_from_value, {}},
       {"Selu", kernels::math::selu(), selu, selu_derivative, selu_derivative_from_value, {0}},
-      {"Softplus", Softplus{1, 20}, softplus, softplus_derivative, softplus_derivative_from_value, {20}},
+      {"Softplus",
+       Softplus{1, 20},
+       softplus,
+       softplus_derivative,
+       softplus_derivative_from_value,
+       {20}},
       {"LogSigmoid",
        LogSigmoid{},
        log_sigmoid,

@@ -12,7 +12,6 @@
 #include <unordered_set>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 
 namespace invact::testing {
 namespace {

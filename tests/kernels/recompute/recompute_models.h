@@ -12,7 +12,7 @@
 
 namespace invact::testing {
 
-/// One thread: the order of a reduction is the same then, whoever calls it.
+/// One thread: the order of a reduction is the same then, from whichever thread it is called.
 class OneThread : public ::testing::Test {
  protected:
   OneThread();

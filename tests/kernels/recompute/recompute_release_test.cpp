@@ -11,7 +11,6 @@
 #include <algorithm>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {

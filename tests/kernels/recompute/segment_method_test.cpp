@@ -7,7 +7,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {
@@ -30,16 +29,21 @@ Module convolutions(bool has_segments, bool training) {
   Module model = with_statistics("");
   const std::string flag = training ? "True" : "False";
   define(model, has_segments ? R"(
-def norm_relu(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, training: bool) -> Tuple[Tensor, Tensor, Tensor]:
-    y, first, second = ops.invact._batch_norm_forward(h, w, b, mean, var, training, 0.1, 1e-05, True)
+def norm_relu(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor,
+              training: bool) -> Tuple[Tensor, Tensor, Tensor]:
+    y, first, second = ops.invact._batch_norm_forward(
+        h, w, b, mean, var, training, 0.1, 1e-05, True)
     return (torch.relu(y), first, second)
 
-def norm_relu_again(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, training: bool, first: Tensor, second: Tensor) -> Tensor:
-    return torch.relu(ops.invact._batch_norm_again(h, w, b, first, second, training, 0.1, 1e-05, True))
+def norm_relu_again(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor,
+                    training: bool, first: Tensor, second: Tensor) -> Tensor:
+    return torch.relu(ops.invact._batch_norm_again(
+        h, w, b, first, second, training, 0.1, 1e-05, True))
 
 def forward(self, x: Tensor) -> Tensor:
     h = torch.conv2d(x, self.first)
-    y = ops.invact.recompute(self, "norm_relu", [h, self.scale, self.shift], (self.mean, self.var, )" +
+    y = ops.invact.recompute(self, "norm_relu", [h, self.scale, self.shift],
+                             (self.mean, self.var, )" +
                                    flag + R"())
     o = torch.conv2d(y, self.second)
     ops.invact.release(y, [o], True)
