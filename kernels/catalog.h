@@ -1,7 +1,7 @@
 // The one table of what invact knows about operators: which ATen operator each of ours replaces,
-// what it saves per element, the error bound that the tests prove, and which ATen operators count
-// as heavy for a model's floor. Plain data: no torch header, so that the analyzer, the rewriter and
-// the command line can read it alike.
+// what it saves per element, and the error bound that the tests prove. Plain data: no torch header,
+// so that the analyzer, the rewriter and the command line can read it alike. Which ATen operators
+// count as heavy for a model's floor: heavy_operators.h.
 #pragma once
 
 #include <cstdint>
@@ -25,17 +25,28 @@ struct Activation {
   /// Qualified name without overload: "aten::gelu". Empty for a function that ATen has no operator
   /// for (models write it out).
   std::string_view aten_op;
-  std::string_view invact_op;  ///< Its replacement, same schema: "invact::gelu".
-  std::string_view
-      variant;  ///< Value of `approximate` that this row is for ("none", "tanh"); empty: has none.
-  bool in_place;              ///< Writes its input.
-  std::string_view strategy;  ///< "output": saves the output and branch bits; "closed": the output
-                              ///< alone, derivative equal up to rounding.
-  int64_t branch_bits_per_element;  ///< Bits saved beside the output, packed; ceil(n * bits / 8)
-                                    ///< bytes in all.
+
+  /// Its replacement, which has the same schema: "invact::gelu".
+  std::string_view invact_op;
+
+  /// The value of `approximate` that this row is for ("none", "tanh"); empty where the operator has
+  /// no such argument.
+  std::string_view variant;
+
+  /// Whether it writes its input.
+  bool in_place;
+
+  /// "output": it saves the output and branch bits. "closed": it saves the output alone, and the
+  /// derivative is equal up to rounding.
+  std::string_view strategy;
+
+  /// Bits that it saves beside the output, packed: ceil(n * bits / 8) bytes in all.
+  int64_t branch_bits_per_element;
+
   DerivativeErrorBound error_bound;
-  /// Whether with these parameters (those behind `self`, in the schema's order) the output tells
-  /// the derivative; null: the operator has none.
+
+  /// Whether with these parameters (those behind `self`, in the schema's order) the output
+  /// determines the derivative; null: the operator has none.
   bool (*is_invertible)(std::span<const double> parameters);
 };
 
@@ -68,9 +79,9 @@ bool is_activation(std::string_view aten_op);
 int64_t branch_bytes(const Activation& activation, int64_t element_count);
 
 /// One norm. Its replacement saves the output, whose storage the next layer saves anyway; one
-/// number per row, float32 (float64 for a float64 output), except that the CPU's layer_norm saves
-/// it in the dtype of its parameters (of its input, without any); weight and bias. Batch norm: one
-/// number per channel, in the dtype of ATen's own.
+/// number per row; weight and bias. The number is float32 (float64 for a float64 output), except
+/// that the CPU's layer_norm saves it in the dtype of its parameters (of its input, without any).
+/// Batch norm saves one number per channel, in the dtype of ATen's own.
 struct Norm {
   /// Empty for the norm that models write out (ops.h says which of its arguments stand for which
   /// spelling).
@@ -123,14 +134,5 @@ const ActivationDropout* find_activation_dropout(const Activation& activation);
 /// Bytes that it saves beside its output, in training with 0 < p < 1: a bit per element for what
 /// was dropped, and the activation's branch bits.
 int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_count);
-
-/// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul,
-/// convolution, attention, recurrent cells, embedding and indexing, pooling with indices, sorting,
-/// FFT, unknown and custom operators). Pointwise functions, norms, dropout, reductions, views,
-/// copies and casts do not. The list is in heavy_operators.cpp.
-bool is_heavy(std::string_view op);
-
-/// Those that do not, as ATen names them ("gelu"); the form in place of one of them neither.
-std::span<const std::string_view> cheap_operators();
 
 }  // namespace invact::kernels

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "analyzer/reporting/duplicates.h"
-#include "kernels/catalog.h"
+#include "kernels/heavy_operators.h"
 
 namespace invact {
 namespace {

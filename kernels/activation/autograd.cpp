@@ -21,7 +21,7 @@
 #include "kernels/activation/internal_operators.h"
 #include "kernels/activation/operators.h"
 #include "kernels/activation/saved_function.h"
-#include "kernels/gradient_layout.h"
+#include "kernels/memory_layout.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {
@@ -149,8 +149,8 @@ struct Autograd<Operator, Parameters<P...>> {
   static at::Tensor call(const at::Tensor& self, P... parameters) {
     if (!needs_gradient(self)) return Operator::aten(self, parameters...);
     const ActivationFunction function = Operator::function(parameters...);
-    // Parameters for which the output does not tell the derivative: ATen's own, which saves the
-    // input.
+    // Parameters for which the output does not determine the derivative: ATen's own, which saves
+    // the input.
     if (!is_invertible(function)) return Operator::aten(self, parameters...);
     const auto aten = [&](const at::Tensor& tensor) {
       return Operator::aten(tensor, parameters...);

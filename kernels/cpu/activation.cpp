@@ -1,7 +1,8 @@
-// CPU kernels: threads, cache and the choice of instruction set around the loops of loops.h. ATen's
-// own kernel makes the output; where it treats every element alike it is called chunk by chunk, so
-// that the bits are packed while input and output are in cache. Functions whose ATen kernel is
-// known to the last bit have a loop of their own, which makes output and bits in one pass.
+// CPU kernels: threads, cache and the choice of instruction set around the loops of
+// activation_loops.h. ATen's own kernel makes the output; where it treats every element alike it is
+// called chunk by chunk, so that the bits are packed while input and output are in cache. Functions
+// whose ATen kernel is known to the last bit have a loop of their own, which makes output and bits
+// in one pass.
 #include "kernels/activation/device_kernels.h"
 
 #include <ATen/ops/add_cpu_dispatch.h>
@@ -27,7 +28,6 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/activation/aten_forward.h"
 #include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/element_type_of.h"
@@ -157,9 +157,9 @@ void own_forward(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t
     const int64_t last = std::min(next_block(end), output.numel());
     for (int64_t first = next_block(begin); first < last; first += kChunk) {
       const int64_t count = std::min(kChunk, last - first);
-      if (!loop(f, type,
-                {at_element(self, first), to + first * output.element_size(), bits + first / 8,
-                 count})) {
+      const cpu::OwnForwardArrays arrays{
+          at_element(self, first), to + first * output.element_size(), bits + first / 8, count};
+      if (!loop(f, type, arrays)) {
         forward_by_aten(f, self, output, bits, first, first + count);
       }
     }

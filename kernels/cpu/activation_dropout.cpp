@@ -13,10 +13,7 @@
 #include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
-#include "kernels/cpu/norm_recovery_loops.h"
-#include "kernels/dropout/activation_dropout_operators.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
 
 namespace invact::kernels {

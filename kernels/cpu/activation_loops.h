@@ -26,7 +26,7 @@ struct ForwardArrays {
 struct OwnForwardArrays {
   const void* input;
   void* output;
-  uint8_t* bits;  ///< As above.
+  uint8_t* bits;  ///< As ForwardArrays::bits.
   int64_t count;
 };
 
@@ -77,27 +77,6 @@ void pack(const Function& f, ElementType type, const ForwardArrays& arrays);
 template <class Function>
 void backward(const Function& f, ElementType type, const BackwardArrays& arrays);
 }  // namespace avx512
-
-/// Whether this processor runs the loops in `avx2`. F16C, whose name not every compiler knows here,
-/// is older than AVX2 in every line of processors.
-inline bool has_avx2() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi2");
-#else
-  return false;
-#endif
-}
-
-/// Whether this processor runs the loops in `avx512`.
-inline bool has_avx512() {
-#if defined(__x86_64__)
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
 
 template <class Function>
 ForwardLoop<Function> forward_loop() {

@@ -8,12 +8,11 @@
 
 #include <tuple>
 
-#include "kernels/activation/device_kernels.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
+#include "kernels/memory_layout.h"
 
 namespace invact::kernels {
 namespace {

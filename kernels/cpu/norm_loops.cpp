@@ -1,5 +1,5 @@
-// Definitions of norm_loops.h for one instruction set, under the rules of loops.cpp: internal
-// linkage or always inlined, but for the entries at the end.
+// Definitions of norm_loops.h for one instruction set, under the rules of activation_loops.cpp:
+// internal linkage or always inlined, but for the entries at the end.
 #include "kernels/cpu/norm_loops.h"
 
 #include <cmath>

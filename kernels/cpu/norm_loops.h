@@ -1,5 +1,6 @@
 // The CPU loops of the norms over rows: the gradient from the output, and whether weight and bias
-// let the output tell it. No torch: compiled twice, like loops.h.
+// let the output determine it. No torch: compiled for the baseline and for AVX2, like
+// activation_loops.h.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ struct ParameterArrays {
   int64_t columns;
 };
 
-/// Whether every column tells x_hat (math/norm_recovery.h).
+/// Whether every column determines x_hat (math/norm_recovery.h).
 using RecoveryLoop = bool (*)(ElementType output, const ParameterArrays&);
 
 /// Numbers of an element type as compute numbers, and rounded from them. Not between float64 and

@@ -80,10 +80,13 @@ at::Tensor apply(const RepeatedBatchNorm& norm, const Layout& layout, Fusion fus
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const auto run = [&](int64_t row, int64_t channel, int64_t rows) {
     const int64_t first = row * columns;
-    loop(
-        type, is_per_row,
-        {at_element(norm.input, first), at_element(terms, channel),
-         at_element(terms, channels + channel), to + first * output.element_size(), rows, columns});
+    const LinearArrays arrays{at_element(norm.input, first),
+                              at_element(terms, channel),
+                              at_element(terms, channels + channel),
+                              to + first * output.element_size(),
+                              rows,
+                              columns};
+    loop(type, is_per_row, arrays);
   };
   const int64_t grain = std::max<int64_t>(1, kGrainElements / columns);
   parallel_for(norm.input.numel() / columns, grain, [&](int64_t begin, int64_t end) {

@@ -1,4 +1,5 @@
-// CUDA kernels: device guard, current stream and dtype around the launches of loops.h. Temporary
+// CUDA kernels: device guard, current stream and dtype around the launches of
+// activation_loops.h. Temporary
 // memory comes from at::empty and so from the caching allocator; nothing here synchronizes.
 #include "kernels/activation/device_kernels.h"
 
@@ -8,7 +9,6 @@
 
 #include <variant>
 
-#include "kernels/activation/aten_forward.h"
 #include "kernels/cuda/activation_loops.h"
 #include "kernels/element_type_of.h"
 

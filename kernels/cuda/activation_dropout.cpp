@@ -12,10 +12,8 @@
 
 #include "kernels/activation/device_kernels.h"
 #include "kernels/cuda/activation_loops.h"
-#include "kernels/cuda/norm_recovery_loops.h"
-#include "kernels/dropout/activation_dropout_operators.h"
+#include "kernels/cuda/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
 
 namespace invact::kernels {

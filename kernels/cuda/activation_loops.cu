@@ -1,6 +1,6 @@
-// Definitions of loops.h. A lane moves 16 bytes at a time and a warp's accesses lie side by side;
-// the bits of neighbouring lanes are joined into words of 32 elements by shuffles: one lane writes
-// a word, and no two write the same one, so that nothing is atomic.
+// Definitions of activation_loops.h. A lane moves 16 bytes at a time and a warp's accesses lie side
+// by side; the bits of neighbouring lanes are joined into words of 32 elements by shuffles: one
+// lane writes a word, and no two write the same one, so that nothing is atomic.
 #include <c10/cuda/CUDAException.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ constexpr int kLoads = 2;
 template <class T>
 constexpr int kPerLane = kLoadBytes / static_cast<int>(sizeof(T));
 template <class T>
-constexpr int kPerWarp = kWarp* kPerLane<T>;
+constexpr int kPerWarp = kLoadBytes / static_cast<int>(sizeof(T)) * kWarp;
 
 template <class T>
 struct alignas(kLoadBytes) Pack {

@@ -11,10 +11,10 @@
 
 #include <tuple>
 
-#include "kernels/activation/device_kernels.h"
 #include "kernels/cuda/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
 #include "kernels/element_type_of.h"
+#include "kernels/memory_layout.h"
 
 namespace invact::kernels {
 namespace {

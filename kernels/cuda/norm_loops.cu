@@ -18,6 +18,7 @@ constexpr int kRowThreads = 256;
 /// Columns and rows of the threads that sum columns.
 constexpr int kTileColumns = 32;
 constexpr int kTileRows = 8;
+constexpr int kTileThreads = kTileColumns * kTileRows;
 constexpr int64_t kLeastBlockRows = 32;
 constexpr int64_t kMostRowBlocks = 64;
 constexpr int64_t kMostGrid = 1 << 16;
@@ -95,7 +96,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 /// Sums over one block of rows: of g (y - b), and of g.
 template <class T, class Real>
-__global__ void __launch_bounds__(kTileColumns* kTileRows)
+__global__ void __launch_bounds__(kTileThreads)
     partial_sums_kernel(const T* grad_output, const T* output, const Real* bias, Real* partial_sums,
                         int64_t rows, int64_t columns, int64_t block_rows) {
   __shared__ Pair<Real> parts[kTileRows][kTileColumns];

@@ -1,5 +1,5 @@
 // The CUDA launches of the norms: the gradient from the output, and whether weight and bias let the
-// output tell it. No torch types; asynchronous on the given stream, without allocation.
+// output determine it. No torch types; asynchronous on the given stream, without allocation.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/gradient_layout.h"
+#include "kernels/memory_layout.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {

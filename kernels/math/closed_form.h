@@ -1,8 +1,8 @@
 // What the functions whose derivative is a closed formula of the output share: one formula for
 // every element type, computed in float (in double for float64). A function derives from
-// ClosedForm and gives `template <class Real> Real derivative_from_output(Real y) const`, Real as in
-// lanes.h. It is monotone: y says everything, and no bit is saved. Part of kernels/math: no torch,
-// no allocation.
+// ClosedForm and gives `template <class Real> Real derivative_from_output(Real y) const`, Real as
+// in lanes.h. It is monotone: y says everything, and no bit is saved. Part of kernels/math: no
+// torch, no allocation.
 #pragma once
 
 #include "kernels/math/host_device.h"

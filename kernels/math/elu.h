@@ -26,7 +26,7 @@ struct Elu : ClosedForm<Elu> {
   constexpr std::array<double, kParameterCount> parameters() const {
     return {alpha, scale, input_scale};
   }
-  /// Whether y tells on which side of zero x lay: else f is no function of y alone.
+  /// Whether y determines on which side of zero x lay: otherwise f' is no function of y alone.
   constexpr bool is_invertible() const { return alpha >= 0 && scale > 0 && input_scale > 0; }
 
   template <class Real>

@@ -1,8 +1,7 @@
 // What the functions with one minimum share: the branch bit and the choice of form by storage
-// dtype. A function derives from OneMinimum, gives value() and derivative() in double, and names its
-// generated coefficients. Functions with a closed-form derivative offer the
-// same members themselves (closed_form.h, hardswish.h). Part of kernels/math: no torch, no
-// allocation.
+// dtype. A function derives from OneMinimum, gives value() and derivative() in double, and names
+// its generated coefficients. Functions with a closed-form derivative offer the same members
+// themselves (closed_form.h, hardswish.h). Part of kernels/math: no torch, no allocation.
 #pragma once
 
 #include "kernels/math/forms.h"

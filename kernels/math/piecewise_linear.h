@@ -19,7 +19,7 @@ struct LeakyRelu : ClosedForm<LeakyRelu> {
   constexpr explicit LeakyRelu(double derivative) : negative_slope(derivative) {}
 
   constexpr std::array<double, kParameterCount> parameters() const { return {negative_slope}; }
-  /// With a negative negative_slope f is a V, and y does not tell the side.
+  /// With a negative `negative_slope` f is a V, and y does not determine the side.
   constexpr bool is_invertible() const { return negative_slope >= 0; }
 
   template <class Real>

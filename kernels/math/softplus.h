@@ -17,7 +17,7 @@ struct Softplus : ClosedForm<Softplus> {
   static constexpr int kParameterCount = 2;
   /// From here on the jump at the threshold, e^-threshold in f and in f', is at most 2.1e-9: y
   /// decides on which side x lay but for a sliver of that width. A lower threshold makes a jump
-  /// that y cannot tell.
+  /// that y does not determine.
   static constexpr double kLowestThreshold = 20.0;
 
   double beta;

@@ -57,8 +57,8 @@ INVACT_HOST_DEVICE double solve_left(const Function& f, double y) {
 /// f'(x) from y and the branch. @see forms.h for what NaN, infinities and unreachable y give.
 template <class C, class Function>
 INVACT_HOST_DEVICE double float64_form(const Function& f, double y, bool left) {
-  constexpr double kVanishing =
-      -1e-280;  // f' there is below 1e-276; keeps f(x) / y away from subnormals
+  // f' there is below 1e-276; f(x) / y stays away from subnormals.
+  constexpr double kVanishing = -1e-280;
   if (is_nan(y)) return y;
   const double distance = at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, C::kDistanceFloor);
   if (distance <= C::kSeriesRadius * C::kSeriesRadius) {

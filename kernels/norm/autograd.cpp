@@ -12,7 +12,6 @@
 #include <optional>
 #include <string>
 
-#include "kernels/norm/norm_forward.h"
 #include "kernels/norm/norm_operators.h"
 #include "kernels/norm/refused_gradient.h"
 #include "kernels/ops.h"
@@ -108,7 +107,7 @@ bool has_kernels(const at::Tensor& input, const NormParameters& parameters) {
 }
 
 /// Whether this call saves its output: a gradient is asked for that x_hat is needed for, and weight
-/// and bias let an output of `output_dtype` tell it.
+/// and bias let an output of `output_dtype` determine it.
 bool saves_output(const at::Tensor& input, const NormParameters& parameters, double weight_offset,
                   at::ScalarType output_dtype) {
   if (!torch::autograd::GradMode::is_enabled() || !has_kernels(input, parameters)) return false;

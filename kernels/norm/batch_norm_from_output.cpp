@@ -1,5 +1,5 @@
-// What batch_norm saves and why. In training its output tells the normalized input, x_hat = (y -
-// bias) / weight, so the node saves its output, whose storage the next layer saves anyway, one
+// What batch_norm saves and why. In training its output determines the normalized input, x_hat = (y
+// - bias) / weight, so the node saves its output, whose storage the next layer saves anyway, one
 // number per channel, and the parameters. ATen's own gradient takes the output for the input, the
 // bias for the mean and 1 / weight for invstd: x_hat is the same then, and weight^2 * invstd in the
 // weight's place gives back the scale. Where weight and bias would make that inaccurate the call is
@@ -21,7 +21,6 @@
 
 #include "kernels/norm/norm_operators.h"
 #include "kernels/norm/refused_gradient.h"
-#include "kernels/optional_tensor.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {

@@ -16,7 +16,7 @@
 #include <tuple>
 
 #include "kernels/cpu/repeated_batch_norm.h"
-#include "kernels/optional_tensor.h"
+#include "kernels/norm/norm_operators.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {

@@ -154,8 +154,8 @@ Segment::Segment(SegmentMethod method, at::ArrayRef<at::Tensor> inputs,
   for (const at::Tensor& input : inputs) takes_gradient_.push_back(input.requires_grad());
 }
 
-// The weak reference keeps the storage's address from being given to another storage until the entry
-// is gone.
+// The weak reference keeps the storage's address from being given to another storage until the
+// entry is gone.
 Segment::~Segment() {
   if (owns_storage_) segment_table().remove(storage_._unsafe_get_target());
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/heavy_operators.h"
 #include "kernels/register.h"
 
 namespace invact::testing {

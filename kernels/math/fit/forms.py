@@ -4,7 +4,7 @@ y* is the minimum of f; s = sqrt(y - y*), w = sqrt(ln(y* / y)). "Right" is x >= 
 
 float32   right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w): minimax, at the limit of the stored y
 bfloat16  right P(s), left y * P(s), with a y0 of each branch's own in place of y*: conditional mean
-float16   right P(s) / Q(s), left P(s) / Q(s), likewise
+float16   right P(s) / Q(s), left P(s) / Q(s), in the same way
 float64   a series in signed s near the minimum; elsewhere the kernel solves f(x) = y
 table.py has others for float32 and 16 bit, by a table of polynomials for both branches.
 
