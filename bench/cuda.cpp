@@ -57,7 +57,7 @@ MemoryUse memory_use(c10::function_ref<void(Work mark)> work) {
   allocator::resetPeakStats(device);
   const int64_t before = allocated(allocator::getDeviceStats(device)).current;
   MemoryUse use{};
-  work([&] { use.kept_bytes = allocated(allocator::getDeviceStats(device)).current - before; });
+  work([&] { use.saved_bytes = allocated(allocator::getDeviceStats(device)).current - before; });
   use.peak_bytes = allocated(allocator::getDeviceStats(device)).peak - before;
   return use;
 }

@@ -1,4 +1,4 @@
-// A build without CUDA: there is no GPU, and nobody asks it anything.
+// A build without CUDA: there is no GPU, and these functions are never called.
 #include <c10/util/Exception.h>
 
 #include "bench/device.h"

@@ -50,7 +50,7 @@ MemoryUse memory_use(c10::DeviceType device, c10::function_ref<void(Work mark)> 
   const auto counter = std::make_shared<AllocationCounter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
   MemoryUse use{};
-  work([&] { use.kept_bytes = counter->bytes(); });
+  work([&] { use.saved_bytes = counter->bytes(); });
   use.peak_bytes = counter->peak_bytes();
   return use;
 }

@@ -23,7 +23,7 @@ double seconds_of(Clock clock, int64_t calls, Work work);
 
 /// Bytes of tensors beyond those that were there before.
 struct MemoryUse {
-  int64_t kept_bytes;  ///< When `work` called `mark`.
+  int64_t saved_bytes;  ///< When `work` called `mark`.
   int64_t peak_bytes;
   bool operator==(const MemoryUse&) const = default;
 };

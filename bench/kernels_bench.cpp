@@ -11,25 +11,78 @@
 // ATen was timed. One thread is timed by its own processor time, several by the wall. The goals'
 // table follows on stderr.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "bench/console.h"
 #include "bench/goals.h"
-#include "bench/plan.h"
-#include "bench/report.h"
+#include "bench/goals_table.h"
+#include "bench/kernel_comparisons.h"
 #include "bench/training_memory.h"
 
 namespace invact::bench {
 namespace {
 
 constexpr int kDefaultPairs = 15;
+
+constexpr int kNameWidth = 54;
+
+using Run = benchmark::BenchmarkReporter::Run;
+
+double counter(const Run& run, const char* name) {
+  const auto found = run.counters.find(name);
+  return found == run.counters.end() ? 0 : found->second.value;
+}
+
+std::string comparison_line(const Run& run) {
+  return fmt::format("{:7.3f} {:7.3f} {:7.3f}  {:5.2f} [{:.2f} {:.2f}]  {:6.2f}  {}",
+                     counter(run, "ns_per_element"), counter(run, "aten_ns_per_element"),
+                     counter(run, "copy_ns_per_element"), counter(run, "ratio"),
+                     counter(run, "ratio_lower"), counter(run, "ratio_upper"),
+                     counter(run, "copy_units"), run.report_label);
+}
+
+std::string memory_line(const Run& run) {
+  const auto side = [&](const std::string& prefix) {
+    const auto mib = [&](const char* name) {
+      constexpr double kMib = 1 << 20;
+      return counter(run, (prefix + name).c_str()) / kMib;
+    };
+    return fmt::format("kept {:.2f} (predicted {:.2f}), peak {:.2f} (predicted {:.2f})",
+                       mib("kept_bytes"), mib("predicted_kept_bytes"), mib("peak_bytes"),
+                       mib("predicted_peak_bytes"));
+  };
+  return fmt::format("MiB: {}; ATen's: {}", side(""), side("aten_"));
+}
+
+/// What the bench prints while it runs: a line per comparison with what a reader wants of it. All
+/// counters stand in the JSON (--benchmark_format=json, --benchmark_out=FILE).
+class Console : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context& context) override {
+    PrintBasicContext(&GetErrorStream(), context);
+    GetOutputStream() << fmt::format("{:{}} {:>7} {:>7} {:>7}  {:>5} {:13}  {:>6}\n",
+                                     "ns per element, medians", kNameWidth, "ours", "ATen", "copy",
+                                     "ratio", "[quartiles]", "copies");
+    return true;
+  }
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      const bool is_comparison = run.counters.contains("ratio");
+      GetOutputStream() << fmt::format("{:{}} {}\n", run.run_name.function_name, kNameWidth,
+                                       is_comparison ? comparison_line(run) : memory_line(run));
+    }
+    GetOutputStream() << std::flush;
+  }
+};
 
 void set_counters(benchmark::State& state, const Measurement& measurement) {
   auto& counters = state.counters;
@@ -53,20 +106,21 @@ void set_counters(benchmark::State& state, const Measurement& measurement) {
   counters["copy_ns_per_element"] = ns_per_element(measurement.samples.copy);
 }
 
-void add_comparison(const Plan& plan, int pairs, Runner& runner, std::vector<Finding>& findings) {
-  const auto run = [&plan, pairs, &runner, &findings](benchmark::State& state) {
+void add_comparison(const KernelComparison& comparison, int pairs, ComparisonRunner& runner,
+                    std::vector<Finding>& findings) {
+  const auto run = [&comparison, pairs, &runner, &findings](benchmark::State& state) {
     // A pair is an iteration; the clock is ours.
-    const Measurement measurement = runner.run(plan, pairs, [&](double seconds) {
+    const Measurement measurement = runner.run(comparison, pairs, [&](double seconds) {
       if (state.KeepRunning()) state.SetIterationTime(seconds);
     });
     while (state.KeepRunning()) {
     }
     set_counters(state, measurement);
     state.SetBytesProcessed(state.iterations() * measurement.bytes_per_call);
-    state.SetLabel(plan.aten_name());
+    state.SetLabel(comparison.aten_name());
     findings.push_back(measurement.finding);
   };
-  benchmark::RegisterBenchmark(plan.subject.name().c_str(), run)
+  benchmark::RegisterBenchmark(comparison.subject.name().c_str(), run)
       ->Iterations(pairs)
       ->UseManualTime()
       ->Unit(benchmark::kMicrosecond);
@@ -82,13 +136,13 @@ void run_training(benchmark::State& state, const TrainingShape& shape, c10::Devi
   }
   const auto report = [&](const std::string& side, const MemoryUse& measured,
                           const MemoryUse& predicted) {
-    state.counters[side + "kept_bytes"] = static_cast<double>(measured.kept_bytes);
+    state.counters[side + "kept_bytes"] = static_cast<double>(measured.saved_bytes);
     state.counters[side + "peak_bytes"] = static_cast<double>(measured.peak_bytes);
-    state.counters[side + "predicted_kept_bytes"] = static_cast<double>(predicted.kept_bytes);
+    state.counters[side + "predicted_kept_bytes"] = static_cast<double>(predicted.saved_bytes);
     state.counters[side + "predicted_peak_bytes"] = static_cast<double>(predicted.peak_bytes);
   };
-  report("", ours, predict_memory(shape, /*keeps_input=*/false, activation.branch_bits));
-  report("aten_", aten, predict_memory(shape, /*keeps_input=*/true, 0));
+  report("", ours, predict_memory(shape, /*saves_input=*/false, activation.branch_bits));
+  report("aten_", aten, predict_memory(shape, /*saves_input=*/true, 0));
 }
 
 void add_training(c10::DeviceType device) {
@@ -144,10 +198,11 @@ int run_all(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::AddCustomContext("pairs", std::to_string(pairs));
 
-  Runner runner;
+  ComparisonRunner runner;
   std::vector<Finding> findings;
-  const std::vector<Plan> plans = make_plans();
-  for (const Plan& plan : plans) add_comparison(plan, pairs, runner, findings);
+  const std::vector<KernelComparison> comparisons = kernel_comparisons();
+  for (const KernelComparison& comparison : comparisons)
+    add_comparison(comparison, pairs, runner, findings);
   add_training(c10::kCPU);
   if (cuda::is_available()) add_training(c10::kCUDA);
   Console console;

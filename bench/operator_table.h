@@ -20,7 +20,7 @@ struct Arrays {
   at::Tensor output;
   at::Tensor grad_input;
   at::Tensor branch;  ///< Undefined for a function without a branch bit.
-  /// What ATen's autograd keeps beside the input (the sigmoid of QuickGELU, log_sigmoid's buffer).
+  /// What ATen's autograd saves beside the input (the sigmoid of QuickGELU, log_sigmoid's buffer).
   std::array<at::Tensor, 2> saved;
   std::array<at::Tensor, 2> scratch;
 };

@@ -91,7 +91,7 @@ void rms_norm_forward(A& a) {
   a.output = output.view({-1});
 }
 
-/// On the CPU autograd also keeps the input in float32 and the normalized one.
+/// On the CPU autograd also saves the input in float32 and the normalized one.
 at::Tensor& wide_input(A& a) {
   return a.scratch[1];
 }
@@ -152,7 +152,7 @@ void prepare_dropout(A& a) {
   at::manual_seed(3);
 }
 
-// dropout(gelu(x)): what autograd keeps of the pair is the input and the mask, saved[0]; of ours
+// dropout(gelu(x)): what autograd saves of the pair is the input and the mask, saved[0]; of ours
 // the output and both kinds of bits. Both are timed below autograd.
 
 void gelu_dropout_forward(A& a) {

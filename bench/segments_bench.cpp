@@ -1,12 +1,14 @@
-// What a recompute region costs a training step beside the chain's operators themselves: steps of a
-// model of tiny tensors with and without regions, where next to nothing but fixed cost is left.
+// What a recompute segment costs a training step beside the segment's operators themselves: steps
+// of a model of tiny tensors with and without segments, where next to nothing but fixed cost is
+// left.
 //
 //   invact_segments_bench [--benchmark_format=json] [Google Benchmark's own flags]
 //
-// Three sides in turn in one process (comparison.h): the model with regions, the same without, and
-// what the regions' chains do once more, called from C++. A line's time is the step with regions;
-// `extra_us_per_region` is what it takes longer than the other model, and `fixed_us_per_region`
-// that less the chain's operators: medians of the differences by pair. One thread's own time.
+// Three sides in turn in one process (comparison.h): the model with segments, the same without, and
+// what the segments' methods do once more, called from C++. A line's time is the step with
+// segments; `extra_us_per_region` is what it takes longer than the other model, and
+// `fixed_us_per_region` that less the segment's operators: medians of the differences by pair. One
+// thread's own time.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -27,11 +29,11 @@ namespace {
 
 constexpr int kPairs = 301;
 constexpr int kBlocks = 8;
-constexpr int kRegions = 2 * kBlocks;
+constexpr int kSegments = 2 * kBlocks;
 constexpr int64_t kRows = 4;
 constexpr int64_t kWidth = 8;
 
-constexpr const char* kChains = R"(
+constexpr const char* kSegmentMethods = R"(
 def norm(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.layer_norm(x, [8], weight, bias)
 
@@ -41,7 +43,7 @@ def gelu(self, h: Tensor) -> Tensor:
 constexpr const char* kPlainBlock = R"(
     a = torch.gelu(torch.linear(torch.layer_norm(x, [8], self.s, self.b), self.u))
     x = torch.linear(a, self.d))";
-constexpr const char* kRegionBlock = R"(
+constexpr const char* kSegmentBlock = R"(
     y = invact.recompute(self, "norm", [x, self.s, self.b])
     h = torch.linear(y, self.u)
     invact.release(y, [h], True)
@@ -70,7 +72,7 @@ class Model {
     for (const char* name : {"u", "d"}) {
       module_.register_parameter(name, normal({kWidth, kWidth}), false);
     }
-    std::string source = kChains;
+    std::string source = kSegmentMethods;
     source += "\ndef forward(self, x: Tensor) -> Tensor:";
     for (int i = 0; i < kBlocks; ++i) source += block;
     module_.define(source + "\n    return x\n", std::make_shared<InvactResolver>());
@@ -83,7 +85,7 @@ class Model {
   }
 
   /// The second runs alone.
-  void run_chains() {
+  void run_methods() {
     for (int i = 0; i < kBlocks; ++i) {
       benchmark::DoNotOptimize(at::layer_norm(input_, {kWidth}, parameters_[0], parameters_[1]));
       benchmark::DoNotOptimize(at::gelu(input_));
@@ -101,16 +103,16 @@ void run(benchmark::State& state, bool is_optimized) {
   at::set_num_threads(1);
   const torch::jit::GraphOptimizerEnabledGuard guard(is_optimized);
   Model plain(kPlainBlock);
-  Model regions(kRegionBlock);
+  Model segments(kSegmentBlock);
   for (int i = 0; i < 3; ++i) {  // the executor's profiling
     plain.step();
-    regions.step();
+    segments.step();
   }
   const auto plain_step = [&] { plain.step(); };
-  const auto region_step = [&] { regions.step(); };
-  const auto chains = [&] { plain.run_chains(); };
+  const auto segment_step = [&] { segments.step(); };
+  const auto methods = [&] { plain.run_methods(); };
   const Samples samples = compare(Clock::kThread, kPairs, /*is_cacheable=*/true,
-                                  {plain_step, region_step, chains}, [&](double seconds) {
+                                  {plain_step, segment_step, methods}, [&](double seconds) {
                                     if (state.KeepRunning()) state.SetIterationTime(seconds);
                                   });
   while (state.KeepRunning()) {
@@ -118,8 +120,8 @@ void run(benchmark::State& state, bool is_optimized) {
   std::vector<double> extra;
   std::vector<double> fixed;
   for (size_t i = 0; i < samples.ours.size(); ++i) {
-    extra.push_back((samples.ours[i] - samples.aten[i]) * 1e6 / kRegions);
-    fixed.push_back(extra.back() - samples.copy[i] * 1e6 / kRegions);
+    extra.push_back((samples.ours[i] - samples.aten[i]) * 1e6 / kSegments);
+    fixed.push_back(extra.back() - samples.copy[i] * 1e6 / kSegments);
   }
   const auto report = [&](const std::string& name, std::vector<double> values) {
     const Quartiles found = quartiles(std::move(values));
@@ -142,7 +144,7 @@ void add(const char* name, bool is_optimized) {
 int run_all(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::AddCustomContext("regions", std::to_string(kRegions));
+  benchmark::AddCustomContext("regions", std::to_string(kSegments));
   add("regions/default_executor", true);
   add("regions/not_optimized", false);
   benchmark::RunSpecifiedBenchmarks();

@@ -96,7 +96,7 @@ const std::vector<TrainedActivation>& trained_activations() {
   return kActivations;
 }
 
-MemoryUse predict_memory(const TrainingShape& shape, bool keeps_input, int branch_bits) {
+MemoryUse predict_memory(const TrainingShape& shape, bool saves_input, int branch_bits) {
   const int64_t element_bytes = static_cast<int64_t>(c10::elementSize(shape.dtype));
   const int64_t hidden = shape.rows * shape.hidden * element_bytes;
   const int64_t narrow = shape.rows * shape.width * element_bytes;
@@ -106,18 +106,18 @@ MemoryUse predict_memory(const TrainingShape& shape, bool keeps_input, int branc
   Ledger memory;
   for (int64_t i = 0; i < shape.blocks; ++i) {
     memory.add(hidden);         // f's input
-    memory.add(hidden + bits);  // f's output, which the second linear keeps in any case
-    if (!keeps_input) memory.remove(hidden);
-    memory.add(narrow);  // the result, which the next block's first linear keeps
+    memory.add(hidden + bits);  // f's output, which the second linear saves in any case
+    if (!saves_input) memory.remove(hidden);
+    memory.add(narrow);  // the result, which the next block's first linear saves
   }
   MemoryUse use{memory.bytes(), 0};
   for (int64_t i = shape.blocks - 1; i >= 0; --i) {
     memory.add(hidden + weight);  // the second linear's gradients
     // Of its result: the caller gave the last block's.
     if (i < shape.blocks - 1) memory.remove(narrow);
-    if (keeps_input) memory.remove(hidden);  // f's output: nobody else keeps it
+    if (saves_input) memory.remove(hidden);  // f's output, which ATen's f does not save
     memory.add(hidden);                      // f's gradient
-    memory.remove(2 * hidden + bits);        // that of its output, and what it kept
+    memory.remove(2 * hidden + bits);        // that of its output, and what it saved
     memory.add(weight);                      // the first linear's gradients
     if (i > 0) memory.add(narrow);
     memory.remove(hidden);

@@ -1,5 +1,5 @@
 // Memory of a training step of Linear-f-Linear blocks: measured, and predicted from what each side
-// keeps. The saving is f's input; what it is worth at the peak depends on how many blocks lie
+// saves. The saving is f's input; what it is worth at the peak depends on how many blocks lie
 // between a block's forward and its backward.
 #pragma once
 
@@ -21,19 +21,19 @@ struct TrainingShape {
   at::ScalarType dtype;
 };
 
-/// An activation and ATen's, which keeps its input.
+/// An activation and ATen's, which saves its input.
 struct TrainedActivation {
   using Call = at::Tensor (*)(const at::Tensor&);
   std::string name;
   Call aten;
   Call ours;
-  int branch_bits;  ///< What ours keeps per element beside its output.
+  int branch_bits;  ///< What ours saves per element beside its output.
 };
 
 const std::vector<TrainedActivation>& trained_activations();
 
-/// `kept_bytes` is what is there between forward and backward: saved tensors and the result.
-MemoryUse predict_memory(const TrainingShape& shape, bool keeps_input, int branch_bits);
+/// `saved_bytes` counts what lives between forward and backward: saved tensors and the result.
+MemoryUse predict_memory(const TrainingShape& shape, bool saves_input, int branch_bits);
 
 /// The second of two steps: the first makes what stays (workspaces of cuBLAS).
 MemoryUse measure_memory(const TrainingShape& shape, c10::DeviceType device,

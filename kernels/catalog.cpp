@@ -2,10 +2,14 @@
 // CatalogStatesTheMeasuredBound of tests/kernels/activation/derivative_test.cpp and
 // closed_form_test.cpp, over every 16-bit input and over float32 and float64 inputs that crowd the
 // minimum, and rounded up. What ATen's own output adds in float32: own_forward_test.cpp. What ATen
-// keeps for each of them, and for those that need nothing: saved_by_aten_test.cpp.
+// saves for each of them, and for those that need nothing: saved_by_aten_test.cpp.
 #include "kernels/catalog.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
+#include <string>
+#include <vector>
 
 #include "kernels/math/elu.h"
 #include "kernels/math/norm_recovery.h"
@@ -33,7 +37,7 @@ constexpr DerivativeErrorBound kSoftsign{2.3e-16, 9.6e-8, 2.0e-3, 2.5e-4};
 // float16. What overflows is apart (math/squared_relu.h).
 constexpr DerivativeErrorBound kSquaredRelu{3.2e-162, 5.3e-23, 1.4e-20, 3.5e-4};
 constexpr DerivativeErrorBound kHardsigmoid{0, 5.0e-9, 5.0e-9, 5.0e-9};
-// 0.01, ATen's default slope, as a float.
+// 0.01, ATen's default negative_slope, as a float.
 constexpr DerivativeErrorBound kLeakyRelu{0, 2.3e-10, 2.3e-10, 2.3e-10};
 constexpr DerivativeErrorBound kExact{0, 0, 0, 0};
 
@@ -55,39 +59,80 @@ bool hardtanh_is_invertible(Values v) {
   return math::Hardtanh{v[0], v[1]}.is_invertible();
 }
 
-// ATen's elu_, celu_, selu_ and leaky_relu_ keep their output: no rows.
-constexpr Activation kActivations[] = {
+/// Every activation, in the order of INVACT_FOR_EACH_OPERATOR (activation/operators.h). ATen's
+/// elu_, celu_, selu_ and leaky_relu_ save their output: no rows.
+// Arguments: name, variant, whether in place, strategy, branch bits, error bound, whether the
+// output determines the derivative.
+#define INVACT_ATEN(NAME, ...) \
+  { "aten::" NAME, "invact::" NAME, __VA_ARGS__ }
+#define INVACT_OWN(NAME, ...) \
+  { "", "invact::" NAME, __VA_ARGS__ }
+constexpr Activation kAllActivations[] = {
+    // A table is read by column.
     // clang-format off
-    {"aten::gelu",         "invact::gelu",         "none", false, kOutput, 1, kGelu,        nullptr},
-    {"aten::gelu",         "invact::gelu",         "tanh", false, kOutput, 1, kGeluTanh,    nullptr},
-    {"aten::gelu_",        "invact::gelu_",        "none", true,  kOutput, 1, kGelu,        nullptr},
-    {"aten::gelu_",        "invact::gelu_",        "tanh", true,  kOutput, 1, kGeluTanh,    nullptr},
-    {"aten::silu",         "invact::silu",         "",     false, kOutput, 1, kSilu,        nullptr},
-    {"aten::silu_",        "invact::silu_",        "",     true,  kOutput, 1, kSilu,        nullptr},
-    {"aten::mish",         "invact::mish",         "",     false, kOutput, 1, kMish,        nullptr},
-    {"aten::mish_",        "invact::mish_",        "",     true,  kOutput, 1, kMish,        nullptr},
-    {"aten::hardswish",    "invact::hardswish",    "",     false, kOutput, 1, kHardswish,   nullptr},
-    {"aten::hardswish_",   "invact::hardswish_",   "",     true,  kOutput, 1, kHardswish,   nullptr},
-    {"aten::elu",          "invact::elu",          "",     false, kClosed, 0, kElu,         &elu_is_invertible},
-    {"aten::celu",         "invact::celu",         "",     false, kClosed, 0, kElu,         &celu_is_invertible},
-    {"aten::selu",         "invact::selu",         "",     false, kClosed, 0, kSelu,        nullptr},
-    {"aten::softplus",     "invact::softplus",     "",     false, kClosed, 0, kSoftplus,    &softplus_is_invertible},
-    {"aten::log_sigmoid",  "invact::log_sigmoid",  "",     false, kClosed, 0, kLogSigmoid,  nullptr},
-    {"aten::leaky_relu",   "invact::leaky_relu",   "",     false, kClosed, 0, kLeakyRelu,   &leaky_relu_is_invertible},
-    {"aten::hardsigmoid",  "invact::hardsigmoid",  "",     false, kClosed, 0, kHardsigmoid, nullptr},
-    {"aten::hardsigmoid_", "invact::hardsigmoid_", "",     true,  kClosed, 0, kHardsigmoid, nullptr},
-    {"aten::hardtanh",     "invact::hardtanh",     "",     false, kClosed, 0, kExact,       &hardtanh_is_invertible},
-    {"aten::hardtanh_",    "invact::hardtanh_",    "",     true,  kClosed, 0, kExact,       &hardtanh_is_invertible},
-    {"aten::relu6",        "invact::relu6",        "",     false, kClosed, 0, kExact,       nullptr},
-    {"aten::relu6_",       "invact::relu6_",       "",     true,  kClosed, 0, kExact,       nullptr},
+    INVACT_ATEN("gelu",         "none", false, kOutput, 1, kGelu,        nullptr),
+    INVACT_ATEN("gelu",         "tanh", false, kOutput, 1, kGeluTanh,    nullptr),
+    INVACT_ATEN("gelu_",        "none", true,  kOutput, 1, kGelu,        nullptr),
+    INVACT_ATEN("gelu_",        "tanh", true,  kOutput, 1, kGeluTanh,    nullptr),
+    INVACT_ATEN("silu",         "",     false, kOutput, 1, kSilu,        nullptr),
+    INVACT_ATEN("silu_",        "",     true,  kOutput, 1, kSilu,        nullptr),
+    INVACT_ATEN("mish",         "",     false, kOutput, 1, kMish,        nullptr),
+    INVACT_ATEN("mish_",        "",     true,  kOutput, 1, kMish,        nullptr),
+    INVACT_ATEN("hardswish",    "",     false, kOutput, 1, kHardswish,   nullptr),
+    INVACT_ATEN("hardswish_",   "",     true,  kOutput, 1, kHardswish,   nullptr),
+    INVACT_OWN( "erf_gelu",     "",     false, kOutput, 1, kGelu,        nullptr),
+    INVACT_OWN( "quick_gelu",   "",     false, kOutput, 1, kQuickGelu,   nullptr),
+    INVACT_ATEN("elu",          "",     false, kClosed, 0, kElu,         &elu_is_invertible),
+    INVACT_ATEN("celu",         "",     false, kClosed, 0, kElu,         &celu_is_invertible),
+    INVACT_ATEN("selu",         "",     false, kClosed, 0, kSelu,        nullptr),
+    INVACT_ATEN("softplus",     "",     false, kClosed, 0, kSoftplus,    &softplus_is_invertible),
+    INVACT_ATEN("log_sigmoid",  "",     false, kClosed, 0, kLogSigmoid,  nullptr),
+    INVACT_OWN( "softsign",     "",     false, kClosed, 0, kSoftsign,    nullptr),
+    INVACT_ATEN("leaky_relu",   "",     false, kClosed, 0, kLeakyRelu,   &leaky_relu_is_invertible),
+    INVACT_ATEN("hardsigmoid",  "",     false, kClosed, 0, kHardsigmoid, nullptr),
+    INVACT_ATEN("hardsigmoid_", "",     true,  kClosed, 0, kHardsigmoid, nullptr),
+    INVACT_ATEN("hardtanh",     "",     false, kClosed, 0, kExact,       &hardtanh_is_invertible),
+    INVACT_ATEN("hardtanh_",    "",     true,  kClosed, 0, kExact,       &hardtanh_is_invertible),
+    INVACT_ATEN("relu6",        "",     false, kClosed, 0, kExact,       nullptr),
+    INVACT_ATEN("relu6_",       "",     true,  kClosed, 0, kExact,       nullptr),
+    INVACT_OWN( "squared_relu", "",     false, kClosed, 0, kSquaredRelu, nullptr),
     // clang-format on
 };
+#undef INVACT_ATEN
+#undef INVACT_OWN
 
-constexpr Activation kWrittenOut[] = {
-    {"", "invact::erf_gelu", "", false, kOutput, 1, kGelu, nullptr},
-    {"", "invact::quick_gelu", "", false, kOutput, 1, kQuickGelu, nullptr},
-    {"", "invact::softsign", "", false, kClosed, 0, kSoftsign, nullptr},
-    {"", "invact::squared_relu", "", false, kClosed, 0, kSquaredRelu, nullptr},
+constexpr bool has_aten_op(const Activation& activation) {
+  return !activation.aten_op.empty();
+}
+constexpr bool is_written_out(const Activation& activation) {
+  return activation.aten_op.empty();
+}
+
+template <bool (*kIsWanted)(const Activation&)>
+constexpr auto rows_that() {
+  constexpr auto kCount = std::ranges::count_if(kAllActivations, kIsWanted);
+  std::array<Activation, kCount> rows{};
+  std::ranges::copy_if(kAllActivations, rows.begin(), kIsWanted);
+  return rows;
+}
+
+constexpr auto kActivations = rows_that<has_aten_op>();
+constexpr auto kWrittenOut = rows_that<is_written_out>();
+
+/// One row per activation that writes nothing; its variants share it.
+struct ActivationDropouts {
+  ActivationDropouts() {
+    names.reserve(std::size(kAllActivations));  // the rows point into them
+    for (const Activation& activation : kAllActivations) {
+      const bool is_known = !rows.empty() && rows.back().activation_op == activation.invact_op;
+      if (activation.in_place || is_known) continue;
+      names.push_back(std::string(activation.invact_op) + "_dropout");
+      rows.push_back({activation.invact_op, names.back()});
+    }
+  }
+
+  std::vector<std::string> names;
+  std::vector<ActivationDropout> rows;
 };
 
 constexpr Norm kNorms[] = {
@@ -102,27 +147,7 @@ constexpr Dropout kDropouts[] = {
     {"aten::dropout_", "invact::dropout_", true},
 };
 
-constexpr ActivationDropout kActivationDropouts[] = {
-    {"invact::gelu", "invact::gelu_dropout"},
-    {"invact::silu", "invact::silu_dropout"},
-    {"invact::mish", "invact::mish_dropout"},
-    {"invact::hardswish", "invact::hardswish_dropout"},
-    {"invact::erf_gelu", "invact::erf_gelu_dropout"},
-    {"invact::quick_gelu", "invact::quick_gelu_dropout"},
-    {"invact::elu", "invact::elu_dropout"},
-    {"invact::celu", "invact::celu_dropout"},
-    {"invact::selu", "invact::selu_dropout"},
-    {"invact::softplus", "invact::softplus_dropout"},
-    {"invact::log_sigmoid", "invact::log_sigmoid_dropout"},
-    {"invact::softsign", "invact::softsign_dropout"},
-    {"invact::leaky_relu", "invact::leaky_relu_dropout"},
-    {"invact::hardsigmoid", "invact::hardsigmoid_dropout"},
-    {"invact::hardtanh", "invact::hardtanh_dropout"},
-    {"invact::relu6", "invact::relu6_dropout"},
-    {"invact::squared_relu", "invact::squared_relu_dropout"},
-};
-
-constexpr std::string_view kOutputKeeping[] = {
+constexpr std::string_view kOutputSaving[] = {
     "aten::relu",  "aten::relu_", "aten::sigmoid", "aten::sigmoid_", "aten::tanh",
     "aten::tanh_", "aten::elu_",  "aten::celu_",   "aten::selu_",    "aten::leaky_relu_",
 };
@@ -137,8 +162,8 @@ std::span<const Activation> written_out_activations() {
   return kWrittenOut;
 }
 
-std::span<const std::string_view> output_keeping_activations() {
-  return kOutputKeeping;
+std::span<const std::string_view> output_saving_activations() {
+  return kOutputSaving;
 }
 
 std::span<const Norm> norms() {
@@ -155,18 +180,19 @@ std::span<const Dropout> dropouts() {
   return kDropouts;
 }
 
-int64_t kept_bytes(const Dropout&, int64_t element_count) {
+int64_t saved_bytes(const Dropout&, int64_t element_count) {
   return (element_count + 7) / 8;
 }
 
 std::span<const ActivationDropout> activation_dropouts() {
-  return kActivationDropouts;
+  static const ActivationDropouts dropouts;
+  return dropouts.rows;
 }
 
 const ActivationDropout* find_activation_dropout(const Activation& activation) {
-  const auto* const row = std::ranges::find(kActivationDropouts, activation.invact_op,
-                                            &ActivationDropout::activation_op);
-  return row == std::end(kActivationDropouts) ? nullptr : row;
+  const auto rows = activation_dropouts();
+  const auto row = std::ranges::find(rows, activation.invact_op, &ActivationDropout::activation_op);
+  return row == rows.end() ? nullptr : &*row;
 }
 
 int64_t dropout_and_branch_bytes(const Activation& activation, int64_t element_count) {

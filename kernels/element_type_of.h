@@ -10,23 +10,23 @@
 namespace invact::kernels {
 
 /// @throws NotImplementedError for a dtype that the kernels do not have.
-inline Storage storage_of(at::ScalarType dtype) {
+inline ElementType element_type_of(at::ScalarType dtype) {
   switch (dtype) {
     case at::kDouble:
-      return Storage::kFloat64;
+      return ElementType::kFloat64;
     case at::kFloat:
-      return Storage::kFloat32;
+      return ElementType::kFloat32;
     case at::kBFloat16:
-      return Storage::kBFloat16;
+      return ElementType::kBFloat16;
     case at::kHalf:
-      return Storage::kFloat16;
+      return ElementType::kFloat16;
     default:
       TORCH_CHECK_NOT_IMPLEMENTED(false, "invact: operators are not implemented for dtype ", dtype,
                                   "; supported are float64, float32, bfloat16 and float16");
   }
 }
-inline Storage storage_of(const at::Tensor& tensor) {
-  return storage_of(tensor.scalar_type());
+inline ElementType element_type_of(const at::Tensor& tensor) {
+  return element_type_of(tensor.scalar_type());
 }
 
 }  // namespace invact::kernels

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <tuple>
 
-#include "kernels/activation/aten_forward.h"
 #include "kernels/activation/device_kernels.h"
 #include "kernels/norm/norm_operators.h"
 
@@ -41,7 +40,7 @@ NormGradients norm_gradients(const at::Tensor&, const at::Tensor& output, const 
           mask[2] ? like(*bias) : at::Tensor()};
 }
 
-/// Nothing is known of their values, and keeping the input is always right.
+/// Nothing is known of their values, and saving the input is always right.
 bool never_recoverable(const std::optional<at::Tensor>&, const std::optional<at::Tensor>&, double,
                        at::ScalarType) {
   return false;
@@ -64,6 +63,18 @@ at::Tensor dropout_gradient(const at::Tensor& grad_output, const at::Tensor&,
   return at::empty_strided_symint(grad_output.sym_sizes(), strides, grad_output.options());
 }
 
+at::Tensor dropped_bits(const at::Tensor&, const at::Tensor& dropped, const at::Tensor&, double,
+                        std::string_view name) {
+  return at::empty_symint({branch_byte_count(checked_function(name), dropped.sym_numel())},
+                          dropped.options().dtype(at::kByte));
+}
+
+at::Tensor dropped_backward(const at::Tensor&, const at::Tensor& dropped, const at::Tensor&,
+                            const std::optional<at::Tensor>&, c10::SymIntArrayRef strides, double,
+                            std::string_view, at::ArrayRef<double>) {
+  return at::empty_strided_symint(dropped.sym_sizes(), strides, dropped.options());
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(invact, Meta, m) {
@@ -72,6 +83,8 @@ TORCH_LIBRARY_IMPL(invact, Meta, m) {
   m.impl("_dropout_forward", &dropout);
   m.impl("_dropout_forward_", &dropout_in_place);
   m.impl("_dropout_backward", &dropout_gradient);
+  m.impl("_activation_dropped_bits", &dropped_bits);
+  m.impl("_activation_dropped_backward", &dropped_backward);
   m.impl("_norm_backward", &norm_gradients);
   m.impl("_norm_recoverable", &never_recoverable);
 }

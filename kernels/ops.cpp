@@ -10,9 +10,7 @@
 
 #include "kernels/activation/internal_operators.h"
 #include "kernels/activation/operators.h"
-#include "kernels/dropout/activation_dropout_operators.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/norm/norm_forward.h"
 #include "kernels/norm/norm_operators.h"
 #include "kernels/recompute/recompute_operators.h"
 
@@ -146,231 +144,208 @@ using at::Tensor;
 
 }  // namespace
 
-// A public function is a call of its operator; the handle is looked up once.
-#define INVACT_CALL(NAME, SIGNATURE, ...)                                 \
-  static const auto kHandle = find_operator<SIGNATURE>("invact::" #NAME); \
+// A public function is a call of its operator, whose signature is its own; the handle is looked up
+// once.
+#define INVACT_CALL(NAME, ...)                                                         \
+  static const auto kHandle = find_operator<decltype(invact::NAME)>("invact::" #NAME); \
   return kHandle.call(__VA_ARGS__)
 
 Tensor gelu(const Tensor& self, std::string_view approximate) {
-  INVACT_CALL(gelu, Tensor(const Tensor&, std::string_view), self, approximate);
+  INVACT_CALL(gelu, self, approximate);
 }
 Tensor& gelu_(Tensor& self, std::string_view approximate) {
-  INVACT_CALL(gelu_, Tensor & (Tensor&, std::string_view), self, approximate);
+  INVACT_CALL(gelu_, self, approximate);
 }
 
 Tensor silu(const Tensor& self) {
-  INVACT_CALL(silu, Tensor(const Tensor&), self);
+  INVACT_CALL(silu, self);
 }
 Tensor& silu_(Tensor& self) {
-  INVACT_CALL(silu_, Tensor & (Tensor&), self);
+  INVACT_CALL(silu_, self);
 }
 
 Tensor mish(const Tensor& self) {
-  INVACT_CALL(mish, Tensor(const Tensor&), self);
+  INVACT_CALL(mish, self);
 }
 Tensor& mish_(Tensor& self) {
-  INVACT_CALL(mish_, Tensor & (Tensor&), self);
+  INVACT_CALL(mish_, self);
 }
 
 Tensor hardswish(const Tensor& self) {
-  INVACT_CALL(hardswish, Tensor(const Tensor&), self);
+  INVACT_CALL(hardswish, self);
 }
 Tensor& hardswish_(Tensor& self) {
-  INVACT_CALL(hardswish_, Tensor & (Tensor&), self);
+  INVACT_CALL(hardswish_, self);
 }
 
 Tensor erf_gelu(const Tensor& self) {
-  INVACT_CALL(erf_gelu, Tensor(const Tensor&), self);
+  INVACT_CALL(erf_gelu, self);
 }
 
 Tensor quick_gelu(const Tensor& self) {
-  INVACT_CALL(quick_gelu, Tensor(const Tensor&), self);
+  INVACT_CALL(quick_gelu, self);
 }
 
 Tensor elu(const Tensor& self, const Scalar& alpha, const Scalar& scale,
            const Scalar& input_scale) {
-  INVACT_CALL(elu, Tensor(const Tensor&, const Scalar&, const Scalar&, const Scalar&), self, alpha,
-              scale, input_scale);
+  INVACT_CALL(elu, self, alpha, scale, input_scale);
 }
 Tensor& elu_(Tensor& self, const Scalar& alpha, const Scalar& scale, const Scalar& input_scale) {
-  INVACT_CALL(elu_, Tensor & (Tensor&, const Scalar&, const Scalar&, const Scalar&), self, alpha,
-              scale, input_scale);
+  INVACT_CALL(elu_, self, alpha, scale, input_scale);
 }
 
 Tensor celu(const Tensor& self, const Scalar& alpha) {
-  INVACT_CALL(celu, Tensor(const Tensor&, const Scalar&), self, alpha);
+  INVACT_CALL(celu, self, alpha);
 }
 Tensor& celu_(Tensor& self, const Scalar& alpha) {
-  INVACT_CALL(celu_, Tensor & (Tensor&, const Scalar&), self, alpha);
+  INVACT_CALL(celu_, self, alpha);
 }
 
 Tensor selu(const Tensor& self) {
-  INVACT_CALL(selu, Tensor(const Tensor&), self);
+  INVACT_CALL(selu, self);
 }
 Tensor& selu_(Tensor& self) {
-  INVACT_CALL(selu_, Tensor & (Tensor&), self);
+  INVACT_CALL(selu_, self);
 }
 
 Tensor softplus(const Tensor& self, const Scalar& beta, const Scalar& threshold) {
-  INVACT_CALL(softplus, Tensor(const Tensor&, const Scalar&, const Scalar&), self, beta, threshold);
+  INVACT_CALL(softplus, self, beta, threshold);
 }
 
 Tensor log_sigmoid(const Tensor& self) {
-  INVACT_CALL(log_sigmoid, Tensor(const Tensor&), self);
+  INVACT_CALL(log_sigmoid, self);
 }
 
 Tensor softsign(const Tensor& self) {
-  INVACT_CALL(softsign, Tensor(const Tensor&), self);
+  INVACT_CALL(softsign, self);
 }
 
 Tensor squared_relu(const Tensor& self) {
-  INVACT_CALL(squared_relu, Tensor(const Tensor&), self);
+  INVACT_CALL(squared_relu, self);
 }
 
 Tensor leaky_relu(const Tensor& self, const Scalar& negative_slope) {
-  INVACT_CALL(leaky_relu, Tensor(const Tensor&, const Scalar&), self, negative_slope);
+  INVACT_CALL(leaky_relu, self, negative_slope);
 }
 Tensor& leaky_relu_(Tensor& self, const Scalar& negative_slope) {
-  INVACT_CALL(leaky_relu_, Tensor & (Tensor&, const Scalar&), self, negative_slope);
+  INVACT_CALL(leaky_relu_, self, negative_slope);
 }
 
 Tensor hardsigmoid(const Tensor& self) {
-  INVACT_CALL(hardsigmoid, Tensor(const Tensor&), self);
+  INVACT_CALL(hardsigmoid, self);
 }
 Tensor& hardsigmoid_(Tensor& self) {
-  INVACT_CALL(hardsigmoid_, Tensor & (Tensor&), self);
+  INVACT_CALL(hardsigmoid_, self);
 }
 
 Tensor hardtanh(const Tensor& self, const Scalar& min_val, const Scalar& max_val) {
-  INVACT_CALL(hardtanh, Tensor(const Tensor&, const Scalar&, const Scalar&), self, min_val,
-              max_val);
+  INVACT_CALL(hardtanh, self, min_val, max_val);
 }
 Tensor& hardtanh_(Tensor& self, const Scalar& min_val, const Scalar& max_val) {
-  INVACT_CALL(hardtanh_, Tensor & (Tensor&, const Scalar&, const Scalar&), self, min_val, max_val);
+  INVACT_CALL(hardtanh_, self, min_val, max_val);
 }
 
 Tensor relu6(const Tensor& self) {
-  INVACT_CALL(relu6, Tensor(const Tensor&), self);
+  INVACT_CALL(relu6, self);
 }
 Tensor& relu6_(Tensor& self) {
-  INVACT_CALL(relu6_, Tensor & (Tensor&), self);
+  INVACT_CALL(relu6_, self);
 }
 
 Tensor layer_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,
                   const std::optional<Tensor>& weight, const std::optional<Tensor>& bias,
                   double eps, bool cudnn_enable) {
-  INVACT_CALL(layer_norm,
-              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
-                     const std::optional<Tensor>&, double, bool),
-              input, normalized_shape, weight, bias, eps, cudnn_enable);
+  INVACT_CALL(layer_norm, input, normalized_shape, weight, bias, eps, cudnn_enable);
 }
 
 Tensor layer_norm_transposed(const Tensor& input, c10::SymIntArrayRef normalized_shape,
                              const std::optional<Tensor>& weight, const std::optional<Tensor>& bias,
                              double eps, bool cudnn_enable, int64_t dim0, int64_t dim1) {
-  INVACT_CALL(layer_norm_transposed,
-              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
-                     const std::optional<Tensor>&, double, bool, int64_t, int64_t),
-              input, normalized_shape, weight, bias, eps, cudnn_enable, dim0, dim1);
+  INVACT_CALL(layer_norm_transposed, input, normalized_shape, weight, bias, eps, cudnn_enable, dim0,
+              dim1);
 }
 
 Tensor batch_norm(const Tensor& input, const std::optional<Tensor>& weight,
                   const std::optional<Tensor>& bias, const std::optional<Tensor>& running_mean,
                   const std::optional<Tensor>& running_var, bool training, double momentum,
                   double eps, bool cudnn_enabled) {
-  INVACT_CALL(batch_norm,
-              Tensor(const Tensor&, const std::optional<Tensor>&, const std::optional<Tensor>&,
-                     const std::optional<Tensor>&, const std::optional<Tensor>&, bool, double,
-                     double, bool),
-              input, weight, bias, running_mean, running_var, training, momentum, eps,
+  INVACT_CALL(batch_norm, input, weight, bias, running_mean, running_var, training, momentum, eps,
               cudnn_enabled);
 }
 
 Tensor rms_norm(const Tensor& input, c10::SymIntArrayRef normalized_shape,
                 const std::optional<Tensor>& weight, std::optional<double> eps) {
-  INVACT_CALL(rms_norm,
-              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&,
-                     std::optional<double>),
-              input, normalized_shape, weight, eps);
+  INVACT_CALL(rms_norm, input, normalized_shape, weight, eps);
 }
 
 Tensor rms_norm_cast(const Tensor& input, c10::SymIntArrayRef normalized_shape,
                      const std::optional<Tensor>& weight, double eps, double weight_offset,
                      std::optional<at::ScalarType> normalized_dtype,
                      std::optional<at::ScalarType> output_dtype) {
-  INVACT_CALL(rms_norm_cast,
-              Tensor(const Tensor&, c10::SymIntArrayRef, const std::optional<Tensor>&, double,
-                     double, std::optional<at::ScalarType>, std::optional<at::ScalarType>),
-              input, normalized_shape, weight, eps, weight_offset, normalized_dtype, output_dtype);
+  INVACT_CALL(rms_norm_cast, input, normalized_shape, weight, eps, weight_offset, normalized_dtype,
+              output_dtype);
 }
 
 Tensor dropout(const Tensor& input, double p, bool train) {
-  INVACT_CALL(dropout, Tensor(const Tensor&, double, bool), input, p, train);
+  INVACT_CALL(dropout, input, p, train);
 }
 Tensor& dropout_(Tensor& self, double p, bool train) {
-  INVACT_CALL(dropout_, Tensor & (Tensor&, double, bool), self, p, train);
+  INVACT_CALL(dropout_, self, p, train);
 }
 
 Tensor gelu_dropout(const Tensor& self, double p, bool train, std::string_view approximate) {
-  INVACT_CALL(gelu_dropout, Tensor(const Tensor&, double, bool, std::string_view), self, p, train,
-              approximate);
+  INVACT_CALL(gelu_dropout, self, p, train, approximate);
 }
 Tensor silu_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(silu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(silu_dropout, self, p, train);
 }
 Tensor mish_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(mish_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(mish_dropout, self, p, train);
 }
 Tensor hardswish_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(hardswish_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(hardswish_dropout, self, p, train);
 }
 Tensor erf_gelu_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(erf_gelu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(erf_gelu_dropout, self, p, train);
 }
 Tensor quick_gelu_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(quick_gelu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(quick_gelu_dropout, self, p, train);
 }
 Tensor elu_dropout(const Tensor& self, double p, bool train, const Scalar& alpha,
                    const Scalar& scale, const Scalar& input_scale) {
-  INVACT_CALL(elu_dropout,
-              Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&, const Scalar&),
-              self, p, train, alpha, scale, input_scale);
+  INVACT_CALL(elu_dropout, self, p, train, alpha, scale, input_scale);
 }
 Tensor celu_dropout(const Tensor& self, double p, bool train, const Scalar& alpha) {
-  INVACT_CALL(celu_dropout, Tensor(const Tensor&, double, bool, const Scalar&), self, p, train,
-              alpha);
+  INVACT_CALL(celu_dropout, self, p, train, alpha);
 }
 Tensor selu_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(selu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(selu_dropout, self, p, train);
 }
 Tensor softplus_dropout(const Tensor& self, double p, bool train, const Scalar& beta,
                         const Scalar& threshold) {
-  INVACT_CALL(softplus_dropout, Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&),
-              self, p, train, beta, threshold);
+  INVACT_CALL(softplus_dropout, self, p, train, beta, threshold);
 }
 Tensor log_sigmoid_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(log_sigmoid_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(log_sigmoid_dropout, self, p, train);
 }
 Tensor softsign_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(softsign_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(softsign_dropout, self, p, train);
 }
 Tensor leaky_relu_dropout(const Tensor& self, double p, bool train, const Scalar& negative_slope) {
-  INVACT_CALL(leaky_relu_dropout, Tensor(const Tensor&, double, bool, const Scalar&), self, p,
-              train, negative_slope);
+  INVACT_CALL(leaky_relu_dropout, self, p, train, negative_slope);
 }
 Tensor hardsigmoid_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(hardsigmoid_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(hardsigmoid_dropout, self, p, train);
 }
 Tensor hardtanh_dropout(const Tensor& self, double p, bool train, const Scalar& min_val,
                         const Scalar& max_val) {
-  INVACT_CALL(hardtanh_dropout, Tensor(const Tensor&, double, bool, const Scalar&, const Scalar&),
-              self, p, train, min_val, max_val);
+  INVACT_CALL(hardtanh_dropout, self, p, train, min_val, max_val);
 }
 Tensor relu6_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(relu6_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(relu6_dropout, self, p, train);
 }
 Tensor squared_relu_dropout(const Tensor& self, double p, bool train) {
-  INVACT_CALL(squared_relu_dropout, Tensor(const Tensor&, double, bool), self, p, train);
+  INVACT_CALL(squared_relu_dropout, self, p, train);
 }
 #undef INVACT_CALL
 

@@ -6,7 +6,7 @@
 
 #include "analyzer/reporting/build_timeline.h"
 #include "analyzer/reporting/find_duplicates.h"
-#include "kernels/catalog.h"
+#include "kernels/heavy_operators.h"
 
 namespace invact {
 namespace {

@@ -72,7 +72,7 @@ nlohmann::ordered_json operators_document() {
   document["norms"] = norms_json();
   document["dropouts"] = dropouts_json();
   document["activation_dropouts"] = activation_dropouts_json();
-  document["keeps_output_already"] = kernels::output_keeping_activations();
+  document["keeps_output_already"] = kernels::output_saving_activations();
   return document;
 }
 

@@ -67,7 +67,7 @@ std::string render_operators(const RenderOptions& options) {
   text += heading("NORMS AND DROPOUT", style);
   text += norm_and_dropout_rows();
   text += fmt::format("\n  Nothing to replace, ATen keeps the output already:\n  {}.\n",
-                      fmt::join(kernels::output_keeping_activations(), ", "));
+                      fmt::join(kernels::output_saving_activations(), ", "));
   return text;
 }
 

@@ -20,7 +20,8 @@ std::vector<double> function_parameters(const ActivationFunction& function);
 /// Bits per element, beside the output, that the derivative needs.
 int branch_bits(const ActivationFunction& function);
 
-/// Whether these parameters leave the output (and the branch bit) enough to tell the derivative.
+/// Whether these parameters leave the output (and the branch bit) enough to determine the
+/// derivative.
 bool is_invertible(const ActivationFunction& function);
 
 /// Bytes of the branch bits of so many elements.

@@ -1,5 +1,5 @@
-// What each activation saves and why. Instead of its input, the node keeps its output, whose
-// storage the next layer keeps anyway, and, for a function that is not monotone, one bit per
+// What each activation saves and why. Instead of its input, the node saves its output, whose
+// storage the next layer saves anyway, and, for a function that is not monotone, one bit per
 // element that says on which side of the function's minimum the input lay. Nothing is saved when no
 // gradient is asked for.
 #include <ATen/autocast_mode.h>
@@ -21,7 +21,7 @@
 #include "kernels/activation/internal_operators.h"
 #include "kernels/activation/operators.h"
 #include "kernels/activation/saved_function.h"
-#include "kernels/gradient_layout.h"
+#include "kernels/memory_layout.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {
@@ -68,7 +68,7 @@ struct Gradient : Function<Gradient> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grads);
 };
 
-/// The gradient of the input, by what remember() kept.
+/// The gradient of the input, by what remember() saved.
 at::Tensor differentiate(AutogradContext* ctx, const at::Tensor& grad_output) {
   if (!grad_output.defined()) return {};
   const variable_list saved = ctx->get_saved_variables();
@@ -120,7 +120,7 @@ struct InPlace : Function<InPlace> {
     std::optional<at::Tensor> branch;
     if (branch_bits(function) > 0) {
       // The bits come from input and output together, so the output is made apart and copied in:
-      // what ATen's in-place form does for autograd as well, only that it keeps its copy.
+      // what ATen's in-place form does for autograd as well, only that it saves its copy.
       at::Tensor output;
       std::tie(output, branch) = activation_forward(self, function);
       self.copy_(output);
@@ -149,8 +149,8 @@ struct Autograd<Operator, Parameters<P...>> {
   static at::Tensor call(const at::Tensor& self, P... parameters) {
     if (!needs_gradient(self)) return Operator::aten(self, parameters...);
     const ActivationFunction function = Operator::function(parameters...);
-    // Parameters for which the output does not tell the derivative: ATen's own, which keeps the
-    // input.
+    // Parameters for which the output does not determine the derivative: ATen's own, which saves
+    // the input.
     if (!is_invertible(function)) return Operator::aten(self, parameters...);
     const auto aten = [&](const at::Tensor& tensor) {
       return Operator::aten(tensor, parameters...);

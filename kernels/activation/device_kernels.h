@@ -1,5 +1,5 @@
-// What the CPU and the CUDA kernels share: checks, bringing tensors of any strides into one memory
-// order, and registration. A device gives three functions; all tensors lie on it:
+// What the CPU and the CUDA kernels of activations share: checks, bringing tensors of any strides
+// into one memory order, and registration. A device gives three functions; all tensors lie on it:
 //   // out: ATen's output of `self`, of ATen's strides; the bits go to `branch`
 //   static at::Tensor forward(const ActivationFunction&, const at::Tensor& self,
 //                             at::Tensor& branch);
@@ -22,6 +22,7 @@
 
 #include "kernels/activation/activation_function.h"
 #include "kernels/activation/internal_operators.h"
+#include "kernels/memory_layout.h"
 
 namespace invact::kernels {
 
@@ -33,22 +34,6 @@ struct GradientTensors {
   at::Tensor branch;
   at::Tensor grad_input;
 };
-
-/// Whether two strides order the memory of a tensor of these sizes alike: those of dimensions of
-/// size 1 are arbitrary.
-inline bool same_memory_order(at::IntArrayRef sizes, at::IntArrayRef a, at::IntArrayRef b) {
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] != 1 && a[i] != b[i]) return false;
-  }
-  return true;
-}
-
-/// `tensor` with the given dense strides: itself where it has them, else a copy.
-inline at::Tensor in_memory_order(const at::Tensor& tensor, at::IntArrayRef strides) {
-  if (tensor.numel() == 0 || same_memory_order(tensor.sizes(), tensor.strides(), strides))
-    return tensor;
-  return at::empty_strided(tensor.sizes(), strides, tensor.options()).copy_(tensor);
-}
 
 inline ActivationFunction checked_function(std::string_view name,
                                            at::ArrayRef<double> parameters = {}) {

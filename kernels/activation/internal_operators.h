@@ -1,6 +1,7 @@
-// The two operators below autograd, of which every public one is made: forward with branch bits,
-// and the gradient from the output. Each device and Meta registers kernels for them
-// (device_kernels.h, meta.cpp); their `.out` forms write into given tensors, as ATen's do.
+// The two operators below autograd of which every public activation is made: forward with branch
+// bits, and the gradient from the output; and ATen's own forward, which the kernels of the first
+// one run. Each device and Meta registers kernels (device_kernels.h, meta.cpp); the `.out` forms
+// write into given tensors, as ATen's do.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,9 +20,8 @@ namespace invact::kernels {
 constexpr const char* kForwardSchema =
     "_activation_forward(Tensor self, str function) -> (Tensor output, Tensor branch)";
 constexpr const char* kForwardOutSchema =
-    "_activation_forward.out(Tensor self, str function, *, Tensor(a!) output, Tensor(b!) branch) "
-    "-> "
-    "(Tensor(a!), Tensor(b!))";
+    "_activation_forward.out(Tensor self, str function, *, Tensor(a!) output, Tensor(b!) branch)"
+    " -> (Tensor(a!), Tensor(b!))";
 constexpr const char* kBackwardSchema =
     "_activation_backward(Tensor grad_output, Tensor output, Tensor? branch, SymInt[] strides, str "
     "function, float[] parameters) -> Tensor";
@@ -37,5 +37,13 @@ std::tuple<at::Tensor, at::Tensor> activation_forward(const at::Tensor& self,
 at::Tensor activation_backward(const at::Tensor& grad_output, const at::Tensor& output,
                                const std::optional<at::Tensor>& branch, c10::SymIntArrayRef strides,
                                const ActivationFunction& function);
+
+/// ATen's own forward. @throws c10::Error for a function without a branch bit: its operator calls
+/// ATen directly.
+at::Tensor aten_forward(const ActivationFunction& function, const at::Tensor& self);
+
+/// The same into `output`.
+void aten_forward_out(const ActivationFunction& function, const at::Tensor& self,
+                      at::Tensor& output);
 
 }  // namespace invact::kernels

@@ -77,7 +77,7 @@ struct ErfGeluOperator {
   using ParameterTypes = Parameters<>;
   /// ATen has no such operator: BERT's first code, transformers' GELUActivation and ESM write it,
   /// self * 0.5 * (1 + erf(self / sqrt 2)). Halving is exact, so its place does not matter. In 16
-  /// bit those roundings would leave an output that tells less.
+  /// bit those roundings would leave an output that determines f' less well.
   static at::Tensor aten(const at::Tensor& self) {
     if (at::isReducedFloatingType(self.scalar_type())) return at::gelu(self);
     at::Tensor gate = at::div(self, M_SQRT2);
@@ -203,18 +203,29 @@ struct HardtanhOperator {
   }
 };
 
+// clang-format would put several on a line.
+// clang-format off
+
 /// Expands `X(Operator)` for every operator.
-#define INVACT_FOR_EACH_OPERATOR(X)                                                  \
-  X(GeluOperator)                                                                    \
-  X(SiluOperator)                                                                    \
-  X(MishOperator)                                                                    \
-  X(HardswishOperator)                                                               \
-  X(ErfGeluOperator)                                                                 \
-  X(QuickGeluOperator)                                                               \
-  X(EluOperator)                                                                     \
-  X(CeluOperator)                                                                    \
-  X(SeluOperator)                                                                    \
-  X(SoftplusOperator) X(LogSigmoidOperator) X(SoftsignOperator) X(LeakyReluOperator) \
-      X(HardsigmoidOperator) X(HardtanhOperator) X(Relu6Operator) X(SquaredReluOperator)
+#define INVACT_FOR_EACH_OPERATOR(X) \
+  X(GeluOperator)                   \
+  X(SiluOperator)                   \
+  X(MishOperator)                   \
+  X(HardswishOperator)              \
+  X(ErfGeluOperator)                \
+  X(QuickGeluOperator)              \
+  X(EluOperator)                    \
+  X(CeluOperator)                   \
+  X(SeluOperator)                   \
+  X(SoftplusOperator)               \
+  X(LogSigmoidOperator)             \
+  X(SoftsignOperator)               \
+  X(LeakyReluOperator)              \
+  X(HardsigmoidOperator)            \
+  X(HardtanhOperator)               \
+  X(Relu6Operator)                  \
+  X(SquaredReluOperator)
+
+// clang-format on
 
 }  // namespace invact::kernels

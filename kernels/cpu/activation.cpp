@@ -1,7 +1,8 @@
-// CPU kernels: threads, cache and the choice of instruction set around the loops of loops.h. ATen's
-// own kernel makes the output; where it treats every element alike it is called chunk by chunk, so
-// that the bits are packed while input and output are in cache. Functions whose ATen kernel is
-// known to the last bit have a loop of their own, which makes output and bits in one pass.
+// CPU kernels: threads, cache and the choice of instruction set around the loops of
+// activation_loops.h. ATen's own kernel makes the output; where it treats every element alike it is
+// called chunk by chunk, so that the bits are packed while input and output are in cache. Functions
+// whose ATen kernel is known to the last bit have a loop of their own, which makes output and bits
+// in one pass.
 #include "kernels/activation/device_kernels.h"
 
 #include <ATen/ops/add_cpu_dispatch.h>
@@ -27,7 +28,6 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/activation/aten_forward.h"
 #include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/element_type_of.h"
@@ -51,13 +51,13 @@ static_assert(kChunk % cpu::kBlock == 0 && kOneDnnChunk % kChunk == 0);
 
 void pack(const ActivationFunction& function, const at::Tensor& input, const at::Tensor& output,
           uint8_t* bits, int64_t first, int64_t count) {
-  const Storage storage = storage_of(input);
+  const ElementType type = element_type_of(input);
   const cpu::ForwardArrays arrays{at_element(input, first), at_element(output, first),
                                   bits + first / 8, count};
   std::visit(
       [&]<class F>(const F& f) {
         if constexpr (F::kBranchBits > 0) {
-          cpu::pack_loop<F>()(f, storage, arrays);
+          cpu::pack_loop<F>()(f, type, arrays);
         }
       },
       function);
@@ -143,7 +143,7 @@ void forward_by_aten(const ActivationFunction& function, const at::Tensor& self,
 /// by an ulp from what its vectors give. A block holds whole vectors of every instruction set.
 template <class F>
 void own_forward(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t* bits) {
-  const Storage storage = storage_of(self);
+  const ElementType type = element_type_of(self);
   const cpu::ForwardLoop<F> loop = cpu::forward_loop<F>();
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   std::mutex mutex;
@@ -157,9 +157,9 @@ void own_forward(const F& f, const at::Tensor& self, at::Tensor& output, uint8_t
     const int64_t last = std::min(next_block(end), output.numel());
     for (int64_t first = next_block(begin); first < last; first += kChunk) {
       const int64_t count = std::min(kChunk, last - first);
-      if (!loop(f, storage,
-                {at_element(self, first), to + first * output.element_size(), bits + first / 8,
-                 count})) {
+      const cpu::OwnForwardArrays arrays{
+          at_element(self, first), to + first * output.element_size(), bits + first / 8, count};
+      if (!loop(f, type, arrays)) {
         forward_by_aten(f, self, output, bits, first, first + count);
       }
     }
@@ -185,7 +185,7 @@ bool computes_as_aten(const F& f) {
   const at::Tensor input = at::from_blob(x.data(), {kCount}, kDtype);
   at::Tensor output = at::from_blob(by_aten.data(), {kCount}, kDtype);
   ForwardKernel{input, output}(f);
-  return cpu::forward_loop<F>()(f, storage_of(input),
+  return cpu::forward_loop<F>()(f, element_type_of(input),
                                 {x.data(), by_us.data(), bits.data(), kCount}) &&
          by_us == by_aten;
 }
@@ -262,7 +262,7 @@ struct CpuKernels {
                             at::Tensor& branch) {
     if (self.numel() > 0) {
       if (std::optional<at::Tensor> output = chunked_output(function, self)) {
-        storage_of(self);  // refuses other dtypes
+        element_type_of(self);  // refuses other dtypes
         forward_out(function, self, *output, branch);
         return *output;
       }
@@ -278,7 +278,7 @@ struct CpuKernels {
   }
 
   static void backward(const ActivationFunction& function, const GradientTensors& tensors) {
-    const Storage storage = storage_of(tensors.output);
+    const ElementType type = element_type_of(tensors.output);
     char* const grad_input = static_cast<char*>(tensors.grad_input.mutable_data_ptr());
     const int64_t element_bytes = tensors.output.element_size();
     const uint8_t* const bits =
@@ -287,7 +287,7 @@ struct CpuKernels {
         [&]<class F>(const F& f) {
           const cpu::BackwardLoop<F> loop = cpu::backward_loop<F>();
           for_each_block_range(tensors.grad_input, [&](int64_t first, int64_t end) {
-            loop(f, storage,
+            loop(f, type,
                  {at_element(tensors.grad_output, first), at_element(tensors.output, first),
                   bits == nullptr ? nullptr : bits + first / 8, grad_input + first * element_bytes,
                   end - first});

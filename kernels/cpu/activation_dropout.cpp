@@ -13,10 +13,7 @@
 #include "kernels/cpu/activation_loops.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
-#include "kernels/cpu/norm_recovery_loops.h"
-#include "kernels/dropout/activation_dropout_operators.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
 
 namespace invact::kernels {
@@ -39,14 +36,14 @@ class Dropped {
       : tensor_(tensor),
         bits_(kept.const_data_ptr<uint8_t>()),
         divisor_(recovery.divisor),
-        storage_(storage_of(tensor)) {}
+        type_(element_type_of(tensor)) {}
 
-  Storage storage() const { return storage_; }
+  ElementType element_type() const { return type_; }
   const uint8_t* bits(int64_t first) const { return bits_ + first / 8; }
 
   void recover(int64_t first, int64_t count, ChunkBuffer& output) const {
     const auto loop = cpu::recover_loop();
-    loop(storage_, {at_element(tensor_, first), bits(first), divisor_, output.bytes, count});
+    loop(type_, {at_element(tensor_, first), bits(first), divisor_, output.bytes, count});
   }
 
   /// Calls `work(first, count)` for chunks of all elements, on ATen's threads.
@@ -63,7 +60,7 @@ class Dropped {
   const at::Tensor& tensor_;
   const uint8_t* bits_;
   double divisor_;
-  Storage storage_;
+  ElementType type_;
 };
 
 at::Tensor dropped_bits(const at::Tensor& self, const at::Tensor& dropped, const at::Tensor& kept,
@@ -86,7 +83,7 @@ at::Tensor dropped_bits(const at::Tensor& self, const at::Tensor& dropped, const
       source.for_each_chunk([&](int64_t first, int64_t count) {
         ChunkBuffer output;
         source.recover(first, count, output);
-        loop(f, source.storage(),
+        loop(f, source.element_type(),
              {at_element(input, first), output.bytes, bits + first / 8, count});
       });
     }
@@ -133,9 +130,9 @@ at::Tensor dropped_backward(const at::Tensor& grad_output, const at::Tensor& dro
       ChunkBuffer output;
       ChunkBuffer grad;
       source.recover(first, count, output);
-      keep(source.storage(),
+      keep(source.element_type(),
            {at_element(gradient, first), source.bits(first), scale, grad.bytes, count});
-      loop(f, source.storage(),
+      loop(f, source.element_type(),
            {grad.bytes, output.bytes, bits == nullptr ? nullptr : bits + first / 8,
             to + first * grad_input.element_size(), count});
     });

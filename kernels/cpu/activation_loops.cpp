@@ -1,7 +1,7 @@
-// Definitions of loops.h for one instruction set: INVACT_LOOPS names its namespace and the build
-// gives the flags. Everything but the explicit instantiations at the end has internal linkage or is
-// always inlined, so that no code built for AVX2 or AVX-512 can stand in for a baseline function of
-// the same name.
+// Definitions of activation_loops.h for one instruction set: INVACT_LOOPS names its namespace and
+// the build gives the flags. Everything but the explicit instantiations at the end has internal
+// linkage or is always inlined, so that no code built for AVX2 or AVX-512 can stand in for a
+// baseline function of the same name.
 #include "kernels/cpu/activation_loops.h"
 
 #include <cstdint>
@@ -201,6 +201,18 @@ INVACT_HOST_DEVICE Real gradient(const F& f, Real grad_output, Real y, math::Mas
   }
 }
 
+#if defined(__AVX512F__)
+/// Hardtanh in 16 bit: a gradient that passes is copied and not widened.
+template <class T>
+INVACT_HOST_DEVICE void copy_passing(const math::Hardtanh& f, const T* grad_output, const T* y,
+                                     T* grad_input) {
+  for (int i = 0; i < kWord; i += kLanes) {
+    const auto cut = static_cast<__mmask32>(bits_for<T>(f.is_cut(load_lanes(y + i))));
+    _mm512_storeu_si512(grad_input + i, _mm512_maskz_loadu_epi16(~cut, grad_output + i));
+  }
+}
+#endif
+
 /// grad_input[i] = grad_output[i] f'(x[i]) for a word of elements.
 template <class F>
 INVACT_HOST_DEVICE void differentiate(const F& f, const double* grad_output, const double* y,
@@ -212,6 +224,11 @@ INVACT_HOST_DEVICE void differentiate(const F& f, const double* grad_output, con
 template <class F, class T>
 INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T* y, uint64_t left,
                                       T* grad_input) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<F, math::Hardtanh> && sizeof(T) == sizeof(uint16_t)) {
+    return copy_passing(f, grad_output, y, grad_input);
+  }
+#endif
   const auto lanes_at = [&](int i) {
     return gradient(f, load_lanes(grad_output + i), load_lanes(y + i), mask_for<T>(left >> i), y);
   };
@@ -219,18 +236,6 @@ INVACT_HOST_DEVICE void differentiate(const F& f, const T* grad_output, const T*
     store_pair(lanes_at(i), lanes_at(i + kLanes), grad_input + i);
   }
 }
-#if defined(__AVX512F__)
-/// What passes is copied: no gradient is widened.
-template <class T>
-requires(sizeof(T) == sizeof(uint16_t)) INVACT_HOST_DEVICE
-    void differentiate(const math::Hardtanh& f, const T* grad_output, const T* y, uint64_t /*left*/,
-                       T* grad_input) {
-  for (int i = 0; i < kWord; i += kLanes) {
-    const auto cut = static_cast<__mmask32>(bits_for<T>(f.is_cut(load_lanes(y + i))));
-    _mm512_storeu_si512(grad_input + i, _mm512_maskz_loadu_epi16(~cut, grad_output + i));
-  }
-}
-#endif
 
 /// Replaces the gradients of a word's elements that have a refinement code.
 template <class F>
@@ -245,8 +250,8 @@ INVACT_HOST_DEVICE void refine(const F& f, const float* grad_output, const float
   for_each_refined(near, free, apply_code);
 }
 
-/// The bits of a batch's words. The bit of an output above zero may be a piece of somebody's
-/// refinement code: such places are free.
+/// The bits of a batch's words. The bit of an output above zero may be a piece of another
+/// element's refinement code: such places are free.
 struct BranchWords {
   uint64_t packed[kBatchWords];
   uint64_t free[kBatchWords];
@@ -326,56 +331,58 @@ void backward_all(const F f, const BackwardArrays& arrays) {
 namespace INVACT_LOOPS {
 
 template <class F>
-bool forward(const F& f, Storage storage, const OwnForwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+bool forward(const F& f, ElementType type, const OwnForwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       if constexpr (std::is_same_v<F, math::Hardswish>) return forward_all<F, double>(f, arrays);
       return false;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return forward_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return forward_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return forward_all<F, HalfBits>(f, arrays);
   }
   return false;
 }
 
 template <class F>
-void pack(const F& f, Storage storage, const ForwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void pack(const F& f, ElementType type, const ForwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return pack_all<F, double>(f, arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return pack_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return pack_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return pack_all<F, HalfBits>(f, arrays);
   }
 }
 
 template <class F>
-void backward(const F& f, Storage storage, const BackwardArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void backward(const F& f, ElementType type, const BackwardArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return backward_all<F, double>(f, arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return backward_all<F, float>(f, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return backward_all<F, BFloat16Bits>(f, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return backward_all<F, HalfBits>(f, arrays);
   }
 }
 
-#define INVACT_INSTANTIATE(F) template bool forward<F>(const F&, Storage, const OwnForwardArrays&);
+#define INVACT_INSTANTIATE(F) \
+  template bool forward<F>(const F&, ElementType, const OwnForwardArrays&);
 INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
-#define INVACT_INSTANTIATE(F) template void pack<F>(const F&, Storage, const ForwardArrays&);
+#define INVACT_INSTANTIATE(F) template void pack<F>(const F&, ElementType, const ForwardArrays&);
 INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
-#define INVACT_INSTANTIATE(F) template void backward<F>(const F&, Storage, const BackwardArrays&);
+#define INVACT_INSTANTIATE(F) \
+  template void backward<F>(const F&, ElementType, const BackwardArrays&);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
 

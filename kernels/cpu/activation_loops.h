@@ -26,7 +26,7 @@ struct ForwardArrays {
 struct OwnForwardArrays {
   const void* input;
   void* output;
-  uint8_t* bits;  ///< As above.
+  uint8_t* bits;  ///< As ForwardArrays::bits.
   int64_t count;
 };
 
@@ -34,11 +34,11 @@ struct OwnForwardArrays {
 /// them: not where one is NaN, whose payload may be another, and not for a dtype whose bits are not
 /// known.
 template <class Function>
-using ForwardLoop = bool (*)(const Function&, Storage, const OwnForwardArrays&);
+using ForwardLoop = bool (*)(const Function&, ElementType, const OwnForwardArrays&);
 
 /// Of a function with a branch bit.
 template <class Function>
-using PackLoop = void (*)(const Function&, Storage, const ForwardArrays&);
+using PackLoop = void (*)(const Function&, ElementType, const ForwardArrays&);
 
 struct BackwardArrays {
   const void* grad_output;
@@ -49,55 +49,34 @@ struct BackwardArrays {
 };
 
 template <class Function>
-using BackwardLoop = void (*)(const Function&, Storage, const BackwardArrays&);
+using BackwardLoop = void (*)(const Function&, ElementType, const BackwardArrays&);
 
 namespace baseline {
 template <class Function>
-bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
+bool forward(const Function& f, ElementType type, const OwnForwardArrays& arrays);
 template <class Function>
-void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
+void pack(const Function& f, ElementType type, const ForwardArrays& arrays);
 template <class Function>
-void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
+void backward(const Function& f, ElementType type, const BackwardArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
 template <class Function>
-bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
+bool forward(const Function& f, ElementType type, const OwnForwardArrays& arrays);
 template <class Function>
-void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
+void pack(const Function& f, ElementType type, const ForwardArrays& arrays);
 template <class Function>
-void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
+void backward(const Function& f, ElementType type, const BackwardArrays& arrays);
 }  // namespace avx2
 
 namespace avx512 {
 template <class Function>
-bool forward(const Function& f, Storage storage, const OwnForwardArrays& arrays);
+bool forward(const Function& f, ElementType type, const OwnForwardArrays& arrays);
 template <class Function>
-void pack(const Function& f, Storage storage, const ForwardArrays& arrays);
+void pack(const Function& f, ElementType type, const ForwardArrays& arrays);
 template <class Function>
-void backward(const Function& f, Storage storage, const BackwardArrays& arrays);
+void backward(const Function& f, ElementType type, const BackwardArrays& arrays);
 }  // namespace avx512
-
-/// Whether this processor runs the loops in `avx2`. F16C, whose name not every compiler knows here,
-/// is older than AVX2 in every line of processors.
-inline bool has_avx2() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi2");
-#else
-  return false;
-#endif
-}
-
-/// Whether this processor runs the loops in `avx512`.
-inline bool has_avx512() {
-#if defined(__x86_64__)
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-  return false;
-#endif
-}
 
 template <class Function>
 ForwardLoop<Function> forward_loop() {

@@ -1,8 +1,8 @@
 // f(x) with the bits of ATen's own CPU kernels, for the functions whose kernels are known to the
 // last operation: the loops then make output and branch bits in one pass over memory.
-// tests/kernels/activation/forward_bits_test.cpp proves the bits, and elementwise.cpp compares
-// before first use, since another LibTorch may compute otherwise. Included only by loops.cpp,
-// inside that unit's own namespace.
+// tests/kernels/activation/forward_bits_test.cpp proves the bits, and activation.cpp compares
+// before first use, since another LibTorch may compute otherwise. Included only by
+// activation_loops.cpp.
 #pragma once
 
 #include <math.h>

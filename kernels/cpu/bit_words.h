@@ -1,5 +1,5 @@
 // Comparisons of 64 neighbouring elements with a bound, as the bits of one word, and the way back.
-// Included only by loops.cpp, inside that unit's own namespace.
+// Included only by the *_loops.cpp files, like element_lanes.h.
 #pragma once
 
 #include <cstdint>

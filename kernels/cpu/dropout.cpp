@@ -8,12 +8,11 @@
 
 #include <tuple>
 
-#include "kernels/activation/device_kernels.h"
 #include "kernels/cpu/dense_memory.h"
 #include "kernels/cpu/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
+#include "kernels/memory_layout.h"
 
 namespace invact::kernels {
 namespace {
@@ -36,26 +35,26 @@ at::Tensor drop(const at::Tensor& drawn, const at::Tensor& input, const at::Tens
                 double scale) {
   at::Tensor kept = empty_bits(drawn);
   uint8_t* const bits = kept.mutable_data_ptr<uint8_t>();
-  const Storage storage = storage_of(input);
+  const ElementType type = element_type_of(input);
   const auto loop = cpu::drop_loop();
   char* const to = output.defined() ? static_cast<char*>(output.mutable_data_ptr()) : nullptr;
   const uint8_t* const bytes = static_cast<const uint8_t*>(drawn.const_data_ptr());
   cpu::for_each_block_range(drawn, [&](int64_t first, int64_t end) {
-    loop(storage, {to == nullptr ? nullptr : cpu::at_element(input, first), bytes + first, scale,
-                   to == nullptr ? nullptr : to + first * input.element_size(), bits + first / 8,
-                   end - first});
+    loop(type, {to == nullptr ? nullptr : cpu::at_element(input, first), bytes + first, scale,
+                to == nullptr ? nullptr : to + first * input.element_size(), bits + first / 8,
+                end - first});
   });
   return kept;
 }
 
 void keep(const at::Tensor& input, const at::Tensor& kept, double scale, at::Tensor& output) {
-  const Storage storage = storage_of(input);
+  const ElementType type = element_type_of(input);
   const auto loop = cpu::keep_loop();
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const uint8_t* const bits = kept.const_data_ptr<uint8_t>();
   cpu::for_each_block_range(output, [&](int64_t first, int64_t end) {
-    loop(storage, {cpu::at_element(input, first), bits + first / 8, scale,
-                   to + first * input.element_size(), end - first});
+    loop(type, {cpu::at_element(input, first), bits + first / 8, scale,
+                to + first * input.element_size(), end - first});
   });
 }
 
@@ -74,7 +73,7 @@ std::tuple<at::Tensor, at::Tensor> noise_and_bits(const at::Tensor& drawn, doubl
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
-  storage_of(input);  // refuses other dtypes before anything is drawn
+  element_type_of(input);  // refuses other dtypes before anything is drawn
   const at::Tensor drawn = drawn_like(input, p);
   const double scale = kept_scale(input.scalar_type(), p);
   if (!is_dense_like(input, drawn)) {
@@ -87,7 +86,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
 }
 
 at::Tensor forward_in_place(at::Tensor& self, double p) {
-  storage_of(self);
+  element_type_of(self);
   const at::Tensor drawn = drawn_like(self, p);
   const double scale = kept_scale(self.scalar_type(), p);
   if (is_dense_like(self, drawn)) return drop(drawn, self, self, scale);

@@ -1,5 +1,6 @@
-// The CPU loops of dropout over flat memory: drawn bytes to bits and output, and the gradient from
-// bits. No torch: compiled for each instruction set, like loops.h.
+// The CPU loops of dropout over flat memory: drawn bytes to bits and output, the gradient from
+// bits, and the outputs of an activation recovered from what dropout made of them. No torch:
+// compiled for each instruction set, like activation_loops.h.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace invact::kernels::cpu {
 struct DropArrays {
   const void* input;
   const uint8_t* drawn;  ///< One byte per element: 1 where it is kept, else 0.
-  double scale;          ///< Of what is kept; a number of the storage dtype.
+  double scale;          ///< Of a kept element; a number of the element type.
   void* output;          ///< input * (scale or 0); null: the bits alone, and `input` is not read.
   uint8_t* bits;         ///< As ForwardArrays::bits.
   int64_t count;
@@ -26,19 +27,31 @@ struct KeepArrays {
   int64_t count;
 };
 
+struct RecoverArrays {
+  const void* dropped;
+  const uint8_t* kept;  ///< As KeepArrays::bits.
+  double divisor;
+  void* output;  ///< dropped / divisor, correctly rounded, where kept; else zero, whatever
+                 ///< `dropped` holds there.
+  int64_t count;
+};
+
 namespace baseline {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace avx2
 
 namespace avx512 {
-void drop(Storage storage, const DropArrays& arrays);
-void keep(Storage storage, const KeepArrays& arrays);
+void drop(ElementType type, const DropArrays& arrays);
+void keep(ElementType type, const KeepArrays& arrays);
+void recover(ElementType type, const RecoverArrays& arrays);
 }  // namespace avx512
 
 inline decltype(&baseline::drop) drop_loop() {
@@ -46,6 +59,9 @@ inline decltype(&baseline::drop) drop_loop() {
 }
 inline decltype(&baseline::keep) keep_loop() {
   return chosen_loop(&baseline::keep, &avx2::keep, &avx512::keep);
+}
+inline decltype(&baseline::recover) recover_loop() {
+  return chosen_loop(&baseline::recover, &avx2::recover, &avx512::recover);
 }
 
 }  // namespace invact::kernels::cpu

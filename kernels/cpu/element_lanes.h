@@ -1,6 +1,7 @@
-// Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to a storage
-// dtype. Included only by loops.cpp, inside that unit's own namespace: compiled for several
-// instruction sets, so nothing here may have external linkage.
+// Loads and stores of the lanes that the loops compute with (math/lanes.h) from and to an
+// element type. Included only by the *_loops.cpp files, which are compiled for several
+// instruction sets: nothing here may have external linkage, or the linker could take code for AVX2
+// in a baseline file's place.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,6 @@
 
 #include <string>
 
-#include "kernels/cpu/activation_loops.h"
-
 namespace invact::kernels::cpu {
 namespace {
 

@@ -36,7 +36,7 @@ template <class Real>
 void read(const at::Tensor& tensor, Real* to) {
   if (!has_conversion<Real>(tensor.scalar_type())) return read(tensor.to(kCompute<Real>), to);
   cpu::chosen_loop(&cpu::baseline::read_numbers, &cpu::avx2::read_numbers)(
-      storage_of(tensor), tensor.const_data_ptr(), to, tensor.numel());
+      element_type_of(tensor), tensor.const_data_ptr(), to, tensor.numel());
 }
 
 /// Into a contiguous tensor, rounded to its dtype.
@@ -49,7 +49,7 @@ void write(const Real* from, const at::Tensor& tensor) {
     return;
   }
   cpu::chosen_loop(&cpu::baseline::write_numbers, &cpu::avx2::write_numbers)(
-      storage_of(tensor), from, tensor.mutable_data_ptr(), tensor.numel());
+      element_type_of(tensor), from, tensor.mutable_data_ptr(), tensor.numel());
 }
 
 /// weight, 1 / weight and bias as rows of one padded tensor.
@@ -99,7 +99,7 @@ void add_blocks(at::Tensor& sums, int64_t which, const Real* scale, const at::Te
 
 template <class Real>
 void differentiate(const NormGradient& gradient) {
-  const Storage storage = storage_of(gradient.output);
+  const ElementType type = element_type_of(gradient.output);
   const at::TensorOptions options = gradient.output.options().dtype(kCompute<Real>);
   const at::Tensor rstd = gradient.rstd.scalar_type() == kCompute<Real>
                               ? gradient.rstd
@@ -137,7 +137,7 @@ void differentiate(const NormGradient& gradient) {
         std::min(partition.block_rows, gradient.rows - first),
         gradient.columns};
     cpu::chosen_loop(&cpu::baseline::norm_gradient, &cpu::avx2::norm_gradient)(
-        storage, gradient.is_centered, arrays);
+        type, gradient.is_centered, arrays);
   };
   const int64_t block_elements = partition.block_rows * gradient.columns;
   const int64_t grain = std::max<int64_t>(1, cpu::kGrainElements / block_elements);
@@ -184,8 +184,8 @@ struct CpuNorms {
       return tensor.defined() ? tensor.const_data_ptr() : nullptr;
     };
     return cpu::chosen_loop(&cpu::baseline::is_recoverable, &cpu::avx2::is_recoverable)(
-        storage_of(dtype), {storage_of(any), address(parameters.weight), address(parameters.bias),
-                            weight_offset, any.numel()});
+        element_type_of(dtype), {element_type_of(any), address(parameters.weight),
+                                 address(parameters.bias), weight_offset, any.numel()});
   }
 };
 

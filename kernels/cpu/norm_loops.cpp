@@ -1,5 +1,5 @@
-// Definitions of norm_loops.h for one instruction set, under the rules of loops.cpp: internal
-// linkage or always inlined, but for the entries at the end.
+// Definitions of norm_loops.h for one instruction set, under the rules of activation_loops.cpp:
+// internal linkage or always inlined, but for the entries at the end.
 #include "kernels/cpu/norm_loops.h"
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 
 using Doubles = double __attribute__((vector_size(sizeof(Floats))));
 
-/// The type that a storage dtype's rows are computed in, and several of it side by side.
+/// The type that an element type's rows are computed in, and several of it side by side.
 template <class T>
 struct Arithmetic {
   using Real = float;
@@ -267,61 +267,61 @@ bool all_recoverable(const math::RecoveryLimits<Real<T>>& limits,
 
 namespace INVACT_LOOPS {
 
-void norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays) {
-  switch (storage) {
-    case Storage::kFloat64:
+void norm_gradient(ElementType type, bool is_centered, const NormGradientArrays& arrays) {
+  switch (type) {
+    case ElementType::kFloat64:
       return choose_centering<double>(is_centered, arrays);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return choose_centering<float>(is_centered, arrays);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return choose_centering<BFloat16Bits>(is_centered, arrays);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return choose_centering<HalfBits>(is_centered, arrays);
   }
 }
 
-void read_numbers(Storage from, const void* numbers, void* compute, int64_t count) {
+void read_numbers(ElementType from, const void* numbers, void* compute, int64_t count) {
   switch (from) {
-    case Storage::kFloat64:
+    case ElementType::kFloat64:
       return read_all<double>(numbers, compute, count);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return read_all<float>(numbers, compute, count);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return read_all<BFloat16Bits>(numbers, compute, count);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return read_all<HalfBits>(numbers, compute, count);
   }
 }
 
-void write_numbers(Storage to, const void* compute, void* numbers, int64_t count) {
+void write_numbers(ElementType to, const void* compute, void* numbers, int64_t count) {
   switch (to) {
-    case Storage::kFloat64:
+    case ElementType::kFloat64:
       return write_all<double>(compute, numbers, count);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return write_all<float>(compute, numbers, count);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return write_all<BFloat16Bits>(compute, numbers, count);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return write_all<HalfBits>(compute, numbers, count);
   }
 }
 
-bool is_recoverable(Storage output, const ParameterArrays& parameters) {
-  if (output == Storage::kFloat64) {
+bool is_recoverable(ElementType output, const ParameterArrays& parameters) {
+  if (output == ElementType::kFloat64) {
     return all_recoverable<double>(math::kFloat64Recovery, parameters);
   }
-  const math::RecoveryLimits<float>& limits = output == Storage::kFloat32 ? math::kFloat32Recovery
-                                              : output == Storage::kBFloat16
-                                                  ? math::kBFloat16Recovery
-                                                  : math::kFloat16Recovery;
-  switch (parameters.storage) {
-    case Storage::kFloat32:
+  const math::RecoveryLimits<float>& limits =
+      output == ElementType::kFloat32    ? math::kFloat32Recovery
+      : output == ElementType::kBFloat16 ? math::kBFloat16Recovery
+                                         : math::kFloat16Recovery;
+  switch (parameters.type) {
+    case ElementType::kFloat32:
       return all_recoverable<float>(limits, parameters);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return all_recoverable<BFloat16Bits>(limits, parameters);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return all_recoverable<HalfBits>(limits, parameters);
-    case Storage::kFloat64:
+    case ElementType::kFloat64:
       break;
   }
   return false;  // not in a type that `output` computes in

@@ -1,8 +1,8 @@
 // Where the refinement codes of math/refinement.h lie: in the places of outputs above zero, which
 // need no branch bit. Within each word of 64 elements, outputs near the minimum take the next free
 // places in order, six each, until the word has too few left. Both sides read this from the stored
-// output alone, so that nothing else is kept. Included only by loops.cpp, inside that unit's own
-// namespace.
+// output alone, so that nothing else is saved. Included only by
+// activation_loops.cpp.
 #pragma once
 
 #include <cstdint>

@@ -49,7 +49,7 @@ struct Fusion {
 
 /// alpha and beta of all channels, in ATen's order of operations.
 template <class T>
-at::Tensor linear_terms(const KnownBatchNorm& norm, bool is_fused) {
+at::Tensor linear_terms(const RepeatedBatchNorm& norm, bool is_fused) {
   const int64_t channels = norm.mean.numel();
   at::Tensor terms = at::empty({2, channels}, norm.mean.options());
   T* const alpha = terms.mutable_data_ptr<T>();
@@ -66,7 +66,7 @@ at::Tensor linear_terms(const KnownBatchNorm& norm, bool is_fused) {
   return terms;
 }
 
-at::Tensor apply(const KnownBatchNorm& norm, const Layout& layout, Fusion fusion) {
+at::Tensor apply(const RepeatedBatchNorm& norm, const Layout& layout, Fusion fusion) {
   const bool is_double = norm.input.scalar_type() == at::kDouble;
   const at::Tensor terms = is_double ? linear_terms<double>(norm, fusion.in_beta)
                                      : linear_terms<float>(norm, fusion.in_beta);
@@ -75,15 +75,18 @@ at::Tensor apply(const KnownBatchNorm& norm, const Layout& layout, Fusion fusion
   const bool is_per_row = layout.order == ChannelOrder::kOuter;
   const int64_t columns =
       is_per_row ? norm.input.numel() / (norm.input.size(0) * channels) : channels;
-  const Storage storage = storage_of(norm.input);
+  const ElementType type = element_type_of(norm.input);
   const LinearLoop loop = fusion.in_loop ? &avx2::linear : &baseline::linear;
   char* const to = static_cast<char*>(output.mutable_data_ptr());
   const auto run = [&](int64_t row, int64_t channel, int64_t rows) {
     const int64_t first = row * columns;
-    loop(
-        storage, is_per_row,
-        {at_element(norm.input, first), at_element(terms, channel),
-         at_element(terms, channels + channel), to + first * output.element_size(), rows, columns});
+    const LinearArrays arrays{at_element(norm.input, first),
+                              at_element(terms, channel),
+                              at_element(terms, channels + channel),
+                              to + first * output.element_size(),
+                              rows,
+                              columns};
+    loop(type, is_per_row, arrays);
   };
   const int64_t grain = std::max<int64_t>(1, kGrainElements / columns);
   parallel_for(norm.input.numel() / columns, grain, [&](int64_t begin, int64_t end) {
@@ -127,7 +130,7 @@ std::optional<Fusion> try_fusions(ChannelOrder order) {
   const at::Tensor bias = weight.flip(0).mul_(3);
   const auto [expected, mean, invstd] = at::cpu::native_batch_norm(
       input, weight, bias, {}, {}, /*training=*/true, /*momentum=*/0.1, /*eps=*/1e-5);
-  const KnownBatchNorm norm{input, weight, bias, mean, invstd};
+  const RepeatedBatchNorm norm{input, weight, bias, mean, invstd};
   for (const bool in_loop : {false, true}) {
     if (in_loop && instruction_set() == InstructionSet::kBaseline) break;
     for (const bool in_beta : {false, true}) {
@@ -172,7 +175,7 @@ bool is_plain(const at::Tensor& tensor) {
 
 }  // namespace
 
-bool has_known_batch_norm(const KnownBatchNorm& norm) {
+bool has_exact_loop(const RepeatedBatchNorm& norm) {
   const at::Tensor& input = norm.input;
   const at::ScalarType dtype = input.scalar_type();
   if (!is_plain(input) || input.dim() < 2 || input.numel() == 0) return false;
@@ -191,7 +194,7 @@ bool has_known_batch_norm(const KnownBatchNorm& norm) {
   return layout && fusion_of(dtype, layout->order);
 }
 
-at::Tensor known_batch_norm(const KnownBatchNorm& norm) {
+at::Tensor repeated_batch_norm(const RepeatedBatchNorm& norm) {
   const std::optional<Layout> layout = layout_of(norm.input);
   TORCH_INTERNAL_ASSERT(layout);
   const std::optional<Fusion> fusion = fusion_of(norm.input.scalar_type(), layout->order);

@@ -1,4 +1,5 @@
-// Definitions of batch_norm_loops.h for one instruction set, under the rules of loops.cpp.
+// Definitions of repeated_batch_norm_loops.h for one instruction set, under the rules of
+// activation_loops.cpp.
 #include "kernels/cpu/repeated_batch_norm_loops.h"
 
 #include "kernels/math/host_device.h"
@@ -40,9 +41,9 @@ void for_rows(bool is_per_row, const LinearArrays& arrays) {
 
 namespace INVACT_LOOPS {
 
-void linear(Storage storage, bool is_per_row, const LinearArrays& arrays) {
-  if (storage == Storage::kFloat64) return for_rows<double>(is_per_row, arrays);
-  if (storage == Storage::kFloat32) return for_rows<float>(is_per_row, arrays);
+void linear(ElementType type, bool is_per_row, const LinearArrays& arrays) {
+  if (type == ElementType::kFloat64) return for_rows<double>(is_per_row, arrays);
+  if (type == ElementType::kFloat32) return for_rows<float>(is_per_row, arrays);
 }
 
 }  // namespace INVACT_LOOPS

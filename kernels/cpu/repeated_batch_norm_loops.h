@@ -1,7 +1,7 @@
 // The CPU loops of a batch norm whose statistics are known: x alpha + beta, alpha and beta one per
-// channel. No torch: compiled twice, like loops.h. Where the processor has AVX2, the two units
-// differ in more than speed: its unit fuses product and sum, the baseline rounds both, and
-// batch_norm.cpp takes the one that has ATen's bits.
+// channel. No torch: compiled for the baseline and for AVX2, like activation_loops.h. The two units
+// differ in more than speed: the AVX2 one fuses product and sum, the baseline rounds both, and
+// repeated_batch_norm.cpp takes the one that has ATen's bits.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,14 @@ struct LinearArrays {
 };
 
 /// For float64 and float32.
-using LinearLoop = void (*)(Storage, bool is_per_row, const LinearArrays&);
+using LinearLoop = void (*)(ElementType, bool is_per_row, const LinearArrays&);
 
 namespace baseline {
-void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+void linear(ElementType type, bool is_per_row, const LinearArrays& arrays);
 }  // namespace baseline
 
 namespace avx2 {
-void linear(Storage storage, bool is_per_row, const LinearArrays& arrays);
+void linear(ElementType type, bool is_per_row, const LinearArrays& arrays);
 }  // namespace avx2
 
 }  // namespace invact::kernels::cpu

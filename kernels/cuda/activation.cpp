@@ -1,4 +1,5 @@
-// CUDA kernels: device guard, current stream and dtype around the launches of loops.h. Temporary
+// CUDA kernels: device guard, current stream and dtype around the launches of
+// activation_loops.h. Temporary
 // memory comes from at::empty and so from the caching allocator; nothing here synchronizes.
 #include "kernels/activation/device_kernels.h"
 
@@ -8,7 +9,6 @@
 
 #include <variant>
 
-#include "kernels/activation/aten_forward.h"
 #include "kernels/cuda/activation_loops.h"
 #include "kernels/element_type_of.h"
 
@@ -22,7 +22,7 @@ void pack(const ActivationFunction& function, const at::Tensor& input, at::Tenso
   std::visit(
       [&]<class F>(const F& f) {
         if constexpr (F::kBranchBits > 0) {
-          cuda::launch_pack(f, storage_of(input), input.const_data_ptr(), input.numel(),
+          cuda::launch_pack(f, element_type_of(input), input.const_data_ptr(), input.numel(),
                             branch.mutable_data_ptr<uint8_t>(), stream);
         }
       },
@@ -52,7 +52,7 @@ struct CudaKernels {
         tensors.grad_input.mutable_data_ptr(), tensors.output.numel()};
     std::visit(
         [&](const auto& f) {
-          cuda::launch_backward(f, storage_of(tensors.output), arrays, stream);
+          cuda::launch_backward(f, element_type_of(tensors.output), arrays, stream);
         },
         function);
   }

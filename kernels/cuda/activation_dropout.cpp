@@ -12,10 +12,8 @@
 
 #include "kernels/activation/device_kernels.h"
 #include "kernels/cuda/activation_loops.h"
-#include "kernels/cuda/norm_recovery_loops.h"
-#include "kernels/dropout/activation_dropout_operators.h"
+#include "kernels/cuda/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/dropout/dropout_scale.h"
 #include "kernels/element_type_of.h"
 
 namespace invact::kernels {
@@ -32,7 +30,7 @@ at::Tensor dropped_bits(const at::Tensor& self, const at::Tensor& dropped, const
   const at::Tensor input = in_memory_order(self, dropped.strides());
   const auto pack = [&]<class F>(const F& f) {
     if constexpr (F::kBranchBits > 0) {
-      cuda::launch_pack(f, storage_of(input), input.const_data_ptr(), input.numel(),
+      cuda::launch_pack(f, element_type_of(input), input.const_data_ptr(), input.numel(),
                         branch.mutable_data_ptr<uint8_t>(), c10::cuda::getCurrentCUDAStream());
     }
   };
@@ -52,7 +50,7 @@ at::Tensor dropped_backward(const at::Tensor& grad_output, const at::Tensor& dro
   const at::Tensor bits = kept.contiguous();
   const at::Tensor output = at::empty_strided(dropped.sizes(), strides, dropped.options());
   if (output.numel() > 0) {
-    cuda::launch_recover(storage_of(ordered), ordered.const_data_ptr(),
+    cuda::launch_recover(element_type_of(ordered), ordered.const_data_ptr(),
                          bits.const_data_ptr<uint8_t>(), recovered.divisor,
                          output.mutable_data_ptr(), output.numel(),
                          c10::cuda::getCurrentCUDAStream());

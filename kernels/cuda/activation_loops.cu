@@ -1,6 +1,6 @@
-// Definitions of loops.h. A lane moves 16 bytes at a time and a warp's accesses lie side by side;
-// the bits of neighbouring lanes are joined into words of 32 elements by shuffles: one lane writes
-// a word, and no two write the same one, so that nothing is atomic.
+// Definitions of activation_loops.h. A lane moves 16 bytes at a time and a warp's accesses lie side
+// by side; the bits of neighbouring lanes are joined into words of 32 elements by shuffles: one
+// lane writes a word, and no two write the same one, so that nothing is atomic.
 #include <c10/cuda/CUDAException.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ constexpr int kLoads = 2;
 template <class T>
 constexpr int kPerLane = kLoadBytes / static_cast<int>(sizeof(T));
 template <class T>
-constexpr int kPerWarp = kWarp* kPerLane<T>;
+constexpr int kPerWarp = kLoadBytes / static_cast<int>(sizeof(T)) * kWarp;
 
 template <class T>
 struct alignas(kLoadBytes) Pack {
@@ -251,41 +251,41 @@ void backward_typed(const F& f, const BackwardArrays& arrays, cudaStream_t strea
 }  // namespace
 
 template <class F>
-void launch_pack(const F& f, Storage storage, const void* input, int64_t count, uint8_t* bits,
+void launch_pack(const F& f, ElementType type, const void* input, int64_t count, uint8_t* bits,
                  cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return pack_typed<F, double>(f, input, count, bits, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return pack_typed<F, float>(f, input, count, bits, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return pack_typed<F, __nv_bfloat16>(f, input, count, bits, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return pack_typed<F, __half>(f, input, count, bits, stream);
   }
 }
 
 template <class F>
-void launch_backward(const F& f, Storage storage, const BackwardArrays& arrays,
+void launch_backward(const F& f, ElementType type, const BackwardArrays& arrays,
                      cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return backward_typed<F, double>(f, arrays, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return backward_typed<F, float>(f, arrays, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return backward_typed<F, __nv_bfloat16>(f, arrays, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return backward_typed<F, __half>(f, arrays, stream);
   }
 }
 
 #define INVACT_INSTANTIATE(F) \
-  template void launch_pack<F>(const F&, Storage, const void*, int64_t, uint8_t*, cudaStream_t);
+  template void launch_pack<F>(const F&, ElementType, const void*, int64_t, uint8_t*, cudaStream_t);
 INVACT_FOR_EACH_BRANCHED_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
 #define INVACT_INSTANTIATE(F) \
-  template void launch_backward<F>(const F&, Storage, const BackwardArrays&, cudaStream_t);
+  template void launch_backward<F>(const F&, ElementType, const BackwardArrays&, cudaStream_t);
 INVACT_FOR_EACH_FUNCTION(INVACT_INSTANTIATE)
 #undef INVACT_INSTANTIATE
 

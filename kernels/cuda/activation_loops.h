@@ -14,7 +14,7 @@ namespace invact::kernels::cuda {
 /// Of a function with a branch bit. bits: ceil(count / 8) bytes; element i is bit i % 8 of byte i /
 /// 8; unused bits of the last byte are zero. count > 0.
 template <class Function>
-void launch_pack(const Function& f, Storage storage, const void* input, int64_t count,
+void launch_pack(const Function& f, ElementType type, const void* input, int64_t count,
                  uint8_t* bits, cudaStream_t stream);
 
 struct BackwardArrays {
@@ -27,7 +27,7 @@ struct BackwardArrays {
 
 /// count > 0.
 template <class Function>
-void launch_backward(const Function& f, Storage storage, const BackwardArrays& arrays,
+void launch_backward(const Function& f, ElementType type, const BackwardArrays& arrays,
                      cudaStream_t stream);
 
 }  // namespace invact::kernels::cuda

@@ -11,10 +11,10 @@
 
 #include <tuple>
 
-#include "kernels/activation/device_kernels.h"
 #include "kernels/cuda/dropout_loops.h"
 #include "kernels/dropout/dropout_operators.h"
 #include "kernels/element_type_of.h"
+#include "kernels/memory_layout.h"
 
 namespace invact::kernels {
 namespace {
@@ -29,7 +29,7 @@ at::Tensor pack(const at::Tensor& drawn) {
 }
 
 std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
-  storage_of(input);  // refuses other dtypes before anything is drawn
+  element_type_of(input);  // refuses other dtypes before anything is drawn
   auto [output, drawn] = at::native_dropout(input, p, /*train=*/true);
   const at::Tensor like = at::empty_like(input, input.options().device(at::kMeta));
   return {std::move(output), pack(in_memory_order(drawn, like.strides()))};
@@ -37,7 +37,7 @@ std::tuple<at::Tensor, at::Tensor> forward(const at::Tensor& input, double p) {
 
 /// ATen's dropout_ draws as bernoulli_ does, otherwise than native_dropout.
 at::Tensor forward_in_place(at::Tensor& self, double p) {
-  storage_of(self);
+  element_type_of(self);
   const at::Tensor noise = at::empty_like(self).bernoulli_(1 - p);
   const at::Tensor drawn = noise.to(at::kBool);
   self.mul_(noise.div_(1 - p));
@@ -45,7 +45,7 @@ at::Tensor forward_in_place(at::Tensor& self, double p) {
 }
 
 /// native_dropout multiplies by float64's 1 / (1 - p), rounded to compute dtype; dropout_ by the
-/// storage dtype's.
+/// element type's.
 double kept_scale(const at::Tensor& grad_output, double p, bool in_place) {
   if (!in_place) return 1 / (1 - p);
   return at::ones({1}, at::TensorOptions().dtype(grad_output.dtype())).div_(1 - p).item<double>();
@@ -59,7 +59,7 @@ at::Tensor backward(const at::Tensor& grad_output, const at::Tensor& kept, at::I
   const c10::cuda::CUDAGuard guard(grad_output.device());
   const at::Tensor ordered = in_memory_order(grad_output, strides);
   const at::Tensor bits = kept.contiguous();
-  cuda::launch_keep(storage_of(grad_output), ordered.const_data_ptr(),
+  cuda::launch_keep(element_type_of(grad_output), ordered.const_data_ptr(),
                     bits.const_data_ptr<uint8_t>(), kept_scale(grad_output, p, in_place),
                     grad_input.mutable_data_ptr(), grad_input.numel(),
                     c10::cuda::getCurrentCUDAStream());

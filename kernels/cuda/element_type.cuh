@@ -1,4 +1,4 @@
-// The storage dtypes of a GPU and the numbers that its kernels compute with. Included by .cu files.
+// The element types of a GPU and the numbers that its kernels compute with. Included by .cu files.
 #pragma once
 
 #include <cuda_bf16.h>

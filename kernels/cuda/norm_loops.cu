@@ -18,6 +18,7 @@ constexpr int kRowThreads = 256;
 /// Columns and rows of the threads that sum columns.
 constexpr int kTileColumns = 32;
 constexpr int kTileRows = 8;
+constexpr int kTileThreads = kTileColumns * kTileRows;
 constexpr int64_t kLeastBlockRows = 32;
 constexpr int64_t kMostRowBlocks = 64;
 constexpr int64_t kMostGrid = 1 << 16;
@@ -95,7 +96,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 /// Sums over one block of rows: of g (y - b), and of g.
 template <class T, class Real>
-__global__ void __launch_bounds__(kTileColumns* kTileRows)
+__global__ void __launch_bounds__(kTileThreads)
     partial_sums_kernel(const T* grad_output, const T* output, const Real* bias, Real* partial_sums,
                         int64_t rows, int64_t columns, int64_t block_rows) {
   __shared__ Pair<Real> parts[kTileRows][kTileColumns];
@@ -202,30 +203,30 @@ int64_t norm_row_blocks(int64_t rows) {
   return quotient_up(rows, block_rows_of(rows));
 }
 
-void launch_norm_gradient(Storage storage, bool is_centered, const NormGradientArrays& arrays,
+void launch_norm_gradient(ElementType type, bool is_centered, const NormGradientArrays& arrays,
                           cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return gradient_typed<double, double>(is_centered, arrays, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return gradient_typed<float, float>(is_centered, arrays, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return gradient_typed<__nv_bfloat16, float>(is_centered, arrays, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return gradient_typed<__half, float>(is_centered, arrays, stream);
   }
 }
 
-void launch_is_recoverable(Storage storage, const void* weight, const void* bias, int64_t columns,
+void launch_is_recoverable(ElementType type, const void* weight, const void* bias, int64_t columns,
                            uint8_t* answer, cudaStream_t stream) {
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return recoverable_typed(math::kFloat64Recovery, weight, bias, columns, answer, stream);
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return recoverable_typed(math::kFloat32Recovery, weight, bias, columns, answer, stream);
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return recoverable_typed(math::kBFloat16Recovery, weight, bias, columns, answer, stream);
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return recoverable_typed(math::kFloat16Recovery, weight, bias, columns, answer, stream);
   }
 }

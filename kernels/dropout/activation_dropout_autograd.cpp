@@ -1,6 +1,6 @@
 // What dropout of an activation saves: what dropout made of the output, whose storage the next
-// layer keeps anyway, one bit per element that says whether it was kept and, for a function that is
-// not monotone, one for its branch. Today's pair keeps the activation's input and dropout's mask.
+// layer saves anyway, one bit per element that says whether it was kept and, for a function that is
+// not monotone, one for its branch. Today's pair saves the activation's input and dropout's mask.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/dropout.h>
@@ -17,7 +17,6 @@
 #include "kernels/activation/activation_function.h"
 #include "kernels/activation/operators.h"
 #include "kernels/activation/saved_function.h"
-#include "kernels/dropout/activation_dropout_operators.h"
 #include "kernels/dropout/dropout_operators.h"
 #include "kernels/refusals.h"
 
@@ -88,7 +87,7 @@ variable_list Gradient::backward(AutogradContext* ctx, const variable_list& grad
 }
 
 struct OutOfPlace : Function<OutOfPlace> {
-  /// `aten`: the activation, whose output nobody keeps.
+  /// `aten`: the activation, whose own output is not saved.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& self,
                             c10::function_ref<at::Tensor(const at::Tensor&)> aten,
                             const Call& call) {
@@ -116,7 +115,7 @@ struct ActivationDropout<Operator, Parameters<P...>> {
     return full_name;
   }
 
-  /// The activation's own operator, for what keeps as that does.
+  /// The activation's own operator, for a call that saves what it saves.
   static at::Tensor activation(const at::Tensor& self, P... parameters) {
     static const auto handle =
         c10::Dispatcher::singleton()
@@ -133,7 +132,8 @@ struct ActivationDropout<Operator, Parameters<P...>> {
     const bool drops_some = train && p > 0 && p < 1 && self.sym_numel() > 0;
     const ActivationFunction function = Operator::function(parameters...);
     // Where nothing or everything is dropped, and with parameters for which the output does not
-    // tell the derivative: two operators, each of which keeps what it keeps there.
+    // determine the derivative, the call is two operators, each of which saves what it always
+    // saves.
     if (!drops_some || !is_invertible(function)) {
       return kernels::dropout(activation(self, parameters...), p, train);
     }
@@ -154,7 +154,7 @@ struct ActivationDropout<Operator, Parameters<P...>> {
   static void register_plain(torch::Library& m) { m.impl(name().c_str(), &plain); }
 };
 
-/// As softplus's own (activations.cpp): on CUDA autocast computes it in float32.
+/// As for softplus itself (activation/autograd.cpp): on CUDA autocast computes it in float32.
 at::Tensor autocast_softplus_dropout(const at::Tensor& self, double p, bool train,
                                      const at::Scalar& beta, const at::Scalar& threshold) {
   const c10::impl::ExcludeDispatchKeyGuard guard(c10::DispatchKey::AutocastCUDA);

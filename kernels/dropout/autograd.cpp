@@ -1,4 +1,4 @@
-// What dropout saves: one bit per element, where ATen's keeps a number or a byte. The gradient is
+// What dropout saves: one bit per element, where ATen's saves a number or a byte. The gradient is
 // ATen's bit for bit.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/dropout.h>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/dropout/dropout_operators.h"
-#include "kernels/gradient_layout.h"
+#include "kernels/memory_layout.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {

@@ -26,11 +26,11 @@ struct Elu : ClosedForm<Elu> {
   constexpr std::array<double, kParameterCount> parameters() const {
     return {alpha, scale, input_scale};
   }
-  /// Whether y tells on which side of zero x lay: else f is no function of y alone.
+  /// Whether y determines on which side of zero x lay: otherwise f' is no function of y alone.
   constexpr bool is_invertible() const { return alpha >= 0 && scale > 0 && input_scale > 0; }
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     const Real below = (y + splat<Real>(scale * alpha)) * splat<Real>(input_scale);
     // As ATen: NaN takes the scale.
     return choose(y <= splat<Real>(0), below, splat<Real>(scale));

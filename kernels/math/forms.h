@@ -1,4 +1,4 @@
-// f'(x) from the stored output y = f(x) and the branch bit, one form per storage dtype, for
+// f'(x) from the stored output y = f(x) and the branch bit, one form per element type, for
 // functions that have one minimum y* = f(x*), tend to 0 on its left and to x on its right. What the
 // forms are: fit/forms.py. Coefficients and the function itself come in as template arguments. Part
 // of kernels/math: no torch, no allocation.
@@ -57,8 +57,8 @@ INVACT_HOST_DEVICE Real float32_right_root(Real y) {
 /// w = sqrt(ln(y* / y)), at most kLeftEnd; `negative_y` from float32_left_factor().
 template <class C, class Real>
 INVACT_HOST_DEVICE Real float32_left_root(Real y, Real negative_y) {
-  constexpr float kSmallestRatio =
-      0x1p-100f;  // far below exp(-kLeftEnd^2): only keeps the logarithm finite
+  // Far below exp(-kLeftEnd^2): it only keeps the logarithm finite.
+  constexpr float kSmallestRatio = 0x1p-100f;
   const Real t = at_most(float32_distance<C>(y) * C::kInverseMagnitude, splat<Real>(1));
   const Real ratio = at_least(negative_y * -C::kInverseMagnitude, splat<Real>(kSmallestRatio));
   const Real logarithm = at_least(negative_log1m(t, ratio), splat<Real>(0));

@@ -23,24 +23,19 @@ using ActivationFunction =
                  math::Hardswish, math::Elu, math::Softplus, math::LogSigmoid, math::Softsign,
                  math::LeakyRelu, math::Hardtanh, math::Hardsigmoid, math::SquaredRelu>;
 
-/// Expands `X(Function)` for each alternative that keeps a branch bit: explicit instantiations of
-/// the loops.
+// clang-format would put several on a line.
+// clang-format off
+
+/// Expands `X(Function)` for each alternative with a branch bit: explicit instantiations of the
+/// loops.
 #define INVACT_FOR_EACH_BRANCHED_FUNCTION(X) \
   X(math::Gelu)                              \
   X(math::ErfGelu)                           \
-  X(math::GeluTanh) X(math::Silu) X(math::Mish) X(math::QuickGelu) X(math::Hardswish)
-
-/// Expands `X(Function)` for each of those whose forward the CPU loops compute as ATen does, bit
-/// for bit (cpu/aten_value.h).
-#define INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(X) \
-  X(math::Hardswish) X(math::Silu) X(math::QuickGelu)
-template <class Function>
-inline constexpr bool kHasOwnForward = false;
-#define INVACT_HAS_OWN_FORWARD(F) \
-  template <>                     \
-  inline constexpr bool kHasOwnForward<F> = true;
-INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_HAS_OWN_FORWARD)
-#undef INVACT_HAS_OWN_FORWARD
+  X(math::GeluTanh)                          \
+  X(math::Silu)                              \
+  X(math::Mish)                              \
+  X(math::QuickGelu)                         \
+  X(math::Hardswish)
 
 /// Expands `X(Function)` for each alternative.
 #define INVACT_FOR_EACH_FUNCTION(X)    \
@@ -48,6 +43,27 @@ INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_HAS_OWN_FORWARD)
   X(math::Elu)                         \
   X(math::Softplus)                    \
   X(math::LogSigmoid)                  \
-  X(math::Softsign) X(math::LeakyRelu) X(math::Hardtanh) X(math::Hardsigmoid) X(math::SquaredRelu)
+  X(math::Softsign)                    \
+  X(math::LeakyRelu)                   \
+  X(math::Hardtanh)                    \
+  X(math::Hardsigmoid)                 \
+  X(math::SquaredRelu)
+
+/// Expands `X(Function)` for each alternative whose forward the CPU loops compute as ATen does, bit
+/// for bit (cpu/aten_value.h).
+#define INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(X) \
+  X(math::Hardswish)                                 \
+  X(math::Silu)                                      \
+  X(math::QuickGelu)
+
+// clang-format on
+
+template <class Function>
+inline constexpr bool kHasOwnForward = false;
+#define INVACT_HAS_OWN_FORWARD(F) \
+  template <>                     \
+  inline constexpr bool kHasOwnForward<F> = true;
+INVACT_FOR_EACH_FUNCTION_WITH_OWN_FORWARD(INVACT_HAS_OWN_FORWARD)
+#undef INVACT_HAS_OWN_FORWARD
 
 }  // namespace invact::kernels

@@ -20,7 +20,7 @@ struct Gelu : OneMinimum<Gelu, GeluCoefficients> {
   static constexpr double kLeftmost = -40.0;  ///< f underflows before it.
 
   INVACT_HOST_DEVICE double value(double x) const { return x * cumulative(x); }
-  INVACT_HOST_DEVICE double slope(double x) const {
+  INVACT_HOST_DEVICE double derivative(double x) const {
     constexpr double kInverseSqrtTwoPi = 0.5 * M_2_SQRTPI * M_SQRT1_2;
     return cumulative(x) + x * kInverseSqrtTwoPi * exp(-0.5 * x * x);
   }
@@ -43,7 +43,7 @@ struct GeluTanh : OneMinimum<GeluTanh, GeluTanhCoefficients> {
   static constexpr double kLeftmost = -40.0;
 
   INVACT_HOST_DEVICE double value(double x) const { return x * gate(x); }
-  INVACT_HOST_DEVICE double slope(double x) const {
+  INVACT_HOST_DEVICE double derivative(double x) const {
     const double g = gate(x);
     return g + x * g * gate(-x) * 2.0 * kScale * (1.0 + 3.0 * kCubic * x * x);
   }

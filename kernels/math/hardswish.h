@@ -32,23 +32,23 @@ struct Hardswish {
   // the mean f' of the inputs that round to it.
   template <class Real>
   INVACT_HOST_DEVICE Real from_float32(Real y, Mask<Real> left) const {
-    return slope(y, left, 0x1p-28);
+    return derivative(y, left, 0x1p-28);
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_bfloat16(Real y, Mask<Real> left) const {
-    return slope(y, left, 0x1p-12);
+    return derivative(y, left, 0x1p-12);
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_float16(Real y, Mask<Real> left) const {
-    return slope(y, left, 0x1p-15);
+    return derivative(y, left, 0x1p-15);
   }
   INVACT_HOST_DEVICE double from_float64(double y, bool left) const {
-    return slope(y, left, 0x1p-57);
+    return derivative(y, left, 0x1p-57);
   }
 
  private:
   template <class Real>
-  INVACT_HOST_DEVICE Real slope(Real y, Mask<Real> left, double floor) const {
+  INVACT_HOST_DEVICE Real derivative(Real y, Mask<Real> left, double floor) const {
     const Real zero = splat<Real>(0);
     const Real distance = nan_or_at_least(y + splat<Real>(0.375), splat<Real>(floor));
     const Real magnitude = square_root(distance * splat<Real>(2.0 / 3.0));

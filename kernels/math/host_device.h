@@ -3,7 +3,7 @@
 //
 // always_inline is not about speed: the same headers are compiled for several instruction sets,
 // and an out-of-line copy of an inline function from the AVX2 unit could be the one that the linker
-// keeps for everybody.
+// keeps, and a processor without AVX2 would run it.
 #pragma once
 
 #if defined(__CUDACC__)

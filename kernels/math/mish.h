@@ -17,15 +17,15 @@ struct Mish : OneMinimum<Mish, MishCoefficients> {
   static constexpr double kLeftmost = -700.0;  ///< exp(-x) overflows beyond it.
 
   INVACT_HOST_DEVICE double value(double x) const { return x * gate(x).value; }
-  INVACT_HOST_DEVICE double slope(double x) const {
+  INVACT_HOST_DEVICE double derivative(double x) const {
     const Gate g = gate(x);
-    return g.value + x * g.slope;
+    return g.value + x * g.derivative;
   }
 
  private:
   struct Gate {
     double value;
-    double slope;
+    double derivative;
   };
   // tanh(ln(1 + e)) = e (e + 2) / (e (e + 2) + 2) with e = exp(x); for x > 0 multiplied out with
   // exp(-2 x), so that nothing overflows and no digit is lost in either tail.

@@ -1,6 +1,6 @@
-// When a norm's output tells its normalized input: x_hat = (y - b) / w, and y is stored rounded.
-// The rounding of y moves x_hat by about rounding * max(|x_hat w|, |b|) / |w|; where that passes a
-// limit for any column, or y could overflow, the norm keeps its input instead. Part of
+// When a norm's output determines its normalized input: x_hat = (y - b) / w, and y is stored
+// rounded. The rounding of y moves x_hat by about rounding * max(|x_hat w|, |b|) / |w|; where that
+// passes a limit for any column, or y could overflow, the norm saves its input instead. Part of
 // kernels/math: no torch, no allocation.
 #pragma once
 
@@ -8,11 +8,12 @@
 
 namespace invact::kernels::math {
 
-/// Of one storage dtype, in the type that the loops compute in.
+/// Of one element type, in the type that the loops compute in.
 template <class Real>
 struct RecoveryLimits {
   Real rounding;   ///< Half the distance of neighbouring numbers, relative.
-  Real underflow;  ///< The smallest subnormal: the distance of numbers that rounding cannot tell.
+  Real underflow;  ///< The smallest subnormal: the distance of numbers that rounding cannot tell
+                   ///< apart.
   Real largest;    ///< Finite.
   Real limit;      ///< Largest accepted error of x_hat, for |x_hat| = 1.
 };
@@ -25,8 +26,8 @@ constexpr RecoveryLimits<float> kFloat32Recovery{0x1p-24f, 0x1p-149f, 0x1.fffffe
 constexpr RecoveryLimits<float> kBFloat16Recovery{0x1p-8f, 0x1p-133f, 0x1.fep127f, 0x1p-6f};
 constexpr RecoveryLimits<float> kFloat16Recovery{0x1p-11f, 0x1p-24f, 65504.0f, 0x1p-8f};
 
-/// Whether a column of this weight and bias tells x_hat; `Number` is Real or lanes of it. |x_hat|
-/// is at most the root of the number of columns. False for NaN and infinity.
+/// Whether a column of this weight and bias determines x_hat; `Number` is Real or lanes of it.
+/// |x_hat| is at most the root of the number of columns. False for NaN and infinity.
 template <class Number, class Real>
 INVACT_HOST_DEVICE auto is_recoverable(Number weight, Number bias, Real inverse_largest_x_hat,
                                        const RecoveryLimits<Real>& limits) {

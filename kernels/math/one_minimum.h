@@ -1,8 +1,7 @@
 // What the functions with one minimum share: the branch bit and the choice of form by storage
-// dtype. A function derives from OneMinimum, gives value() and slope() in double, and names its
-// generated coefficients. Functions with a closed-form derivative offer the
-// same members themselves (closed_form.h, hardswish.h). Part of kernels/math: no torch, no
-// allocation.
+// dtype. A function derives from OneMinimum, gives value() and derivative() in double, and names
+// its generated coefficients. Functions with a closed-form derivative offer the same members
+// themselves (closed_form.h, hardswish.h). Part of kernels/math: no torch, no allocation.
 #pragma once
 
 #include "kernels/math/forms.h"
@@ -19,7 +18,7 @@ template <class Function, class C>
 struct OneMinimum {
   static constexpr int kBranchBits = 1;
 
-  /// The branch bit is x < first_right(), which says x < x* for every x of the four storage dtypes
+  /// The branch bit is x < first_right(), which says x < x* for every x of the four element types
   /// (the 16-bit ones are compared as float) and is false for NaN.
   template <class Real>
   INVACT_HOST_DEVICE static constexpr Real first_right() {

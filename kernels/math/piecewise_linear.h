@@ -16,14 +16,14 @@ struct LeakyRelu : ClosedForm<LeakyRelu> {
 
   double negative_slope;
 
-  constexpr explicit LeakyRelu(double slope) : negative_slope(slope) {}
+  constexpr explicit LeakyRelu(double derivative) : negative_slope(derivative) {}
 
   constexpr std::array<double, kParameterCount> parameters() const { return {negative_slope}; }
-  /// With a negative slope f is a V, and y does not tell the side.
+  /// With a negative `negative_slope` f is a V, and y does not determine the side.
   constexpr bool is_invertible() const { return negative_slope >= 0; }
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     return choose(y > splat<Real>(0), splat<Real>(1), splat<Real>(negative_slope));
   }
 };
@@ -53,7 +53,7 @@ struct Hardtanh : ClosedForm<Hardtanh> {
     return choose(is_cut(y), splat<Real>(0), grad_output);
   }
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     return gradient_from_output(splat<Real>(1), y);
   }
 };
@@ -68,7 +68,7 @@ struct Hardsigmoid : ClosedForm<Hardsigmoid> {
     return choose(is_between, grad_output * splat<Real>(1.0 / 6.0), splat<Real>(0));
   }
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     return gradient_from_output(splat<Real>(1), y);
   }
 };

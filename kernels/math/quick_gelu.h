@@ -19,7 +19,7 @@ struct QuickGelu : OneMinimum<QuickGelu, QuickGeluCoefficients> {
   static constexpr double kLeftmost = -400.0;  ///< exp(-1.702 x) overflows beyond it.
 
   INVACT_HOST_DEVICE double value(double x) const { return x * sigmoid(kRate * x); }
-  INVACT_HOST_DEVICE double slope(double x) const {
+  INVACT_HOST_DEVICE double derivative(double x) const {
     const double u = kRate * x;
     return sigmoid(u) * (1.0 + u * sigmoid(-u));
   }

@@ -17,7 +17,9 @@ struct Silu : OneMinimum<Silu, SiluCoefficients> {
   static constexpr double kLeftmost = -700.0;  ///< exp(-x) overflows beyond it.
 
   INVACT_HOST_DEVICE double value(double x) const { return x * sigmoid(x); }
-  INVACT_HOST_DEVICE double slope(double x) const { return sigmoid(x) * (1.0 + x * sigmoid(-x)); }
+  INVACT_HOST_DEVICE double derivative(double x) const {
+    return sigmoid(x) * (1.0 + x * sigmoid(-x));
+  }
 
  private:
   INVACT_HOST_DEVICE static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }

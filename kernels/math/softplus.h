@@ -17,7 +17,7 @@ struct Softplus : ClosedForm<Softplus> {
   static constexpr int kParameterCount = 2;
   /// From here on the jump at the threshold, e^-threshold in f and in f', is at most 2.1e-9: y
   /// decides on which side x lay but for a sliver of that width. A lower threshold makes a jump
-  /// that y cannot tell.
+  /// that y does not determine.
   static constexpr double kLowestThreshold = 20.0;
 
   double beta;
@@ -30,7 +30,7 @@ struct Softplus : ClosedForm<Softplus> {
   constexpr bool is_invertible() const { return beta > 0 && threshold >= kLowestThreshold; }
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     const Real t = y * splat<Real>(beta);
     const Real below = one_minus_exp(t);
     if constexpr (sizeof(Real) == sizeof(double)) {
@@ -46,7 +46,7 @@ struct LogSigmoid : ClosedForm<LogSigmoid> {
   static constexpr const char* kName = "log_sigmoid";
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     return one_minus_exp(-y);
   }
 };

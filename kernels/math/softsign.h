@@ -12,7 +12,7 @@ struct Softsign : ClosedForm<Softsign> {
   static constexpr const char* kName = "softsign";
 
   template <class Real>
-  INVACT_HOST_DEVICE Real slope_from_output(Real y) const {
+  INVACT_HOST_DEVICE Real derivative_from_output(Real y) const {
     const Real rest = splat<Real>(1) - nan_or_at_least(-y, y);
     return rest * rest;
   }

@@ -26,7 +26,7 @@ INVACT_HOST_DEVICE double solve_right(const Function& f, double y) {
   for (int i = 0; i < kMaxSteps; ++i) {
     const double residual = f.value(x) - y;
     (residual > 0 ? high : low) = x;
-    const double step = -residual / f.slope(x);
+    const double step = -residual / f.derivative(x);
     if (fabs(step) <= kLastStep) return x + step;
     x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
@@ -47,7 +47,7 @@ INVACT_HOST_DEVICE double solve_left(const Function& f, double y) {
   for (int i = 0; i < kMaxSteps; ++i) {
     const double value = f.value(x);
     (value < y ? high : low) = x;
-    const double step = -value * log(value / y) / f.slope(x);
+    const double step = -value * log(value / y) / f.derivative(x);
     if (fabs(step) <= kLastStep) return x + step;
     x = x + step > low && x + step < high ? x + step : 0.5 * (low + high);
   }
@@ -57,16 +57,16 @@ INVACT_HOST_DEVICE double solve_left(const Function& f, double y) {
 /// f'(x) from y and the branch. @see forms.h for what NaN, infinities and unreachable y give.
 template <class C, class Function>
 INVACT_HOST_DEVICE double float64_form(const Function& f, double y, bool left) {
-  constexpr double kVanishing =
-      -1e-280;  // f' there is below 1e-276; keeps f(x) / y away from subnormals
+  // f' there is below 1e-276; f(x) / y stays away from subnormals.
+  constexpr double kVanishing = -1e-280;
   if (is_nan(y)) return y;
   const double distance = at_least((y - C::kMinimumYHigh) - C::kMinimumYLow, C::kDistanceFloor);
   if (distance <= C::kSeriesRadius * C::kSeriesRadius) {
     const double s = left ? -sqrt(distance) : sqrt(distance);
     return s * evaluate(C::series(), s);
   }
-  if (left) return y >= kVanishing ? 0.0 : f.slope(solve_left<C>(f, y));
-  return y >= C::kRightEnd ? 1.0 : f.slope(solve_right<C>(f, y));
+  if (left) return y >= kVanishing ? 0.0 : f.derivative(solve_left<C>(f, y));
+  return y >= C::kRightEnd ? 1.0 : f.derivative(solve_right<C>(f, y));
 }
 
 }  // namespace invact::kernels::math

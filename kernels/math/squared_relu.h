@@ -22,19 +22,19 @@ struct SquaredRelu {
   /// f'(x) from y = f(x) as stored; the second argument, a branch, means nothing here.
   template <class Real>
   INVACT_HOST_DEVICE Real from_float32(Real y, Mask<Real>) const {
-    return slope(y, root(y, 0x1.fffffep127));
+    return derivative(y, root(y, 0x1.fffffep127));
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_bfloat16(Real y, Mask<Real>) const {
-    return slope(y, without_last<16>(root(y, 0x1.fep127)));
+    return derivative(y, without_last<16>(root(y, 0x1.fep127)));
   }
   template <class Real>
   INVACT_HOST_DEVICE Real from_float16(Real y, Mask<Real>) const {
     // A root of a half is a normal half, even of a subnormal one.
-    return slope(y, without_last<13>(root(y, 65504.0)));
+    return derivative(y, without_last<13>(root(y, 65504.0)));
   }
   INVACT_HOST_DEVICE double from_float64(double y, bool) const {
-    return slope(y, root(y, 0x1.fffffffffffffp1023));
+    return derivative(y, root(y, 0x1.fffffffffffffp1023));
   }
 
  private:
@@ -49,7 +49,7 @@ struct SquaredRelu {
     return as_real((bits + ((1 << (kBits - 1)) - 1) + (bits >> kBits & 1)) & -(1 << kBits));
   }
   template <class Real>
-  INVACT_HOST_DEVICE static Real slope(Real y, Real x) {
+  INVACT_HOST_DEVICE static Real derivative(Real y, Real x) {
     const Real positive = choose(y > splat<Real>(0), x + x, splat<Real>(0));
     return choose(is_nan(y), y, positive);
   }

@@ -1,6 +1,6 @@
-// What the norms save and why. Instead of its input, the node keeps its output, whose storage the
-// next layer keeps anyway, one number per row, and the parameters: x_hat = (y - bias) / weight.
-// Where weight and bias would make that inaccurate the call is ATen's own, which keeps the input.
+// What the norms save and why. Instead of its input, the node saves its output, whose storage the
+// next layer saves anyway, one number per row, and the parameters: x_hat = (y - bias) / weight.
+// Where weight and bias would make that inaccurate the call is ATen's own, which saves the input.
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -12,7 +12,6 @@
 #include <optional>
 #include <string>
 
-#include "kernels/norm/norm_forward.h"
 #include "kernels/norm/norm_operators.h"
 #include "kernels/norm/refused_gradient.h"
 #include "kernels/ops.h"
@@ -37,7 +36,7 @@ struct NormSettings {
   at::ScalarType input_dtype = at::kFloat;
 };
 
-/// What a node keeps, and what its gradients are made from.
+/// What a node saves, and what its gradients are made from.
 struct SavedNorm {
   at::Tensor output;
   at::Tensor rstd;
@@ -80,8 +79,8 @@ struct Norm : Function<Norm> {
     constexpr size_t kArguments = 5;
     variable_list result(kArguments);
     if (!grads[0].defined()) return result;
-    const variable_list kept = ctx->get_saved_variables();
-    const SavedNorm saved{kept[0], kept[1], {kept[2], kept[3]}};
+    const variable_list tensors = ctx->get_saved_variables();
+    const SavedNorm saved{tensors[0], tensors[1], {tensors[2], tensors[3]}};
     const NormSettings settings{
         ctx->saved_data[kOperator].toStringRef(), ctx->saved_data[kCentered].toBool(),
         ctx->saved_data[kOffset].toDouble(), ctx->saved_data[kInputDtype].toScalarType()};
@@ -107,9 +106,9 @@ bool has_kernels(const at::Tensor& input, const NormParameters& parameters) {
   return input.is_cpu() || input.is_cuda() || input.is_meta();
 }
 
-/// Whether this call keeps its output: a gradient is asked for that x_hat is needed for, and weight
-/// and bias let an output of `output_dtype` tell it.
-bool keeps_output(const at::Tensor& input, const NormParameters& parameters, double weight_offset,
+/// Whether this call saves its output: a gradient is asked for that x_hat is needed for, and weight
+/// and bias let an output of `output_dtype` determine it.
+bool saves_output(const at::Tensor& input, const NormParameters& parameters, double weight_offset,
                   at::ScalarType output_dtype) {
   if (!torch::autograd::GradMode::is_enabled() || !has_kernels(input, parameters)) return false;
   const at::Tensor& weight = parameters.weight;
@@ -123,7 +122,7 @@ at::Tensor layer_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_sh
                       bool cudnn_enable) {
   const NormParameters parameters{value_of(weight), value_of(bias)};
   refuse_forward_mode("layer_norm", {input, parameters.weight, parameters.bias});
-  if (!keeps_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
+  if (!saves_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
     return aten_layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable);
   }
   const auto forward = [&] {
@@ -138,7 +137,7 @@ at::Tensor layer_norm_transposed(const at::Tensor& input, c10::SymIntArrayRef no
                                  double eps, bool cudnn_enable, int64_t dim0, int64_t dim1) {
   const NormParameters parameters{value_of(weight), value_of(bias)};
   refuse_forward_mode("layer_norm_transposed", {input, parameters.weight, parameters.bias});
-  if (!keeps_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
+  if (!saves_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
     return aten_layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable);
   }
   const auto forward = [&]() -> NormForward {
@@ -154,7 +153,7 @@ at::Tensor rms_norm(const at::Tensor& input, c10::SymIntArrayRef normalized_shap
   const NormParameters parameters{value_of(weight), {}};
   refuse_forward_mode("rms_norm", {input, parameters.weight});
   if (!has_rms_norm_forward(input, normalized_shape, weight) ||
-      !keeps_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
+      !saves_output(input, parameters, /*weight_offset=*/0, input.scalar_type())) {
     return aten_rms_norm(input, normalized_shape, weight, eps);
   }
   const auto forward = [&] { return rms_norm_forward(input, normalized_shape, weight, eps); };
@@ -195,7 +194,7 @@ at::Tensor rms_norm_cast(const at::Tensor& input, c10::SymIntArrayRef normalized
     return rms_norm_cast_forward(input, normalized_shape, weight, eps, casts);
   };
   const at::ScalarType dtype = kernels::output_dtype(parameters.weight, casts);
-  if (!has_row_major_strides(input) || !keeps_output(input, parameters, weight_offset, dtype)) {
+  if (!has_row_major_strides(input) || !saves_output(input, parameters, weight_offset, dtype)) {
     return std::get<0>(forward());
   }
   return Norm::apply(input, weight, OptionalTensor(),

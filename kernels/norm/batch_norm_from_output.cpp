@@ -1,9 +1,9 @@
-// What batch_norm saves and why. In training its output tells the normalized input, x_hat = (y -
-// bias) / weight, so the node keeps its output, whose storage the next layer keeps anyway, one
+// What batch_norm saves and why. In training its output determines the normalized input, x_hat = (y
+// - bias) / weight, so the node saves its output, whose storage the next layer saves anyway, one
 // number per channel, and the parameters. ATen's own gradient takes the output for the input, the
 // bias for the mean and 1 / weight for invstd: x_hat is the same then, and weight^2 * invstd in the
 // weight's place gives back the scale. Where weight and bias would make that inaccurate the call is
-// ATen's own, which keeps the input.
+// ATen's own, which saves the input.
 #include <ATen/TensorOperators.h>
 #include <ATen/TensorSubclassLikeUtils.h>
 #include <ATen/core/Tensor.h>
@@ -21,7 +21,6 @@
 
 #include "kernels/norm/norm_operators.h"
 #include "kernels/norm/refused_gradient.h"
-#include "kernels/optional_tensor.h"
 #include "kernels/refusals.h"
 
 namespace invact::kernels {
@@ -69,19 +68,19 @@ struct BatchNorm : Function<BatchNorm> {
     constexpr size_t kArguments = 8;
     variable_list result(kArguments);
     if (!grads[0].defined()) return result;
-    const variable_list kept = ctx->get_saved_variables();
-    const NormParameters parameters{kept[2], kept[3]};
+    const variable_list saved = ctx->get_saved_variables();
+    const NormParameters parameters{saved[2], saved[3]};
     const std::array<bool, 3> mask = wanted_gradients(ctx, parameters);
-    const auto compute = [&] { return gradients(grads[0], kept[0], kept[1], parameters, mask); };
+    const auto compute = [&] { return gradients(grads[0], saved[0], saved[1], parameters, mask); };
     Gradients<3> found =
-        once_differentiable<3>(grads[0], kept[0], kept[2], kOperator, mask, compute);
+        once_differentiable<3>(grads[0], saved[0], saved[2], kOperator, mask, compute);
     std::move(found.begin(), found.end(), result.begin());
     return result;
   }
 };
 
-/// Otherwise the call is ATen's, which raises an error, runs on another device or keeps the input.
-bool keeps_output(const at::Tensor& input, const NormParameters& parameters) {
+/// Otherwise the call is ATen's, which raises an error, runs on another device or saves the input.
+bool saves_output(const at::Tensor& input, const NormParameters& parameters) {
   if (!torch::autograd::GradMode::is_enabled() || at::isTensorSubclassLike(input)) return false;
   const bool needs_x_hat =
       input.requires_grad() || (parameters.weight.defined() && parameters.weight.requires_grad());
@@ -106,7 +105,7 @@ at::Tensor batch_norm(const at::Tensor& input, const OptionalTensor& weight,
                       bool cudnn_enabled) {
   const NormParameters parameters{value_of(weight), value_of(bias)};
   refuse_forward_mode(kOperator, {input, parameters.weight, parameters.bias});
-  if (!training || !keeps_output(input, parameters)) {
+  if (!training || !saves_output(input, parameters)) {
     return at::batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps,
                           cudnn_enabled);
   }

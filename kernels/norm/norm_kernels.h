@@ -23,8 +23,8 @@
 namespace invact::kernels {
 
 /// The dtype in which rows of this one are computed.
-inline at::ScalarType compute_dtype(at::ScalarType storage) {
-  return storage == at::kDouble ? at::kDouble : at::kFloat;
+inline at::ScalarType compute_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 /// Offset + weight and bias as the kernels read them: in compute dtype, contiguous.
@@ -98,16 +98,12 @@ struct NormKernels {
                                 std::array<bool, 3> mask) {
     const NormParameters given{weight.value_or(at::Tensor()), bias.value_or(at::Tensor())};
     check_norm(grad_output, output, rstd, given, is_centered, mask);
-    NormGradient gradient{grad_output.contiguous(),
-                          output.contiguous(),
-                          {},
-                          {},
-                          {},
-                          {},
-                          {},
-                          rstd.numel(),
-                          rstd.numel() == 0 ? 0 : output.numel() / rstd.numel(),
-                          is_centered};
+    NormGradient gradient{};
+    gradient.grad_output = grad_output.contiguous();
+    gradient.output = output.contiguous();
+    gradient.rows = rstd.numel();
+    gradient.columns = gradient.rows == 0 ? 0 : output.numel() / gradient.rows;
+    gradient.is_centered = is_centered;
     if constexpr (Device::kTakesAnyDtype) {
       gradient.rstd = rstd.contiguous();
       gradient.parameters = contiguous(given);

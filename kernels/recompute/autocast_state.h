@@ -1,5 +1,5 @@
-// Autocast as it was: a chain runs again under the rules that it ran under first, wherever backward
-// is called. Internal.
+// The state of autocast, to put it back later: a segment runs again under the rules that it ran
+// under first, wherever backward is called. Internal.
 #pragma once
 
 #include <ATen/autocast_mode.h>
@@ -29,7 +29,7 @@ struct AutocastState {
   void set() const {
     const AutocastState before = now();
     for (size_t i = 0; i < kDevices.size(); ++i) {
-      if (devices[i] == before.devices[i]) continue;  // every region sets it, few change it
+      if (devices[i] == before.devices[i]) continue;  // every segment sets it, few change it
       at::autocast::set_autocast_enabled(kDevices[i], devices[i].is_enabled);
       at::autocast::set_autocast_dtype(kDevices[i], devices[i].dtype);
     }
@@ -40,8 +40,9 @@ struct AutocastState {
   bool is_cache_enabled;
 };
 
-/// Under `state`, without autocast's cache of casts: one made without gradients would be given to
-/// later readers that want them, and one of a second run's inputs would stay for ever.
+/// Runs its scope under `state`, but without autocast's cache of casts: a cast that was made
+/// without gradients would be given to later readers that want them, and a cast of a second run's
+/// inputs would stay for ever.
 class AutocastStateGuard {
  public:
   explicit AutocastStateGuard(AutocastState state) {

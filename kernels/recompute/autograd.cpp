@@ -1,5 +1,5 @@
-// What a recompute region keeps for backward: its chain's inputs, and what the chain says it needs
-// besides. The node that stands for the chain in the graph, and the two operators.
+// What a recompute segment saves for backward: its inputs, and the tensors that its method returns
+// behind the output. The node that stands for the segment in the graph, and the two operators.
 #include <ATen/SavedTensorHooks.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
@@ -28,62 +28,65 @@ using torch::autograd::variable_list;
 
 class RecomputeBackward : public torch::autograd::Node {
  public:
-  RecomputeBackward(std::shared_ptr<Region> region, torch::autograd::edge_list&& edges)
-      : Node(std::move(edges)), region_(std::move(region)) {}
+  RecomputeBackward(std::shared_ptr<Segment> segment, torch::autograd::edge_list&& edges)
+      : Node(std::move(edges)), segment_(std::move(segment)) {}
 
-  void release_variables() override { region_->drop(); }
+  void release_variables() override { segment_->drop(); }
 
  protected:
   variable_list apply(variable_list&& grads) override {
     if (!grads[0].defined()) return variable_list(num_outputs());
     std::vector<bool> is_wanted(num_outputs());
     for (size_t i = 0; i < is_wanted.size(); ++i) is_wanted[i] = task_should_compute_output(i);
-    return region_->gradients(std::move(grads[0]), is_wanted);
+    return segment_->gradients(std::move(grads[0]), is_wanted);
   }
 
  private:
-  std::shared_ptr<Region> region_;
+  std::shared_ptr<Segment> segment_;
 };
 
-/// Nodes are counted in another way in later releases of LibTorch.
+/// Later releases of LibTorch count references to nodes in another way.
 using NodePointer = decltype(torch::autograd::Edge::function);
 
 template <class Pointer = NodePointer>
-Pointer make_node(std::shared_ptr<Region> region, at::ArrayRef<at::Tensor> inputs) {
+Pointer make_node(std::shared_ptr<Segment> segment, at::ArrayRef<at::Tensor> inputs) {
   auto edges = torch::autograd::collect_next_edges(inputs);
   if constexpr (std::is_same_v<Pointer, std::shared_ptr<torch::autograd::Node>>) {
-    return std::make_shared<RecomputeBackward>(std::move(region), std::move(edges));
+    return std::make_shared<RecomputeBackward>(std::move(segment), std::move(edges));
   } else {
-    return c10::make_intrusive<RecomputeBackward>(std::move(region), std::move(edges));
+    return c10::make_intrusive<RecomputeBackward>(std::move(segment), std::move(edges));
   }
 }
 
-/// functorch's tensors have no storage to speak of, and a tangent must go through the chain.
+/// functorch's tensors have no storage to speak of, and a tangent must go through the method.
 bool must_run_plainly(at::ArrayRef<at::Tensor> inputs) {
   return std::any_of(inputs.begin(), inputs.end(), [](const at::Tensor& input) {
     return !input.has_storage() || has_tangent(input);
   });
 }
 
-/// The chain as if it stood in the model. Its first form may have no gradient of its own.
-at::Tensor run_plainly(const Chain& chain, at::ArrayRef<at::Tensor> inputs, bool wants_gradient) {
-  if (!wants_gradient || !chain.has_again()) return chain.run(inputs).output;
-  std::vector<at::Tensor> kept;
+/// Runs the segment as if its operators stood in the model. Its first form may have no gradient of
+/// its own.
+at::Tensor run_plainly(const SegmentMethod& method, at::ArrayRef<at::Tensor> inputs,
+                       bool wants_gradient) {
+  if (!wants_gradient || !method.has_again()) return method.run(inputs).output;
+  std::vector<at::Tensor> saved;
   {
     const at::NoGradGuard no_grad;
-    kept = chain.run(inputs).kept;
+    saved = method.run(inputs).saved;
   }
-  return chain.run_again(inputs, kept);
+  return method.run_again(inputs, saved);
 }
 
-/// Not Storage::is_alias_of, which reads data that may have been given back.
+/// Storage::is_alias_of would not do: it reads data that may have been freed.
 bool shares_storage(const at::Tensor& a, const at::Tensor& b) {
   return a.has_storage() && b.has_storage() &&
          a.storage().unsafeGetStorageImpl() == b.storage().unsafeGetStorageImpl();
 }
 
-/// `output` as a tensor that can be given a gradient function. What shares an input's storage is a
-/// view made without grad mode, which autograd refuses to change in place; all else is no view.
+/// `output` as a tensor that can be given a gradient function. An output that shares an input's
+/// storage becomes a view made without grad mode, which autograd refuses to change in place; any
+/// other is no view.
 at::Tensor differentiable(at::Tensor output, at::ArrayRef<at::Tensor> inputs) {
   const bool is_alias = std::any_of(inputs.begin(), inputs.end(), [&](const at::Tensor& input) {
     return shares_storage(input, output);
@@ -94,28 +97,28 @@ at::Tensor differentiable(at::Tensor output, at::ArrayRef<at::Tensor> inputs) {
   return output;
 }
 
-at::Tensor recompute(Chain chain, std::vector<at::Tensor> inputs) {
+at::Tensor recompute(SegmentMethod method, std::vector<at::Tensor> inputs) {
   const bool wants_gradient =
       at::GradMode::is_enabled() &&
       std::any_of(inputs.begin(), inputs.end(),
                   [](const at::Tensor& input) { return input.requires_grad(); });
   if (!wants_gradient || must_run_plainly(inputs)) {
-    return run_plainly(chain, inputs, wants_gradient);
+    return run_plainly(method, inputs, wants_gradient);
   }
-  ChainResult result;
+  SegmentResult result;
   {
     const at::NoGradGuard no_grad;
     const AutocastStateGuard autocast(AutocastState::now());
-    result = chain.run(inputs);
+    result = method.run(inputs);
   }
-  TORCH_CHECK(result.output.has_storage(), "invact::recompute: chain '", chain.name(),
+  TORCH_CHECK(result.output.has_storage(), "invact::recompute: chain '", method.name(),
               "' gave a tensor without storage");
   if (!torch::autograd::isDifferentiableType(result.output.scalar_type())) return result.output;
   at::Tensor output = differentiable(std::move(result.output), inputs);
-  // One owner: neither an input's nor that of a buffer that the chain reads.
+  // One owner: the storage is neither an input's nor that of a buffer that the segment reads.
   const bool owns_storage = output.storage().use_count() == 1;
-  auto region = Region::make(std::move(chain), inputs, result.kept, output, owns_storage);
-  torch::autograd::create_gradient_edge(output, make_node(std::move(region), inputs));
+  auto segment = Segment::make(std::move(method), inputs, result.saved, output, owns_storage);
+  torch::autograd::create_gradient_edge(output, make_node(std::move(segment), inputs));
   return output;
 }
 
@@ -124,16 +127,21 @@ void boxed_recompute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   c10::IValue extra = has_extra ? torch::jit::pop(*stack) : c10::IValue();
   std::vector<at::Tensor> inputs = torch::jit::pop(*stack).toTensorVector();
   const c10::IValue name = torch::jit::pop(*stack);
-  Chain chain(torch::jit::pop(*stack), name.toStringView(), std::move(extra));
-  torch::jit::push(*stack, recompute(std::move(chain), std::move(inputs)));
+  SegmentMethod method(torch::jit::pop(*stack), name.toStringView(), std::move(extra));
+  torch::jit::push(*stack, recompute(std::move(method), std::move(inputs)));
 }
 
-void refill_before_backward_of(const at::TensorBase& user, const std::shared_ptr<Region>& region) {
-  user.register_hook([region](const at::TensorBase&) { region->refill(); });
+void refill_before_backward_of(const at::TensorBase& user,
+                               const std::shared_ptr<Segment>& segment) {
+  user.register_hook([segment](const at::TensorBase&) { segment->refill(); });
 }
 
-/// Python's hooks on saved tensors (checkpointing, offloading) keep what they are given, and know
-/// nothing of refilling. Who measures by such hooks wants to see what a step keeps without them.
+/// Python's hooks on saved tensors (checkpointing, offloading) keep the tensor that they get, and
+/// know nothing of refilling: a released one would raise in their backward.
+///
+/// The environment variable is for tests that measure by such hooks and want to see what a step
+/// saves without them. A library should not read the environment, but here nothing else can say it:
+/// the operator's schema, which saved models name, has no place for such an argument.
 bool hooks_forbid_release() {
   static const bool releases_anyway = [] {
     const char* const value = std::getenv("INVACT_RELEASE_UNDER_HOOKS");
@@ -144,20 +152,21 @@ bool hooks_forbid_release() {
 
 void release(const at::Tensor& self, at::TensorList users, bool last) {
   if (!self.has_storage()) return;
-  const auto region = Region::of(self.storage().unsafeGetStorageImpl());
-  if (!region) return;
+  const auto segment = Segment::of(self.storage().unsafeGetStorageImpl());
+  if (!segment) return;
   for (const at::Tensor& user : users) {
-    if (shares_storage(user, self)) region->forbid_release();
+    if (shares_storage(user, self)) segment->forbid_release();
     if (!user.requires_grad()) continue;  // it saved nothing
-    // Backward of a user that does not lead back to the region may come after the region's own.
-    if (!self.requires_grad()) region->forbid_release();
-    refill_before_backward_of(user, region);
-    // Changed in place, a view's base is what autograd goes by.
+    // The backward of a user that does not lead back to the segment may run after the segment's
+    // own, which drops what a refill needs.
+    if (!self.requires_grad()) segment->forbid_release();
+    refill_before_backward_of(user, segment);
+    // Where a view was changed in place, autograd goes by its base.
     if (user.is_view() && user._base().requires_grad()) {
-      refill_before_backward_of(user._base(), region);
+      refill_before_backward_of(user._base(), segment);
     }
   }
-  if (last && !hooks_forbid_release()) region->release();
+  if (last && !hooks_forbid_release()) segment->release();
 }
 
 }  // namespace

@@ -1,58 +1,36 @@
-// The operators of exact recompute regions: a chain of cheap operators keeps its inputs alone and
-// runs again in backward, and its output is given back although a heavy operator saved it. What a
-// region is: autograd/region.h. Internal.
+// The schemas of the operators of exact recompute segments: a segment is a run of cheap operators
+// that saves its inputs alone and runs again in backward, and whose output's memory is freed
+// although a heavy operator saved it. What a segment owns: segment.h. Registered in autograd.cpp
+// and repeated_batch_norm.cpp. Internal.
 #pragma once
-
-#include <ATen/core/Tensor.h>
-
-#include <optional>
-#include <tuple>
 
 namespace invact::kernels {
 
-// `module`: a TorchScript object; `chain`: the name of a method of its class, called with `inputs`
+// `module`: a TorchScript object. `chain`: the name of a method of its class, called with `inputs`
 // and then with what `extra`, a tuple, holds: numbers, flags, and tensors that are not to be saved.
-// The method returns y, or (y, kept...), whose further tensors backward needs. Backward runs
-// "<chain>_again" instead where the class has it, with the same and then `kept`, which returns y
-// alone: for what must not happen twice, a drawing of random numbers or an update of statistics.
+// The method returns y, or (y, saved...), whose further tensors backward needs. Where the class has
+// a method "<chain>_again", backward runs that one instead, with the same arguments and then
+// `saved`; it returns y alone. It is for what must not happen twice: a drawing of random numbers,
+// or an update of statistics.
 constexpr const char* kRecomputeSchema =
     "recompute(Any module, str chain, Tensor[] inputs) -> Tensor";
 constexpr const char* kRecomputeExtraSchema =
     "recompute.extra(Any module, str chain, Tensor[] inputs, Any extra) -> Tensor";
-// `self`: what a region gave, or any alias; `users`: the results of operators that saved it. Each
-// has the region refilled before its backward; `last` gives the memory back, if nothing speaks
-// against it. Of a tensor that is no region's it does nothing.
+// `self`: a segment's output, or any alias of it. `users`: the results of operators that saved it;
+// before the backward of each of them the segment is refilled. `last` frees the memory, if nothing
+// speaks against it. For a tensor that no segment made the operator does nothing.
 constexpr const char* kReleaseSchema = "release(Tensor self, Tensor[] users, bool last) -> ()";
 
-// aten::batch_norm, and what the same once more needs of it: in training on the CPU the mean and
-// invstd that ATen saves; elsewhere in training two empty tensors, since there it is computed
-// again; else copies of the running statistics, which later steps may change.
+// aten::batch_norm, and what the second run needs of it: in training on the CPU the mean and invstd
+// that ATen saves; elsewhere in training two empty tensors, since there the second run computes
+// them again; in evaluation copies of the running statistics, which later steps may change.
 constexpr const char* kBatchNormForwardSchema =
     "_batch_norm_forward(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
     "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> (Tensor output, "
     "Tensor first, Tensor second)";
-// The same output and gradients; no running statistics are updated.
+// The second run: the same output and gradients, and no update of running statistics.
 constexpr const char* kBatchNormAgainSchema =
     "_batch_norm_again(Tensor input, Tensor? weight, Tensor? bias, Tensor first, Tensor second, "
     "bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor";
-// The dropout that drew `kept` (dropout_operators.h), once more: the same bits of output.
-constexpr const char* kDropoutAgainSchema =
-    "_dropout_again(Tensor input, Tensor kept, float p, bool in_place) -> Tensor";
-
-std::tuple<at::Tensor, at::Tensor, at::Tensor> batch_norm_forward(
-    const at::Tensor& input, const std::optional<at::Tensor>& weight,
-    const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& running_mean,
-    const std::optional<at::Tensor>& running_var, bool training, double momentum, double eps,
-    bool cudnn_enabled);
-
-at::Tensor batch_norm_again(const at::Tensor& input, const std::optional<at::Tensor>& weight,
-                            const std::optional<at::Tensor>& bias, const at::Tensor& first,
-                            const at::Tensor& second, bool training, double momentum, double eps,
-                            bool cudnn_enabled);
-
-/// cpu::known_batch_norm() with its gradient.
-at::Tensor known_batch_norm(const at::Tensor& input, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& mean,
-                            const at::Tensor& invstd, double eps);
 
 }  // namespace invact::kernels

@@ -1,6 +1,6 @@
-// One execution of a chain in training: what it keeps, and how it runs once more when backward
-// wants its output or its gradients. A region does not own its output's storage: it finds it, gives
-// its memory back and lends it the second run's. Internal.
+// One execution of a recompute segment in training: what it saves, and how it runs once more when
+// backward wants its output or its gradients. A segment does not own its output's storage: it finds
+// the storage, frees its memory and lends it the memory of the second run's output. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,29 +18,30 @@
 
 namespace invact::kernels {
 
-class Region {
+class Segment {
  public:
-  /// `output`: what the chain gave of `inputs`; `owns_storage`: nothing else is in its storage.
-  static std::shared_ptr<Region> make(Chain chain, at::ArrayRef<at::Tensor> inputs,
-                                      const std::vector<at::Tensor>& kept, const at::Tensor& output,
-                                      bool owns_storage);
-  /// Null where no region made `storage` for its output, and once the region is gone.
-  static std::shared_ptr<Region> of(const c10::StorageImpl* storage);
+  /// `saved` and `output`: what the method returned for `inputs`. `owns_storage`: nothing else is
+  /// in the output's storage.
+  static std::shared_ptr<Segment> make(SegmentMethod method, at::ArrayRef<at::Tensor> inputs,
+                                       const std::vector<at::Tensor>& saved,
+                                       const at::Tensor& output, bool owns_storage);
+  /// The segment that made `storage` for its output; null where there is none, or none any more.
+  static std::shared_ptr<Segment> of(const c10::StorageImpl* storage);
 
-  Region(const Region&) = delete;
-  Region& operator=(const Region&) = delete;
-  ~Region();
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+  ~Segment();
 
   /// From now on release() does nothing.
   void forbid_release();
-  /// Vacates the output's storage; not where the output was changed in place.
+  /// Frees the output's memory, unless the output was changed in place.
   void release();
-  /// The output's data again, where it was released. Any number of times. @throws c10::Error where
-  /// an input was changed in place, or after drop().
+  /// Makes the data of a released output again. It may be called any number of times. @throws
+  /// c10::Error where an input was changed in place, or after drop().
   void refill();
 
-  /// By input; undefined where not `is_wanted`. Vacates a released storage again. In grad mode the
-  /// gradients have a graph, which may read the output: it stays filled then.
+  /// One gradient per input; undefined where not `is_wanted`. Frees a released storage again. In
+  /// grad mode the gradients have a graph, which may read the output: it stays filled then.
   std::vector<at::Tensor> gradients(at::Tensor grad_output, const std::vector<bool>& is_wanted);
   /// Backward is over: lets go of everything.
   void drop();
@@ -53,11 +54,11 @@ class Region {
     std::optional<c10::Stream> stream;
   };
 
-  Region(Chain chain, at::ArrayRef<at::Tensor> inputs, const std::vector<at::Tensor>& kept,
-         const at::Tensor& output, bool owns_storage);
+  Segment(SegmentMethod method, at::ArrayRef<at::Tensor> inputs,
+          const std::vector<at::Tensor>& saved, const at::Tensor& output, bool owns_storage);
 
   std::vector<at::Tensor> unpack_inputs() const;
-  at::Tensor run_chain(const std::vector<at::Tensor>& inputs) const;
+  at::Tensor run_method(const std::vector<at::Tensor>& inputs) const;
   Rerun run_again() const;
   void check_layout(const at::Tensor& again) const;
   void vacate_storage();
@@ -65,13 +66,13 @@ class Region {
   std::vector<at::Tensor> differentiable_gradients(at::Tensor grad_output,
                                                    const std::vector<bool>& is_wanted);
 
-  // Recursive: a backward within backward may come back to the region that it started from.
+  // Recursive: a backward within backward may come back to the segment that it started from.
   std::recursive_mutex mutex_;
-  Chain chain_;
+  SegmentMethod method_;
   AutocastState autocast_ = AutocastState::now();
   std::vector<torch::autograd::SavedVariable> inputs_;
   std::vector<bool> takes_gradient_;
-  std::vector<torch::autograd::SavedVariable> kept_;
+  std::vector<torch::autograd::SavedVariable> saved_;
 
   // The output, without what would keep it alive.
   c10::weak_intrusive_ptr<c10::StorageImpl> storage_;

@@ -22,11 +22,11 @@ using torch::autograd::Edge;
 using torch::autograd::Node;
 using torch::autograd::variable_list;
 
-// Of another type in later releases of LibTorch.
+// Later releases of LibTorch have another pointer type here.
 using NodePointer = decltype(Edge::function);
 
-/// A chain's own graph, walked in the engine's order. The engine within the engine would cost more
-/// than many a chain; and on a device's thread it may take up other nodes of the model meanwhile.
+/// Walks the segment's own graph in the engine's order. A nested call of the engine would cost more
+/// than many a segment, and on a device's thread it could run other nodes of the model meanwhile.
 class Walk {
  public:
   Walk(const Edge& root, const std::vector<at::Tensor>& leaves) {
@@ -39,7 +39,7 @@ class Walk {
     visit(root);
   }
 
-  /// Nobody's hooks wait in the graph, which a walk would pass by.
+  /// Whether no node of the graph has hooks: a walk would not call them.
   bool is_plain() const { return is_plain_; }
 
   std::vector<at::Tensor> run(const Edge& root, at::Tensor&& grad_output) {
@@ -112,7 +112,7 @@ class Walk {
     node->will_release_variables();
     variable_list grads;
     {
-      // Nodes read what they are given where it lies: it goes with this scope.
+      // A node reads its arguments in place: they are freed at the end of this scope.
       variable_list buffer = std::move(pending_.at(node.get()).buffer);
       grads = (*node)(std::move(buffer));
     }
@@ -130,13 +130,13 @@ class Walk {
 
   std::unordered_map<const Node*, size_t> leaf_of_;
   std::unordered_map<const Node*, Pending> pending_;
-  std::vector<NodePointer> ready_;  // a heap: the latest made comes first
+  std::vector<NodePointer> ready_;  // a heap: the node that was made last comes first
   std::vector<at::Tensor> gradients_;
   bool is_plain_ = true;
 };
 
-/// Nodes ask the running backward what is wanted of them where that is not everything, and it does
-/// not know a chain's.
+/// Whether the running backward asks its nodes for every gradient. Where it asks for some alone, a
+/// node looks itself up in the backward's own list, which does not have a segment's nodes.
 bool wants_everything() {
   const auto* const wanted = torch::autograd::get_current_graph_task_exec_info();
   return wanted == nullptr || wanted->empty();
@@ -161,8 +161,8 @@ std::vector<at::Tensor> engine_gradients(const at::Tensor& output, const at::Ten
 
 }  // namespace
 
-std::vector<at::Tensor> chain_gradients(at::Tensor output, at::Tensor grad_output,
-                                        const std::vector<at::Tensor>& leaves) {
+std::vector<at::Tensor> segment_gradients(at::Tensor output, at::Tensor grad_output,
+                                          const std::vector<at::Tensor>& leaves) {
   if (!output.requires_grad()) return std::vector<at::Tensor>(leaves.size());
   if (!at::GradMode::is_enabled() && !torch::autograd::AnomalyMode::is_enabled() &&
       wants_everything()) {

@@ -1,5 +1,5 @@
-// The chain of a recompute region: a method of a TorchScript object, run now and once more in
-// backward. What is kept in between: autograd/region.h. Internal.
+// The method that a recompute segment runs: a method of a TorchScript object, called now and once
+// more in backward. What is saved in between: segment.h. Internal.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,32 +11,32 @@
 
 namespace invact::kernels {
 
-/// What a chain gave: y, and what its second run needs.
-struct ChainResult {
+/// What a segment's first run returns: y, and the tensors that its second run needs.
+struct SegmentResult {
   at::Tensor output;
-  std::vector<at::Tensor> kept;
+  std::vector<at::Tensor> saved;
 };
 
-class Chain {
+class SegmentMethod {
  public:
   /// `extra`: a tuple, or None. @throws c10::Error where `module` is no object, its class has no
   /// such method, or `extra` is something else.
-  Chain(c10::IValue module, std::string_view name, c10::IValue extra);
+  SegmentMethod(c10::IValue module, std::string_view name, c10::IValue extra);
 
-  /// In whatever grad mode it is called. Always runs without the executor's optimizations, which
-  /// may take other kernels the second time. @throws c10::Error on another number of arguments
-  /// than the method has, or another result than y or (y, kept...).
-  ChainResult run(at::ArrayRef<at::Tensor> inputs) const;
+  /// Runs in the caller's grad mode, and always without the executor's optimizations, which may
+  /// take other kernels the second time. @throws c10::Error on another number of arguments than the
+  /// method has, or another result than y or (y, saved...).
+  SegmentResult run(at::ArrayRef<at::Tensor> inputs) const;
 
-  /// "<name>_again" where there is one, else the method itself. The same output.
-  at::Tensor run_again(at::ArrayRef<at::Tensor> inputs, at::ArrayRef<at::Tensor> kept) const;
+  /// Runs "<name>_again" where there is one, else the method itself. It gives the same output.
+  at::Tensor run_again(at::ArrayRef<at::Tensor> inputs, at::ArrayRef<at::Tensor> saved) const;
 
   bool has_again() const { return again_ != nullptr; }
   const std::string& name() const { return forward_->name(); }
 
  private:
   c10::IValue call(torch::jit::Function& method, at::ArrayRef<at::Tensor> inputs,
-                   at::ArrayRef<at::Tensor> kept) const;
+                   at::ArrayRef<at::Tensor> saved) const;
 
   c10::IValue module_;  // keeps the methods alive
   c10::IValue extra_;

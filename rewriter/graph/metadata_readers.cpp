@@ -73,7 +73,7 @@ bool keeps_sizes(const Node* node) {
   const std::string_view name = node->kind().toQualString();
   const auto is_named = [name](const kernels::Activation& row) { return row.aten_op == name; };
   return std::ranges::any_of(kernels::activations(), is_named) ||
-         std::ranges::count(kernels::output_keeping_activations(), name) > 0;
+         std::ranges::count(kernels::output_saving_activations(), name) > 0;
 }
 
 /// The argument whose sizes the result has; of two tensors the one that is not fixed, which the

@@ -7,7 +7,7 @@
 #include <array>
 #include <string_view>
 
-#include "kernels/catalog.h"
+#include "kernels/heavy_operators.h"
 #include "rewriter/graph/inlined_model.h"
 
 namespace invact {

@@ -40,7 +40,7 @@ std::optional<Match> match_dropout(torch::jit::Node* node) {
                                           const Report&) -> std::variant<SavedInstead, Rejection> {
     if (!operator_dtype(call.output_tensor)) return other_dtype(call.output_tensor);
     return SavedInstead{std::nullopt,
-                        kernels::kept_bytes(dropout, call.output_tensor.element_count)};
+                        kernels::saved_bytes(dropout, call.output_tensor.element_count)};
   };
   if (!p || !p->isScalar()) {
     match.refusal = Rejection{"parameters_unknown", "its probability is decided at run time"};

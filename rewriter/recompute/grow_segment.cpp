@@ -4,7 +4,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "kernels/catalog.h"
+#include "kernels/heavy_operators.h"
 #include "rewriter/graph/metadata_readers.h"
 
 namespace invact {

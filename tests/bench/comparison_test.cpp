@@ -4,8 +4,13 @@
 
 #include <string>
 
-namespace invact::bench {
+namespace invact::testing {
 namespace {
+
+using bench::Clock;
+using bench::compare;
+using bench::quotients;
+using bench::Samples;
 
 TEST(Quartiles, InterpolateBetweenSortedValues) {
   const Quartiles four = quartiles({4, 1, 3, 2});
@@ -50,4 +55,4 @@ TEST(Compare, TakesTheThreeInTurnsAndGivesOneSampleOfEachPerPair) {
 }
 
 }  // namespace
-}  // namespace invact::bench
+}  // namespace invact::testing

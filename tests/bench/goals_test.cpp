@@ -3,12 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "bench/goals_table.h"
 #include "bench/operator_table.h"
-#include "bench/report.h"
 
-namespace invact::bench {
+namespace invact::testing {
 namespace {
 
+using bench::bench_operators;
+using bench::BenchOperator;
+using bench::Finding;
+using bench::Goal;
+using bench::goals_for;
+using bench::is_met;
+using bench::render_goals;
+using bench::Subject;
+using bench::Unit;
 using ::testing::HasSubstr;
 
 Subject subject(const std::string& op, const std::string& direction, const std::string& dtype) {
@@ -47,7 +56,7 @@ TEST(Goals, AreMetByTheLowerQuartile) {
   EXPECT_FALSE(is_met(goal, finding));
 }
 
-TEST(Report, SaysOfEachGoalWhetherItIsMet) {
+TEST(GoalsTable, SaysOfEachGoalWhetherItIsMet) {
   const std::vector<Finding> findings = {
       {{"gelu", "backward", "float32", "cpu", 4096, 1}, {0.8, 0.91, 1.0}, {3, 3, 3}},
       {{"gelu", "backward", "float32", "cpu", 4096, 2}, {1.2, 1.32, 1.4}, {3, 3, 3}},
@@ -62,7 +71,7 @@ TEST(Report, SaysOfEachGoalWhetherItIsMet) {
   EXPECT_EQ(text.find("hardswish"), std::string::npos);
 }
 
-TEST(Report, IsEmptyWithoutFindings) {
+TEST(GoalsTable, IsEmptyWithoutFindings) {
   EXPECT_EQ(render_goals({}), "");
 }
 
@@ -74,4 +83,4 @@ TEST(Subject, NamesItself) {
 }
 
 }  // namespace
-}  // namespace invact::bench
+}  // namespace invact::testing

@@ -9,8 +9,16 @@
 
 #include "kernels/activation/operators.h"
 
-namespace invact::bench {
+namespace invact::testing {
 namespace {
+
+using bench::Arrays;
+using bench::bench_operators;
+using bench::BenchOperator;
+using bench::invact_backward;
+using bench::invact_forward;
+using bench::make_arrays;
+using bench::prepare;
 
 constexpr int64_t kCount = 4099;
 
@@ -72,4 +80,4 @@ TEST(OperatorTableRows, CoverTheLibrary) {
 }
 
 }  // namespace
-}  // namespace invact::bench
+}  // namespace invact::testing

@@ -6,11 +6,18 @@
 #include <string>
 #include <utility>
 
-namespace invact::bench {
+namespace invact::testing {
 namespace {
 
+using bench::measure_memory;
+using bench::MemoryUse;
+using bench::predict_memory;
+using bench::trained_activations;
+using bench::TrainedActivation;
+using bench::TrainingShape;
+
 std::string text(const MemoryUse& use) {
-  return std::to_string(use.kept_bytes) + " kept, " + std::to_string(use.peak_bytes) +
+  return std::to_string(use.saved_bytes) + " kept, " + std::to_string(use.peak_bytes) +
          " at the peak";
 }
 
@@ -24,9 +31,9 @@ TEST_P(TrainingMemory, IsAsPredicted) {
       const TrainingShape shape{blocks, 64, width, hidden, at::kFloat};
       SCOPED_TRACE(std::to_string(blocks) + " blocks, hidden " + std::to_string(hidden));
       EXPECT_EQ(text(measure_memory(shape, at::kCPU, activation.ours)),
-                text(predict_memory(shape, /*keeps_input=*/false, activation.branch_bits)));
+                text(predict_memory(shape, /*saves_input=*/false, activation.branch_bits)));
       EXPECT_EQ(text(measure_memory(shape, at::kCPU, activation.aten)),
-                text(predict_memory(shape, /*keeps_input=*/true, 0)));
+                text(predict_memory(shape, /*saves_input=*/true, 0)));
     }
   }
 }
@@ -35,4 +42,4 @@ INSTANTIATE_TEST_SUITE_P(All, TrainingMemory, ::testing::ValuesIn(trained_activa
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace
-}  // namespace invact::bench
+}  // namespace invact::testing

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/heavy_operators.h"
 #include "kernels/register.h"
 
 namespace invact::testing {
@@ -52,7 +53,7 @@ TEST(CatalogTest, NormsAndDropoutHaveAtensSchemas) {
   for (const kernels::Norm& row : kernels::norms()) expect_atens_schema(row.invact_op, row.aten_op);
   for (const kernels::Dropout& row : kernels::dropouts()) {
     expect_atens_schema(row.invact_op, row.aten_op);
-    EXPECT_EQ(kernels::kept_bytes(row, 17), 3);
+    EXPECT_EQ(kernels::saved_bytes(row, 17), 3);
   }
 }
 
@@ -84,7 +85,7 @@ TEST(CatalogTest, EveryActivationThatWritesNothingHasADropoutOfIt) {
   EXPECT_EQ(kernels::activation_dropouts().size(), 17u);
 }
 
-TEST(CatalogTest, ADropoutOfAnActivationKeepsABitMore) {
+TEST(CatalogTest, ADropoutOfAnActivationSavesABitMore) {
   const kernels::Activation& silu = *kernels::find_activation("aten::silu", "");
   EXPECT_EQ(kernels::dropout_and_branch_bytes(silu, 17), 6);
   EXPECT_EQ(kernels::dropout_and_branch_bytes(silu, 0), 0);

@@ -64,18 +64,18 @@ TEST_P(GpuNormTest, GradientsRepeatBitForBit) {
 TEST_P(GpuNormTest, ChangedWeightsAreSeen) {
   const NormInputs tracked =
       on_gpu(norm_inputs({6, 24}, 1, at::kFloat, true, norm().has_bias)).tracked();
-  const auto keeps_output = [&] {
+  const auto saves_output = [&] {
     const SavedTensorRecorder recorder;
     const at::Tensor output = call(norm().invact, tracked);
     return recorder.saved()[0].is_alias_of(output);
   };
-  EXPECT_TRUE(keeps_output());
-  EXPECT_TRUE(keeps_output());
+  EXPECT_TRUE(saves_output());
+  EXPECT_TRUE(saves_output());
   const at::Tensor before = tracked.weight.detach().clone();
   tracked.weight.detach().select(0, 3).zero_();
-  EXPECT_FALSE(keeps_output());
+  EXPECT_FALSE(saves_output());
   tracked.weight.detach().copy_(before);
-  EXPECT_TRUE(keeps_output());
+  EXPECT_TRUE(saves_output());
 }
 
 TEST_P(GpuNormTest, RunsInAGraph) {
@@ -132,7 +132,7 @@ TEST_F(GpuDropoutTest, EqualsAtensWithTheSameSeedInEveryLayout) {
   }
 }
 
-TEST_F(GpuDropoutTest, KeepsOneBitPerElement) {
+TEST_F(GpuDropoutTest, SavesOneBitPerElement) {
   const at::Tensor input = normal({1001}, at::kHalf, kGpu).requires_grad_();
   const SavedTensorRecorder recorder;
   invact::dropout(input, 0.3, true);

@@ -9,13 +9,9 @@
 
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using testing::leaf;
-using testing::normal;
 
 using Function = std::function<at::Tensor(const at::Tensor&)>;
 
@@ -60,7 +56,7 @@ at::Tensor gradient_of(const Function& function, const at::Tensor& input,
                        const at::Tensor& grad_output) {
   at::manual_seed(3);
   const at::Tensor tracked = leaf(input);
-  return testing::gradient(function(tracked), tracked, grad_output);
+  return gradient(function(tracked), tracked, grad_output);
 }
 
 TEST(GradientLayoutTest, IsAtens) {
@@ -79,4 +75,4 @@ TEST(GradientLayoutTest, IsAtens) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

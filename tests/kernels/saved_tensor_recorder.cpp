@@ -18,14 +18,14 @@ struct RecordingHooks : torch::autograd::SavedVariableHooks {
       : unpack(recorder->unpack_), recorder(recorder) {}
 
   void call_pack_hook(const at::Tensor& tensor) override {
-    kept = tensor.detach();
-    recorder->saved_.push_back(kept);
+    saved = tensor.detach();
+    recorder->saved_.push_back(saved);
   }
-  at::Tensor call_unpack_hook() override { return unpack ? unpack(kept) : kept; }
+  at::Tensor call_unpack_hook() override { return unpack ? unpack(saved) : saved; }
 
   std::function<at::Tensor(const at::Tensor&)> unpack;
   SavedTensorRecorder* recorder;  // alive while packing; unpacking does not need it
-  at::Tensor kept;
+  at::Tensor saved;
 };
 
 namespace {
@@ -40,8 +40,8 @@ class RecordingEngine : public torch::autograd::Engine {
 };
 
 torch::autograd::Engine& recording_engine() {
-  static RecordingEngine& engine =
-      *new RecordingEngine;  // never destroyed: its threads outlive main
+  // Never destroyed: its threads outlive main.
+  static RecordingEngine& engine = *new RecordingEngine;
   return engine;
 }
 

@@ -1,4 +1,4 @@
-// Sees what autograd keeps: while a recorder lives, every tensor that a node saves passes through
+// Sees what autograd saves: while a recorder lives, every tensor that a node saves passes through
 // it, and comes back in backward as the recorder says. Without one, saved tensors are kept as
 // usual, version check included.
 #pragma once

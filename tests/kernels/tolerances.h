@@ -13,33 +13,38 @@ namespace invact::testing {
 
 /// Factors over the limits computed in the test, and absolute bounds (facts, section 6).
 struct AcceptanceThreshold {
-  double rms_factor;  ///< Over the conditional mean's rms: the fits reach 1.02 to 1.15, the rest is
-                      ///< rounding.
-  double max_factor;  ///< Over the largest half-width of f' in one cell.
-  double bias;     ///< A systematic error of gradients; a tenth of the effect of rounding x itself.
-  double l1_bias;  ///< E |E[error | y, branch]|; 0: not asked for.
-  double
-      robustness;  ///< rms over the limit under N(0, 2^2), N(0, 4^2), N(-1, 1); 0: not asked for.
-  double own_forward_max;  ///< f' from ATen's own y, which is not correctly rounded; 0: as for
-                           ///< rounded y.
+  /// Over the conditional mean's rms: the fits reach 1.02 to 1.15, the rest is rounding.
+  double rms_factor;
+  /// Over the largest half-width of f' in one cell.
+  double max_factor;
+  /// A systematic error of gradients; a tenth of the effect of rounding x itself.
+  double bias;
+  /// E |E[error | y, branch]|; 0: not asked for.
+  double l1_bias;
+  /// rms over the limit under N(0, 2^2), N(0, 4^2), N(-1, 1); 0: not asked for.
+  double robustness;
+  /// f' from ATen's own y, which is not correctly rounded; 0: as for rounded y.
+  double own_forward_max;
   double own_forward_rms;
-  double one_within;    ///< Distance from 1 beyond the point where f' is within half of it.
-  double left_at_zero;  ///< |f'| for y = -0 on the left branch: a tail that underflowed.
+  /// Distance from 1 beyond the point where f' is within half of it.
+  double one_within;
+  /// |f'| for y = -0 on the left branch: a tail that underflowed.
+  double left_at_zero;
 };
 
 /// Hardswish has its own in 16 bit: its derivative jumps at y = 3, and its form is the closed one
 /// instead of a fit.
-inline AcceptanceThreshold acceptance_threshold(const std::string& function, Storage storage) {
+inline AcceptanceThreshold acceptance_threshold(const std::string& function, ElementType type) {
   const bool hardswish = function == "Hardswish";
-  switch (storage) {
-    case Storage::kBFloat16:
+  switch (type) {
+    case ElementType::kBFloat16:
       if (hardswish) return {1.10, 1.15, 1e-4, 4e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
       return {1.05, 1.10, 1e-5, 4e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       if (hardswish) return {1.06, 1.15, 1e-5, 1e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
       return {1.06, 1.15, 2e-6, 1e-4, 1.2, 0, 0, 0x1p-12, 1e-4};
-    case Storage::kFloat32:
-    case Storage::kFloat64:
+    case ElementType::kFloat32:
+    case ElementType::kFloat64:
       break;
   }
   return {1.25, 1.30, 5e-8, 0, 0, 2e-4, 1.0e-6, 0x1p-20, 1e-7};
@@ -81,7 +86,7 @@ struct PublishedLimit {
   double rms;
   double half_width;
 };
-inline PublishedLimit published_limit(const std::string& function, Storage storage) {
+inline PublishedLimit published_limit(const std::string& function, ElementType type) {
   struct Row {
     const char* function;
     PublishedLimit bfloat16;
@@ -99,8 +104,8 @@ inline PublishedLimit published_limit(const std::string& function, Storage stora
   };
   for (const Row& row : kRows) {
     if (function != row.function) continue;
-    if (storage == Storage::kBFloat16) return row.bfloat16;
-    return storage == Storage::kFloat16 ? row.float16 : row.float32;
+    if (type == ElementType::kBFloat16) return row.bfloat16;
+    return type == ElementType::kFloat16 ? row.float16 : row.float32;
   }
   return {};
 }
@@ -114,9 +119,9 @@ constexpr double kGradientFactor = 1.05;
 
 /// f' = 2 x, of the inputs that normal() (op_cases.h) makes: 2 times a float's normal numbers, of
 /// which none lies beyond 6.
-constexpr double kLargestSquaredReluSlope = 24;
+constexpr double kLargestSquaredReluDerivative = 24;
 
-/// Distance of a norm's gradient from float64's that keeping the output may add, where weights are
+/// Distance of a norm's gradient from float64's that saving the output may add, where weights are
 /// about as large as biases: x_hat is recovered from a number rounded once, so a tenth of the
 /// dtype's spacing, since roundings of different elements have different signs. Times the largest
 /// |bias| / |weight| beyond that.
@@ -142,8 +147,8 @@ inline double norm_gradient_agreement(at::ScalarType dtype) {
 /// AVX2 against baseline: the same formula with and without fused multiply-adds. The bfloat16
 /// polynomials amplify a rounding most, far out on the right: what section 6 allows there, a
 /// sixteenth of half a bfloat16 ulp.
-inline double instruction_set_agreement(Storage storage) {
-  return storage == Storage::kBFloat16 ? 0x1p-12 : 1e-5;
+inline double instruction_set_agreement(ElementType type) {
+  return type == ElementType::kBFloat16 ? 0x1p-12 : 1e-5;
 }
 
 }  // namespace invact::testing

@@ -1,6 +1,6 @@
-"""The activations in float64 and in arbitrary precision, and the storage formats: what every fit starts from.
+"""The activations in float64 and in arbitrary precision, and the number formats: what every fit starts from.
 
-`value` and `slope` are accurate to a few 1e-16; `minimum()` finds each function's minimum with 50 digits.
+`value` and `derivative` are accurate to a few 1e-16; `minimum()` finds each function's minimum with 50 digits.
 Knows no coefficients and writes nothing: fitting.py fits, header.py writes.
 """
 
@@ -42,8 +42,8 @@ def _gelu(x):
 def _gelu_tanh(x):
     argument = 2 * _TANH_SCALE * (x + _TANH_CUBIC * x**3)
     sigmoid = expit(argument)
-    inner_slope = 2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * x * x)
-    return x * sigmoid, sigmoid + x * sigmoid * expit(-argument) * inner_slope
+    inner_derivative = 2 * _TANH_SCALE * (1 + 3 * _TANH_CUBIC * x * x)
+    return x * sigmoid, sigmoid + x * sigmoid * expit(-argument) * inner_derivative
 
 
 def _silu(x):
@@ -59,16 +59,16 @@ def _mish(x):
     denominator = np.where(x < 0, numerator + 2, numerator + 2 * small * small)
     gate = numerator / denominator
     # 1 - gate^2 = 4 (1 + e)^2 / (e (e + 2) + 2)^2
-    inner_slope = np.where(x < 0, 4 * (1 + small) ** 2, 4 * (1 + small) ** 2 * small**2) / denominator**2
-    return x * gate, gate + x * inner_slope * expit(x)
+    inner_derivative = np.where(x < 0, 4 * (1 + small) ** 2, 4 * (1 + small) ** 2 * small**2) / denominator**2
+    return x * gate, gate + x * inner_derivative * expit(x)
 
 
 _QUICK_GELU_RATE = 1.702  # defines the function (CLIP's quick_gelu)
 
 
 def _quick_gelu(x):
-    value, slope = _silu(_QUICK_GELU_RATE * x)
-    return value / _QUICK_GELU_RATE, slope
+    value, derivative = _silu(_QUICK_GELU_RATE * x)
+    return value / _QUICK_GELU_RATE, derivative
 
 
 def _mp_mish(x):
@@ -92,7 +92,7 @@ class Activation:
     def value(self, x):
         return self.evaluate(np.asarray(x, float))[0]
 
-    def slope(self, x):
+    def derivative(self, x):
         return self.evaluate(np.asarray(x, float))[1]
 
 

@@ -1,10 +1,10 @@
-"""The four forms of f'(x) as a function of the stored output y and the branch, one per storage dtype.
+"""The four forms of f'(x) as a function of the stored output y and the branch, one per element type.
 
 y* is the minimum of f; s = sqrt(y - y*), w = sqrt(ln(y* / y)). "Right" is x >= x*, "left" is x < x*.
 
 float32   right s * P(s - c) / Q(s - c), left y * w * P(w) / Q(w): minimax, at the limit of the stored y
 bfloat16  right P(s), left y * P(s), with a y0 of each branch's own in place of y*: conditional mean
-float16   right P(s) / Q(s), left P(s) / Q(s), likewise
+float16   right P(s) / Q(s), left P(s) / Q(s), in the same way
 float64   a series in signed s near the minimum; elsewhere the kernel solves f(x) = y
 table.py has others for float32 and 16 bit, by a table of polynomials for both branches.
 
@@ -37,14 +37,14 @@ def branch_grid(name, side, tolerance, count):
     x_min, y_min = float(lowest.x), float(lowest.y)
     if side == "right":
         probe = np.linspace(0.5, 60, 60000)
-        end = probe[np.abs(activation.slope(probe) - 1) > tolerance / 2].max()
+        end = probe[np.abs(activation.derivative(probe) - 1) > tolerance / 2].max()
     else:
         probe = np.linspace(-60, x_min - 0.5, 60000)
-        end = probe[np.abs(activation.slope(probe)) > tolerance / 2].min()
+        end = probe[np.abs(activation.derivative(probe)) > tolerance / 2].min()
     x = x_min + (end - x_min) * (1 - np.cos(np.linspace(0, np.pi, count))) / 2
     x = x[np.abs(x - x_min) > 1e-5]
-    y, slope = activation.evaluate(x)
-    return y, slope, np.sqrt(np.maximum(y - y_min, 1e-300))
+    y, derivative = activation.evaluate(x)
+    return y, derivative, np.sqrt(np.maximum(y - y_min, 1e-300))
 
 
 def high_low(value, dtype):
@@ -64,20 +64,20 @@ def distance_floor(name, fmt):
 def fit_float32(name):
     numerator, left_degree = FLOAT32_DEGREES
     tolerance = 2.0**-23
-    y, slope, s = branch_grid(name, "right", tolerance, 1500)
+    y, derivative, s = branch_grid(name, "right", tolerance, 1500)
     s_max = s.max()
-    right_error, p, q = minimax_rational(s, slope, s, s_max, numerator, numerator)
+    right_error, p, q = minimax_rational(s, derivative, s, s_max, numerator, numerator)
     # A monomial rational in s amplifies a rounding 1000 times; in s - centre it is a handful.
     candidates = np.linspace(0, s_max, 41)
     gains = [
-        rounding_amplification(to_monomials(p, 0, s_max, c), to_monomials(q, 0, s_max, c), s, c, s, slope)
+        rounding_amplification(to_monomials(p, 0, s_max, c), to_monomials(q, 0, s_max, c), s, c, s, derivative)
         for c in candidates
     ]
     centre = float(np.float32(candidates[int(np.argmin(gains))]))
     p, q = to_monomials(p, 0, s_max, centre), to_monomials(q, 0, s_max, centre)
-    y, slope, _ = branch_grid(name, "left", tolerance / 8, 1500)
+    y, derivative, _ = branch_grid(name, "left", tolerance / 8, 1500)
     w = np.sqrt(np.log(float(minimum(name).y) / y))
-    left_error, pl, ql = minimax_rational(w, slope, y * w, w.max(), left_degree, left_degree)
+    left_error, pl, ql = minimax_rational(w, derivative, y * w, w.max(), left_degree, left_degree)
     pl, ql = to_monomials(pl, 0, w.max()), to_monomials(ql, 0, w.max())
     return {
         "right_numerator": p / q[0],
@@ -108,14 +108,14 @@ class Cells:
 @functools.cache
 def cells(name, fmt):
     x, edges = all_inputs(fmt)
-    exact, slope = ACTIVATIONS[name].evaluate(x)
+    exact, derivative = ACTIVATIONS[name].evaluate(x)
     y, left = round_to(exact, fmt), x < float(minimum(name).x)
     starts = np.flatnonzero(np.concatenate([[True], (y[1:] != y[:-1]) | (left[1:] != left[:-1])]))
     mass = normal_mass(edges)
     group = np.add.reduceat(mass, starts)
-    mean = np.add.reduceat(mass * slope, starts) / np.where(group > 0, group, 1)
-    square = np.add.reduceat(mass * slope**2, starts)
-    lowest, highest = np.minimum.reduceat(slope, starts), np.maximum.reduceat(slope, starts)
+    mean = np.add.reduceat(mass * derivative, starts) / np.where(group > 0, group, 1)
+    square = np.add.reduceat(mass * derivative**2, starts)
+    lowest, highest = np.minimum.reduceat(derivative, starts), np.maximum.reduceat(derivative, starts)
     return Cells(
         y=y[starts],
         left=left[starts],
@@ -160,8 +160,8 @@ def fit_polynomial(basis, target, weight, high):
 
 
 def rational_start(name, side, high, degree):
-    _, slope, s = branch_grid(name, side, ONE_WITHIN, 500)
-    _, p, q = minimax_rational(s, slope, np.ones_like(slope), high, degree, degree, rounds=8)
+    _, derivative, s = branch_grid(name, side, ONE_WITHIN, 500)
+    _, p, q = minimax_rational(s, derivative, np.ones_like(derivative), high, degree, degree, rounds=8)
     return np.append(p, q[1:])
 
 
@@ -185,7 +185,7 @@ def fit_series(name):
     nodes = [SERIES_RADIUS * mpmath.cos(mpmath.pi * (k + mpmath.mpf(1) / 2) / count) for k in range(count)]
     nodes = [s if abs(s) > 1e-30 else mpmath.mpf("1e-3") for s in nodes]
 
-    def slope_at(s):
+    def derivative_at(s):
         x = lowest.x + s / rate
         for _ in range(60):
             step = (f(x) - lowest.y - s**2) / mpmath.diff(f, x)
@@ -198,17 +198,17 @@ def fit_series(name):
     for i, s in enumerate(nodes):
         for j in range(count):
             matrix[i, j] = s**j
-    solution = mpmath.lu_solve(matrix, mpmath.matrix([slope_at(s) / s for s in nodes]))
+    solution = mpmath.lu_solve(matrix, mpmath.matrix([derivative_at(s) / s for s in nodes]))
     probe = [mpmath.mpf(k) / 50 * SERIES_RADIUS for k in range(-50, 51) if k]
-    error = max(abs(s * mpmath.polyval(list(solution)[::-1], s) - slope_at(s)) for s in probe)
+    error = max(abs(s * mpmath.polyval(list(solution)[::-1], s) - derivative_at(s)) for s in probe)
     return {"coefficients": [float(c) for c in solution], "error": float(error)}
 
 
 def float64_end(name):
     """y from which on f' is 1 to the last bit of a double."""
     x = np.linspace(1, 60, 100000)
-    value, slope = ACTIVATIONS[name].evaluate(x)
-    return float(value[np.abs(slope - 1) > 2.0**-53].max())
+    value, derivative = ACTIVATIONS[name].evaluate(x)
+    return float(value[np.abs(derivative - 1) > 2.0**-53].max())
 
 
 def fit_logarithm(degree=6):

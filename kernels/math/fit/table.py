@@ -43,8 +43,8 @@ def right_end(name, one_within=ONE_WITHIN):
     """The smallest root from which on f' is 1."""
     activation, lowest = ACTIVATIONS[name], minimum(name)
     x = np.linspace(0.5, 60, 1 << 20)
-    y, slope = activation.evaluate(x)
-    return float(np.sqrt(y[np.abs(slope - 1) > one_within].max() - float(lowest.y)))
+    y, derivative = activation.evaluate(x)
+    return float(np.sqrt(y[np.abs(derivative - 1) > one_within].max() - float(lowest.y)))
 
 
 def input_of(name, y, left):
@@ -59,13 +59,13 @@ def input_of(name, y, left):
     return (low + high) / 2
 
 
-def slope_of_root(name, root, series):
+def derivative_of_root(name, root, series):
     """f' by the signed root, from the float64 series near 0."""
     lowest = minimum(name)
     end = float(np.sqrt(-float(lowest.y)))
     root = np.maximum(root, -end)
     y = (root - end) * (root + end)
-    far = ACTIVATIONS[name].slope(input_of(name, y, root < 0))
+    far = ACTIVATIONS[name].derivative(input_of(name, y, root < 0))
     far = np.where(y == 0, np.where(root < 0, 0.0, far), far)
     near = root * np.polynomial.polynomial.polyval(root, series)
     return np.where(np.abs(root) < SERIES_RADIUS, near, far)
@@ -111,11 +111,11 @@ def fit_table(name, series):
     for i, (a, b) in enumerate(zip(cuts[:-1], cuts[1:])):
         q = (a + b) / 2 + (b - a) / 2 * np.cos(np.pi * np.arange(NODES) / (NODES - 1))
         centre = float(np.float32(a if i == 0 else (a + b) / 2))
-        slope = slope_of_root(name, q - shift, series)
+        derivative = derivative_of_root(name, q - shift, series)
         basis = chebyshev_basis(q, a, b, DEGREE)
         if i == 0:  # zero at its left end
             basis = (basis * (q - a)[:, None])[:, :-1]
-        c, error = minimax(basis, slope)
+        c, error = minimax(basis, derivative)
         c = to_monomials(c, a, b, centre)
         place = places((a + b) / 2, rate) % PLACES
         assert not coefficients[place].any()
@@ -170,15 +170,15 @@ def fit_parabolas(name, first, origin, floor, end, series, cells):
     coefficients[places(last, rate) % PLACES, 0] = 1.0
     on_unit = np.cos(np.pi * (np.arange(SIXTEEN_BIT_NODES) + 0.5) / SIXTEEN_BIT_NODES)
     all_nodes = (cuts[:-1] + cuts[1:])[:, None] / 2 + np.diff(cuts)[:, None] / 2 * on_unit
-    all_slopes = slope_of_root(name, all_nodes - shift, series)
-    for a, b, nodes, slopes in zip(cuts[:-1], cuts[1:], all_nodes, all_slopes):
+    all_derivatives = derivative_of_root(name, all_nodes - shift, series)
+    for a, b, nodes, derivatives in zip(cuts[:-1], cuts[1:], all_nodes, all_derivatives):
         place = places((a + b) / 2, rate) % PLACES
         if coefficients[place].any():  # two cuts behind the last piece nearly coincide: the place that is 1 is taken
             return {"excess": np.inf}
         chosen = (place_of_cell == place) & (cells.mixture > 0)
         masses = np.append(cells.mixture[chosen], np.full(SIXTEEN_BIT_NODES, SMOOTHNESS / SIXTEEN_BIT_NODES))
         weight = np.sqrt(masses)
-        target = np.append(cells.mean[chosen], slopes)
+        target = np.append(cells.mean[chosen], derivatives)
         arguments = np.append(q[chosen], nodes)
         factor = [-first, 1.0] if a == first else [1.0]  # zero at y = -0
         basis = chebyshev_basis(arguments, a, b, SIXTEEN_BIT_DEGREE + 1 - len(factor))

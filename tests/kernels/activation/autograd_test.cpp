@@ -205,7 +205,7 @@ TEST_P(InPlaceAutogradTest, InPlaceOnABaseReachesItsViews) {
   EXPECT_LE(difference.abs().max().item<double>(), gradient_tolerance(op(), at::kFloat, 1));
 }
 
-/// Whether the output's memory is given back once nobody holds the tensors, with the graph never
+/// Whether the output's memory is freed once the tensors are gone, with the graph never
 /// run.
 template <class Make>
 bool is_freed(const Make& make) {

@@ -22,7 +22,7 @@ constexpr double kCentre = -1.0;  // a kink of some, and nothing to the others
 
 enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
 
-using Case = std::tuple<size_t, Storage, InstructionSet>;  // index into closed_references()
+using Case = std::tuple<size_t, ElementType, InstructionSet>;  // index into closed_references()
 
 class ClosedFormTest : public ::testing::TestWithParam<Case> {
  protected:
@@ -33,15 +33,16 @@ class ClosedFormTest : public ::testing::TestWithParam<Case> {
       GTEST_SKIP() << "no AVX-512 here";
   }
   const ClosedReference& reference() const { return closed_references()[std::get<0>(GetParam())]; }
-  Storage storage() const { return std::get<1>(GetParam()); }
+  ElementType element_type() const { return std::get<1>(GetParam()); }
   InstructionSet instruction_set() const { return std::get<2>(GetParam()); }
-  Format format() const { return format_of(storage()); }
+  Format format() const { return format_of(element_type()); }
   bool is_squared_relu() const { return reference().name == "SquaredRelu"; }
   Grid grid() const {
-    if (is_16_bit(storage())) return all_codes(format());
-    Grid grid = storage() == Storage::kFloat32 ? float32_blocks(kCentre) : float64_sample(kCentre);
+    if (is_16_bit(element_type())) return all_codes(format());
+    Grid grid =
+        element_type() == ElementType::kFloat32 ? float32_blocks(kCentre) : float64_sample(kCentre);
     if (is_squared_relu()) add_underflowing_squares(grid);
-    if (storage() == Storage::kFloat32) return grid;
+    if (element_type() == ElementType::kFloat32) return grid;
     // Softplus jumps by 2.1e-9 at its threshold: y tells the side but within that.
     for (const double kink : reference().kinks) {
       for (const double step : {1e-10, 1e-9, 1e-8}) {
@@ -68,16 +69,16 @@ class ClosedFormTest : public ::testing::TestWithParam<Case> {
     const StoredOutputs outputs{y, std::vector<uint8_t>(y.size())};
     switch (instruction_set()) {
       case InstructionSet::kBaseline:
-        return baseline::derivative(reference().function, storage(), outputs);
+        return baseline::derivative(reference().function, element_type(), outputs);
       case InstructionSet::kAvx2:
-        return avx2::derivative(reference().function, storage(), outputs);
+        return avx2::derivative(reference().function, element_type(), outputs);
       case InstructionSet::kAvx512:
-        return avx512::derivative(reference().function, storage(), outputs);
+        return avx512::derivative(reference().function, element_type(), outputs);
     }
     return {};
   }
   /// What computing in float, or in double, costs.
-  double rounding() const { return storage() == Storage::kFloat64 ? 0x1p-50 : 0x1p-21; }
+  double rounding() const { return element_type() == ElementType::kFloat64 ? 0x1p-50 : 0x1p-21; }
 };
 
 TEST_P(ClosedFormTest, ErrsNoMoreThanTheOutputsRounding) {
@@ -87,9 +88,9 @@ TEST_P(ClosedFormTest, ErrsNoMoreThanTheOutputsRounding) {
   double worst = 0;
   for (size_t i = 0; i < y.size(); ++i) {
     const long double exact = reference().value(inputs.x[i]);
-    const long double expected = reference().slope(inputs.x[i]);
-    const long double from_rounded = reference().slope_from_value(y[i]);
-    const long double from_exact = reference().slope_from_value(exact);
+    const long double expected = reference().derivative(inputs.x[i]);
+    const long double from_rounded = reference().derivative_from_value(y[i]);
+    const long double from_exact = reference().derivative_from_value(exact);
     // The reference's own formula of y must hold, or the test measures nothing.
     ASSERT_NEAR(static_cast<double>(from_exact), static_cast<double>(expected), 1e-8)
         << "x " << inputs.x[i];
@@ -116,12 +117,12 @@ std::vector<size_t> references_with_default_parameters() {
 
 /// The catalog's rows say no less than what is measured here, and not a fifth more.
 TEST_P(DefaultParametersTest, CatalogStatesTheMeasuredBound) {
-  const double bound = error_bound(op_case(reference().name), storage());
+  const double bound = error_bound(op_case(reference().name), element_type());
   const Grid inputs = grid();
   const std::vector<double> found = derivative(rounded_values(reference().value, inputs, format()));
   double worst = 0;
   for (size_t i = 0; i < found.size(); ++i) {
-    const double error = found[i] - static_cast<double>(reference().slope(inputs.x[i]));
+    const double error = found[i] - static_cast<double>(reference().derivative(inputs.x[i]));
     worst = std::max(worst, std::abs(error));
   }
   std::printf("  max error %.3e\n", worst);
@@ -132,7 +133,7 @@ TEST_P(DefaultParametersTest, CatalogStatesTheMeasuredBound) {
 /// Also for outputs that no input has.
 TEST_P(ClosedFormTest, IsFiniteForEveryFiniteOutput) {
   std::vector<double> y;
-  const int steps = is_16_bit(storage()) ? 1 << 16 : 1 << 20;
+  const int steps = is_16_bit(element_type()) ? 1 << 16 : 1 << 20;
   for (int i = 0; i < steps; ++i) {
     const uint32_t bits = static_cast<uint32_t>(i) * (0xffffffffu / static_cast<uint32_t>(steps));
     const float value = __builtin_bit_cast(float, bits);
@@ -144,7 +145,7 @@ TEST_P(ClosedFormTest, IsFiniteForEveryFiniteOutput) {
   for (size_t i = 0; i < y.size(); ++i) {
     // Beyond the range of f the formula of some goes on, below zero or without bound.
     const bool reachable = std::abs(y[i]) <= 1 || y[i] > 0;
-    if (!reachable || reference().slope_from_value(y[i]) < 0) continue;
+    if (!reachable || reference().derivative_from_value(y[i]) < 0) continue;
     if (reference().name == "Softsign" && std::abs(y[i]) > 1) continue;
     ASSERT_TRUE(std::isfinite(found[i])) << y[i];
     ASSERT_GE(found[i], -1e-6) << y[i];
@@ -154,7 +155,8 @@ TEST_P(ClosedFormTest, IsFiniteForEveryFiniteOutput) {
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
-  return closed_references()[std::get<0>(info.param)].name + storage_name(std::get<1>(info.param)) +
+  return closed_references()[std::get<0>(info.param)].name +
+         element_type_name(std::get<1>(info.param)) +
          (std::get<2>(info.param) == InstructionSet::kAvx2     ? "Avx2"
           : std::get<2>(info.param) == InstructionSet::kAvx512 ? "Avx512"
                                                                : "Baseline");
@@ -163,19 +165,19 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
 const auto kInstructionSets =
     ::testing::Values(InstructionSet::kBaseline, InstructionSet::kAvx2, InstructionSet::kAvx512);
 
-INSTANTIATE_TEST_SUITE_P(All, ClosedFormTest,
-                         ::testing::Combine(::testing::Range(size_t{0}, closed_references().size()),
-                                            ::testing::Values(Storage::kFloat64, Storage::kFloat32,
-                                                              Storage::kBFloat16,
-                                                              Storage::kFloat16),
-                                            kInstructionSets),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(
+    All, ClosedFormTest,
+    ::testing::Combine(::testing::Range(size_t{0}, closed_references().size()),
+                       ::testing::Values(ElementType::kFloat64, ElementType::kFloat32,
+                                         ElementType::kBFloat16, ElementType::kFloat16),
+                       kInstructionSets),
+    case_name);
 
 INSTANTIATE_TEST_SUITE_P(
     All, DefaultParametersTest,
     ::testing::Combine(::testing::ValuesIn(references_with_default_parameters()),
-                       ::testing::Values(Storage::kFloat64, Storage::kFloat32, Storage::kBFloat16,
-                                         Storage::kFloat16),
+                       ::testing::Values(ElementType::kFloat64, ElementType::kFloat32,
+                                         ElementType::kBFloat16, ElementType::kFloat16),
                        kInstructionSets),
     case_name);
 
@@ -186,20 +188,20 @@ size_t squared_relu() {
   return static_cast<size_t>(found - closed_references().begin());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SquaredReluTest,
-                         ::testing::Combine(::testing::Values(squared_relu()),
-                                            ::testing::Values(Storage::kFloat64, Storage::kFloat32,
-                                                              Storage::kBFloat16,
-                                                              Storage::kFloat16),
-                                            kInstructionSets),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(
+    All, SquaredReluTest,
+    ::testing::Combine(::testing::Values(squared_relu()),
+                       ::testing::Values(ElementType::kFloat64, ElementType::kFloat32,
+                                         ElementType::kBFloat16, ElementType::kFloat16),
+                       kInstructionSets),
+    case_name);
 
 /// Over the whole range of the dtype.
 TEST_P(SquaredReluTest, TheSlopeOfASquareThatIsANormalNumberIsExact) {
   Grid inputs;
   const int last = (format().max_exponent + 1) / 2;
   for (int exponent = format().min_exponent / 2; exponent < last; ++exponent) {
-    const int mantissas = is_16_bit(storage()) ? 1 << (format().precision - 1) : 1000;
+    const int mantissas = is_16_bit(element_type()) ? 1 << (format().precision - 1) : 1000;
     for (int m = 0; m < mantissas; ++m) {
       const double mantissa = 1.0 + static_cast<double>(m) / mantissas;
       inputs.x.push_back(round_to(std::ldexp(mantissa, exponent), format()));

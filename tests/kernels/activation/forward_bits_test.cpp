@@ -22,15 +22,15 @@
 namespace invact::testing {
 namespace {
 
-using kernels::Storage;
+using kernels::ElementType;
 namespace cpu = kernels::cpu;
 namespace math = kernels::math;
 
 /// The loops of one instruction set.
 struct Loops {
   std::string name;
-  std::function<bool(Storage, const cpu::OwnForwardArrays&)> forward;
-  std::function<void(Storage, const cpu::ForwardArrays&)> pack;
+  std::function<bool(ElementType, const cpu::OwnForwardArrays&)> forward;
+  std::function<void(ElementType, const cpu::ForwardArrays&)> pack;
 };
 
 template <class F>
@@ -38,10 +38,10 @@ std::vector<Loops> runnable_loops() {
   const auto named = [](const char* name, cpu::ForwardLoop<F> forward, cpu::PackLoop<F> pack) {
     return Loops{
         name,
-        [=](Storage storage, const cpu::OwnForwardArrays& arrays) {
-          return forward(F{}, storage, arrays);
+        [=](ElementType type, const cpu::OwnForwardArrays& arrays) {
+          return forward(F{}, type, arrays);
         },
-        [=](Storage storage, const cpu::ForwardArrays& arrays) { pack(F{}, storage, arrays); }};
+        [=](ElementType type, const cpu::ForwardArrays& arrays) { pack(F{}, type, arrays); }};
   };
   std::vector<Loops> loops = {
       named("baseline", &cpu::baseline::forward<F>, &cpu::baseline::pack<F>)};
@@ -112,7 +112,7 @@ class ForwardBitsTest : public ::testing::TestWithParam<OwnForward> {
  protected:
   const OpCase& op() const { return op_case(GetParam().op); }
   at::ScalarType dtype() const { return GetParam().dtype; }
-  Storage storage() const { return kernels::storage_of(dtype()); }
+  ElementType element_type() const { return kernels::element_type_of(dtype()); }
 };
 
 /// Of those of which this ATen's bits are known.
@@ -142,11 +142,11 @@ TEST_P(OwnLoopBitsTest, LoopsGiveAtensOutputsAndThePackedBits) {
     SCOPED_TRACE(loops.name);
     at::Tensor y = at::empty_like(x);
     std::vector<uint8_t> bits(static_cast<size_t>(x.numel() / 8), 0xab);
-    EXPECT_TRUE(loops.forward(storage(),
+    EXPECT_TRUE(loops.forward(element_type(),
                               {x.const_data_ptr(), y.mutable_data_ptr(), bits.data(), x.numel()}));
     EXPECT_TRUE(same_bits(y, expected));
     std::vector<uint8_t> packed(bits.size());
-    loops.pack(storage(), {x.const_data_ptr(), y.const_data_ptr(), packed.data(), x.numel()});
+    loops.pack(element_type(), {x.const_data_ptr(), y.const_data_ptr(), packed.data(), x.numel()});
     EXPECT_EQ(bits, packed);
   }
 }
@@ -162,7 +162,7 @@ TEST_P(ForwardBitsTest, LoopsTellOfNaN) {
         at::Tensor y = at::empty_like(x);
         uint8_t bits[17];
         EXPECT_FALSE(
-            loops.forward(storage(), {x.const_data_ptr(), y.mutable_data_ptr(), bits, 131}))
+            loops.forward(element_type(), {x.const_data_ptr(), y.mutable_data_ptr(), bits, 131}))
             << loops.name << ", place " << place;
       }
     }
@@ -175,7 +175,7 @@ TEST_P(ForwardBitsTest, LoopsWriteTheirElementsAlone) {
       const at::Tensor x = at::ones({count}, dtype());
       at::Tensor y = at::full({count + 1}, 7, dtype());
       std::vector<uint8_t> bits(static_cast<size_t>((count + 7) / 8) + 1, 0xab);
-      loops.forward(storage(), {x.const_data_ptr(), y.mutable_data_ptr(), bits.data(), count});
+      loops.forward(element_type(), {x.const_data_ptr(), y.mutable_data_ptr(), bits.data(), count});
       EXPECT_EQ(y[count].item<double>(), 7) << loops.name << ", " << count;
       EXPECT_EQ(bits.back(), 0xab) << loops.name << ", " << count;
       EXPECT_NEAR(y[0].item<double>(), op().aten(x)[0].item<double>(), 1e-2);

@@ -63,30 +63,30 @@ TEST_P(GpuTest, GradientEqualsAtensWithinTheBoundInEveryLayout) {
 /// The acceptance thresholds of derivative_test.cpp, on f' as the device computes and rounds it (g
 /// = 1).
 TEST_P(BranchedGpuTest, DerivativeStaysWithinTheInformationLimit) {
-  for (const auto& [storage, dtype] :
-       {std::pair(Storage::kFloat32, at::kFloat), std::pair(Storage::kBFloat16, at::kBFloat16),
-        std::pair(Storage::kFloat16, at::kHalf)}) {
-    const Grid inputs = storage == Storage::kFloat32
+  for (const auto& [type, dtype] : {std::pair(ElementType::kFloat32, at::kFloat),
+                                    std::pair(ElementType::kBFloat16, at::kBFloat16),
+                                    std::pair(ElementType::kFloat16, at::kHalf)}) {
+    const Grid inputs = type == ElementType::kFloat32
                             ? float32_blocks(static_cast<double>(reference().minimum_x))
-                            : all_codes(format_of(storage));
+                            : all_codes(format_of(type));
     const at::Tensor input = at::tensor(inputs.x, at::kDouble).to(kGpu, dtype).requires_grad_();
     const at::Tensor found = gradient(op().invact(input), input, at::ones_like(input))
                                  .to(at::kCPU, at::kDouble)
                                  .contiguous();
-    const StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(storage));
+    const StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(type));
     const std::vector<double> derivative(found.const_data_ptr<double>(),
                                          found.const_data_ptr<double>() + found.numel());
     const ErrorSummary error = summarize(reference(), inputs, outputs, derivative);
     const Limit limit = information_limit(reference(), inputs, outputs);
-    const AcceptanceThreshold threshold = acceptance_threshold(reference().name, storage);
+    const AcceptanceThreshold threshold = acceptance_threshold(reference().name, type);
     std::printf("  %s rms %.3e (%.3f x limit), max %.3e\n", c10::toString(dtype), error.rms,
                 error.rms / limit.rms, error.max);
-    if (storage == Storage::kFloat32) {
+    if (type == ElementType::kFloat32) {
       EXPECT_LE(error.max, threshold.own_forward_max);
       EXPECT_LE(error.rms, threshold.own_forward_rms);
     } else {
       // f' is read after its rounding to 16 bit here, which adds at most half an ulp of 1.13.
-      const double rounding = storage == Storage::kBFloat16 ? 0x1p-8 : 0x1p-11;
+      const double rounding = type == ElementType::kBFloat16 ? 0x1p-8 : 0x1p-11;
       EXPECT_LE(error.rms, std::hypot(threshold.rms_factor * limit.rms, rounding));
       EXPECT_LE(error.max, threshold.max_factor * limit.half_width + rounding);
     }

@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <limits>
 #include <numbers>
 #include <stdexcept>
 
@@ -126,16 +127,16 @@ std::vector<size_t> cases_where(const Holds& holds) {
 
 }  // namespace
 
-double error_bound(const OpCase& op, Storage storage) {
+double error_bound(const OpCase& op, ElementType type) {
   const kernels::DerivativeErrorBound& bounds = op.row().error_bound;
-  switch (storage) {
-    case Storage::kFloat64:
+  switch (type) {
+    case ElementType::kFloat64:
       return bounds.float64;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return bounds.float32;
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return bounds.bfloat16;
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return bounds.float16;
   }
   return 0;
@@ -182,15 +183,23 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device) {
   };
 }
 
-at::ScalarType scalar_type(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
+at::Tensor leaf(const at::Tensor& tensor) {
+  return tensor.detach().requires_grad_();
+}
+
+int64_t next_random() {
+  return at::randint(std::numeric_limits<int64_t>::max(), {1}, at::kLong).item<int64_t>();
+}
+
+at::ScalarType scalar_type(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
       return at::kDouble;
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return at::kFloat;
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return at::kBFloat16;
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return at::kHalf;
   }
   return at::kFloat;
@@ -238,8 +247,9 @@ double gradient_tolerance(const OpCase& op, at::ScalarType dtype, double largest
   const double roundings = op.is_written_out() ? 3 : 1;
   // A correctly rounded y is half an ulp off, ATen's up to two.
   const double outputs = op.has_branch_bit() ? 1 : 4;
-  const double largest_slope = op.name == "SquaredRelu" ? kLargestSquaredReluSlope : 1;
-  return largest_grad_output * largest_slope * roundings * (outputs * derivative + 1.2 * relative);
+  const double largest_derivative = op.name == "SquaredRelu" ? kLargestSquaredReluDerivative : 1;
+  return largest_grad_output * largest_derivative * roundings *
+         (outputs * derivative + 1.2 * relative);
 }
 
 }  // namespace invact::testing

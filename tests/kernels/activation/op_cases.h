@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -34,8 +35,8 @@ struct OpCase {
 const std::vector<OpCase>& op_cases();
 const OpCase& op_case(const std::string& name);
 
-/// The catalog's bound of |f' error| for a storage dtype.
-double error_bound(const OpCase& op, Storage storage);
+/// The catalog's bound of |f' error| for an element type.
+double error_bound(const OpCase& op, ElementType type);
 
 /// Indices of the cases that have an in-place form, of those that have a branch bit, and of those
 /// without one that ATen has as operators: suites of tests that make sense for these alone.
@@ -57,14 +58,20 @@ std::vector<LayoutCase> layout_cases(at::ScalarType dtype, at::Device device);
 /// Normal numbers times 2 from a fixed seed.
 at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype, at::Device device = at::kCPU);
 
-at::ScalarType scalar_type(Storage storage);
+/// A leaf with the tensor's data that requires a gradient.
+at::Tensor leaf(const at::Tensor& tensor);
+
+/// The next number of the default generator: where a call has left it.
+int64_t next_random();
+
+at::ScalarType scalar_type(ElementType type);
 
 std::vector<double> to_vector(const at::Tensor& tensor);
 
 /// Bitwise equality, NaN payloads included; false on different sizes or dtypes.
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
 
-/// Gradient of <output, grad_output> with respect to `input`; the graph is kept.
+/// The gradient of <output, grad_output> with respect to `input`; the graph is retained.
 at::Tensor gradient(const at::Tensor& output, const at::Tensor& input,
                     const at::Tensor& grad_output);
 

@@ -178,7 +178,7 @@ TEST_P(OpTest, SpecialInputsGiveFiniteGradientsExceptForNaN) {
     } else {
       const at::Tensor atens = gradient(op().aten(input), input, ones).to(at::kDouble);
       if (op().name == "SquaredRelu") {
-        // The slope has no bound: of an infinite output it is the largest finite output's.
+        // The derivative has no bound: of an infinite output it is the largest finite output's.
         EXPECT_GT(found[kFinite].item<double>(), 500) << dtype;
         EXPECT_TRUE(found[kFinite].isfinite().item<bool>()) << dtype;
         EXPECT_TRUE(found[kFinite + 1].isnan().item<bool>()) << dtype;
@@ -194,7 +194,7 @@ TEST_P(OpTest, SpecialInputsGiveFiniteGradientsExceptForNaN) {
 }
 
 /// An overflown loss scale: what ATen cuts to zero stays zero. Where 16-bit outputs tell no two
-/// inputs apart ATen's slope is tiny and ours zero: not there.
+/// inputs apart ATen's derivative is tiny and ours zero: not there.
 TEST_P(MonotoneOpTest, InfiniteGradientsPassAsAtens) {
   for (const at::ScalarType dtype : kDtypes) {
     const at::Tensor input = with_gradient(at::linspace(-4, 8, 257, at::kFloat).to(dtype));
@@ -222,8 +222,8 @@ INSTANTIATE_TEST_SUITE_P(All, InPlaceOpTest, ::testing::ValuesIn(in_place_cases(
 INSTANTIATE_TEST_SUITE_P(All, OpTest, ::testing::Range(size_t{0}, op_cases().size()),
                          [](const auto& info) { return op_cases()[info.param].name; });
 
-/// Parameters for which the output does not tell the derivative: everything as ATen's own.
-TEST(ParametersTest, WhereTheOutputDoesNotDoTheInputIsKept) {
+/// Parameters for which the output does not determine the derivative: everything as ATen's own.
+TEST(ParametersTest, WhereTheOutputDoesNotDoTheInputIsSaved) {
   struct Call {
     const char* name;
     std::function<at::Tensor(const at::Tensor&)> invact;

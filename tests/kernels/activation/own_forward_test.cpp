@@ -14,19 +14,19 @@
 namespace invact::testing {
 namespace {
 
-class OwnForwardTest : public ::testing::TestWithParam<std::tuple<size_t, Storage>> {
+class OwnForwardTest : public ::testing::TestWithParam<std::tuple<size_t, ElementType>> {
  protected:
   const Reference& reference() const { return references()[std::get<0>(GetParam())]; }
   const OpCase& op() const { return op_case(reference().name); }
-  Storage storage() const { return std::get<1>(GetParam()); }
+  ElementType element_type() const { return std::get<1>(GetParam()); }
   Grid grid() const {
-    return storage() == Storage::kFloat32
+    return element_type() == ElementType::kFloat32
                ? float32_blocks(static_cast<double>(reference().minimum_x))
-               : all_codes(format_of(storage()));
+               : all_codes(format_of(element_type()));
   }
   StoredOutputs own_outputs(const Grid& inputs) const {
-    const at::Tensor x = at::tensor(inputs.x, at::kDouble).to(scalar_type(storage()));
-    StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(storage()));
+    const at::Tensor x = at::tensor(inputs.x, at::kDouble).to(scalar_type(element_type()));
+    StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(element_type()));
     outputs.y = to_vector(op().invact(x));
     return outputs;
   }
@@ -45,25 +45,25 @@ class OneDnnGuard {
 };
 
 TEST_P(OwnForwardTest, DerivativeStaysWithinTheThresholds) {
-  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, storage());
+  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, element_type());
   const Grid inputs = grid();
-  const Limit limit = information_limit(reference(), inputs,
-                                        stored_outputs(reference(), inputs, format_of(storage())));
+  const Limit limit = information_limit(
+      reference(), inputs, stored_outputs(reference(), inputs, format_of(element_type())));
   const auto evaluate = kernels::cpu::has_avx512() ? &avx512::derivative
                         : kernels::cpu::has_avx2() ? &avx2::derivative
                                                    : &baseline::derivative;
   for (const bool one_dnn : {false, true}) {
     const OneDnnGuard guard(one_dnn);
     const StoredOutputs outputs = own_outputs(inputs);
-    const ErrorSummary error =
-        summarize(reference(), inputs, outputs, evaluate(reference().function, storage(), outputs));
+    const ErrorSummary error = summarize(reference(), inputs, outputs,
+                                         evaluate(reference().function, element_type(), outputs));
     std::printf("  oneDNN %s: rms %.3e (%.3f x limit), max %.3e (%.3f x half-width)\n",
                 one_dnn ? "on" : "off", error.rms, error.rms / limit.rms, error.max,
                 error.max / limit.half_width);
-    if (op().rounds_each_step() && storage() != Storage::kFloat32) {
+    if (op().rounds_each_step() && element_type() != ElementType::kFloat32) {
       EXPECT_LE(error.max, kWrittenOutForwardMax * limit.half_width);
       EXPECT_LE(error.rms, kWrittenOutForwardRms * limit.rms);
-    } else if (storage() != Storage::kFloat32) {
+    } else if (element_type() != ElementType::kFloat32) {
       EXPECT_LE(error.max, threshold.max_factor * limit.half_width);
       EXPECT_LE(error.rms, threshold.rms_factor * limit.rms);
     } else {
@@ -91,7 +91,7 @@ TEST_P(RefinedForwardTest, DerivativeMeetsThePlainKernelsThresholds) {
   // Each input of the grid is followed by outputs above zero, whose places its refinement code
   // takes.
   constexpr int64_t kStride = 8;
-  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, storage());
+  const AcceptanceThreshold threshold = acceptance_threshold(reference().name, element_type());
   const Grid inputs = grid();
   const at::Tensor x = at::ones({static_cast<int64_t>(inputs.x.size()), kStride});
   x.select(1, 0).copy_(at::tensor(inputs.x, at::kDouble));
@@ -99,10 +99,10 @@ TEST_P(RefinedForwardTest, DerivativeMeetsThePlainKernelsThresholds) {
   for (const bool one_dnn : {false, true}) {
     const OneDnnGuard guard(one_dnn);
     const at::Tensor output = op().invact(x);
-    const at::Tensor slope = gradient(output, x, at::ones_like(x)).select(1, 0);
-    StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(storage()));
+    const at::Tensor derivative = gradient(output, x, at::ones_like(x)).select(1, 0);
+    StoredOutputs outputs = stored_outputs(reference(), inputs, format_of(element_type()));
     outputs.y = to_vector(output.detach().select(1, 0));
-    const ErrorSummary error = summarize(reference(), inputs, outputs, to_vector(slope));
+    const ErrorSummary error = summarize(reference(), inputs, outputs, to_vector(derivative));
     std::printf("  oneDNN %s: rms %.3e, max %.3e\n", one_dnn ? "on" : "off", error.rms, error.max);
     EXPECT_LE(error.max, threshold.own_forward_max);
     EXPECT_LE(error.rms, threshold.own_forward_rms);
@@ -112,9 +112,9 @@ TEST_P(RefinedForwardTest, DerivativeMeetsThePlainKernelsThresholds) {
 }
 
 TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
-  if (storage() == Storage::kFloat32) GTEST_SKIP() << "asked for in 16 bit only";
+  if (element_type() == ElementType::kFloat32) GTEST_SKIP() << "asked for in 16 bit only";
   constexpr int64_t kCount = 1 << 21;
-  const at::ScalarType dtype = scalar_type(storage());
+  const at::ScalarType dtype = scalar_type(element_type());
   at::manual_seed(23);
   const at::Tensor input = at::randn({kCount}, at::kFloat).to(dtype).requires_grad_();
   const at::Tensor grad_output = at::randn({kCount}, at::kFloat).to(dtype);
@@ -124,13 +124,14 @@ TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
   double error = 0;
   double rounding = 0;
   for (size_t i = 0; i < found.size(); ++i) {
-    const long double exact = g[i] * reference().slope(x[i]);
+    const long double exact = g[i] * reference().derivative(x[i]);
     error += std::pow(found[i] - static_cast<double>(exact), 2);
-    rounding += std::pow(round_to(exact, format_of(storage())) - static_cast<double>(exact), 2);
+    rounding +=
+        std::pow(round_to(exact, format_of(element_type())) - static_cast<double>(exact), 2);
   }
   const Grid inputs = grid();
-  const Limit limit = information_limit(reference(), inputs,
-                                        stored_outputs(reference(), inputs, format_of(storage())));
+  const Limit limit = information_limit(
+      reference(), inputs, stored_outputs(reference(), inputs, format_of(element_type())));
   const double forward = op().rounds_each_step() ? kWrittenOutForwardRms : 1.0;
   const double allowed = std::sqrt(std::pow(forward * limit.rms, 2) + rounding / kCount);
   std::printf("  rms %.3e = %.3f x sqrt(limit^2 + rounding^2)\n", std::sqrt(error / kCount),
@@ -140,15 +141,16 @@ TEST_P(OwnForwardTest, GradientErrorIsTheLimitAndTheRounding) {
 
 INSTANTIATE_TEST_SUITE_P(All, RefinedForwardTest,
                          ::testing::Combine(::testing::ValuesIn(refined_references()),
-                                            ::testing::Values(Storage::kFloat32)),
+                                            ::testing::Values(ElementType::kFloat32)),
                          [](const auto& info) {
                            return references()[std::get<0>(info.param)].name;
                          });
 
 INSTANTIATE_TEST_SUITE_P(All, OwnForwardTest,
                          ::testing::Combine(::testing::Range(size_t{0}, references().size()),
-                                            ::testing::Values(Storage::kFloat32, Storage::kBFloat16,
-                                                              Storage::kFloat16)),
+                                            ::testing::Values(ElementType::kFloat32,
+                                                              ElementType::kBFloat16,
+                                                              ElementType::kFloat16)),
                          [](const auto& info) {
                            return references()[std::get<0>(info.param)].name +
                                   c10::toString(scalar_type(std::get<1>(info.param)));

@@ -1,4 +1,4 @@
-// What ATen itself keeps for each activation, on the LibTorch at hand: the reason for every row of
+// What ATen itself saves for each activation, on the LibTorch at hand: the reason for every row of
 // the catalog, and for every operator that needs none.
 #include <ATen/Functions.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -38,18 +38,18 @@ TEST(SavedByAtenTest, ReplacedOperatorsKeepMoreThanTheirOutput) {
     const at::Tensor input = normal({9}, at::kFloat).requires_grad_() * 1;
     const SavedTensorRecorder recorder;
     const at::Tensor output = call_aten(row.aten_op, std::string(row.variant), input);
-    bool keeps_something_else = false;
+    bool saves_something_else = false;
     for (const at::Tensor& saved : recorder.saved()) {
-      if (row.in_place || !saved.is_alias_of(output)) keeps_something_else = true;
+      if (row.in_place || !saved.is_alias_of(output)) saves_something_else = true;
       if (row.in_place) {
         EXPECT_FALSE(saved.is_alias_of(output));
       }
     }
-    EXPECT_TRUE(keeps_something_else);
+    EXPECT_TRUE(saves_something_else);
   }
 }
 
-TEST(SavedByAtenTest, LogSigmoidKeepsTwoTensors) {
+TEST(SavedByAtenTest, LogSigmoidSavesTwoTensors) {
   const at::Tensor input = normal({9}, at::kFloat).requires_grad_();
   const SavedTensorRecorder recorder;
   const at::Tensor output = at::log_sigmoid(input);
@@ -59,7 +59,7 @@ TEST(SavedByAtenTest, LogSigmoidKeepsTwoTensors) {
 }
 
 TEST(SavedByAtenTest, OutputKeepingOperatorsKeepTheirOutputAlone) {
-  for (const std::string_view op : kernels::output_keeping_activations()) {
+  for (const std::string_view op : kernels::output_saving_activations()) {
     SCOPED_TRACE(op);
     const at::Tensor input = normal({9}, at::kFloat).requires_grad_() * 1;
     const SavedTensorRecorder recorder;

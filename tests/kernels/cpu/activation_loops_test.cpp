@@ -56,8 +56,8 @@ kernels::cpu::BackwardLoop<F> backward_loop(InstructionSet set) {
 }
 
 /// Values of a 16-bit format by code.
-double decode(Storage storage, uint16_t code) {
-  if (storage == Storage::kBFloat16)
+double decode(ElementType type, uint16_t code) {
+  if (type == ElementType::kBFloat16)
     return __builtin_bit_cast(float, static_cast<uint32_t>(code) << 16);
   const int exponent = code >> 10 & 31;
   const double mantissa = code & 1023;
@@ -76,7 +76,7 @@ TEST(LoopsTest, PacksEveryCountLeastSignificantBitFirst) {
       for (float& v : x) v = std::normal_distribution<float>(0, 2)(random);
       std::vector<uint8_t> bits(static_cast<size_t>((count + 7) / 8) + 1, 0xab);
       const std::vector<float> y(x.size(), 1.0f);  // far from the minimum: no refinement codes
-      loops.pack(Gelu{}, Storage::kFloat32, {x.data(), y.data(), bits.data(), count});
+      loops.pack(Gelu{}, ElementType::kFloat32, {x.data(), y.data(), bits.data(), count});
       EXPECT_EQ(bits.back(), 0xab) << loops.name << " wrote past the end, count " << count;
       for (int64_t i = 0; i < 8 * ((count + 7) / 8); ++i) {
         const bool bit = bits[static_cast<size_t>(i / 8)] >> i % 8 & 1;
@@ -91,13 +91,13 @@ TEST(LoopsTest, PacksTheBranchOfEverySixteenBitCode) {
   std::vector<uint16_t> codes(1 << 16);
   for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint16_t>(i);
   for (const Loops& loops : runnable_loops()) {
-    for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+    for (const ElementType type : {ElementType::kBFloat16, ElementType::kFloat16}) {
       std::vector<uint8_t> bits(codes.size() / 8);
-      loops.pack(Gelu{}, storage,
+      loops.pack(Gelu{}, type,
                  {codes.data(), codes.data(), bits.data(), static_cast<int64_t>(codes.size())});
       for (size_t i = 0; i < codes.size(); ++i) {
         const bool expected =
-            decode(storage, codes[i]) < static_cast<double>(references()[0].minimum_x);
+            decode(type, codes[i]) < static_cast<double>(references()[0].minimum_x);
         ASSERT_EQ(bits[i / 8] >> i % 8 & 1, expected) << loops.name << ", code " << i;
       }
     }
@@ -115,9 +115,9 @@ const std::vector<ActivationFunction>& functions() {
   return all;
 }
 
-void run_backward(const ActivationFunction& function, InstructionSet set, Storage storage,
+void run_backward(const ActivationFunction& function, InstructionSet set, ElementType type,
                   const BackwardArrays& arrays) {
-  std::visit([&]<class F>(const F& f) { backward_loop<F>(set)(f, storage, arrays); }, function);
+  std::visit([&]<class F>(const F& f) { backward_loop<F>(set)(f, type, arrays); }, function);
 }
 
 TEST(LoopsTest, ListsEveryFunction) {
@@ -132,7 +132,7 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
   std::mt19937 random(2);
   for (const ActivationFunction& function : functions()) {
     for (const Loops& loops : runnable_loops()) {
-      for (const Storage storage : {Storage::kBFloat16, Storage::kFloat16}) {
+      for (const ElementType type : {ElementType::kBFloat16, ElementType::kFloat16}) {
         for (const uint8_t byte : {0x00, 0xff}) {
           SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
           std::vector<uint16_t> y(1 << 16), g(1 << 16), result(1 << 16);
@@ -140,18 +140,18 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
           for (size_t i = 0; i < y.size(); ++i) {
             y[i] = static_cast<uint16_t>(i);
             g[i] = static_cast<uint16_t>(random());
-            outputs.y.push_back(decode(storage, y[i]));
+            outputs.y.push_back(decode(type, y[i]));
             outputs.left.push_back(byte != 0);
           }
           const std::vector<uint8_t> bits(y.size() / 8, byte);
-          run_backward(function, loops.set, storage,
+          run_backward(function, loops.set, type,
                        {g.data(), y.data(), bits.data(), result.data(), 1 << 16});
-          const std::vector<double> derivative = loops.derivative(function, storage, outputs);
+          const std::vector<double> derivative = loops.derivative(function, type, outputs);
           for (size_t i = 0; i < y.size(); ++i) {
-            const auto incoming = static_cast<float>(decode(storage, g[i]));
+            const auto incoming = static_cast<float>(decode(type, g[i]));
             const float product = incoming * static_cast<float>(derivative[i]);
-            const double expected = round_to(product, format_of(storage));
-            const double found = decode(storage, result[i]);
+            const double expected = round_to(product, format_of(type));
+            const double found = decode(type, result[i]);
             if (derivative[i] == 0 && !std::isfinite(incoming)) {
               // Zero where ATen cuts (MonotoneOpTest.InfiniteGradientsPassAsAtens).
               ASSERT_TRUE(found == 0 || std::isnan(found)) << "code " << i;
@@ -167,8 +167,7 @@ TEST(LoopsTest, BackwardRoundsGradientTimesDerivativeOnEverySixteenBitCode) {
             }
             // The scalar build of the form may contract differently from the lanes: neighbours at
             // most.
-            const double spacing =
-                std::abs(round_to(expected * 1.01L, format_of(storage)) - expected);
+            const double spacing = std::abs(round_to(expected * 1.01L, format_of(type)) - expected);
             ASSERT_LE(std::abs(found - expected), expected == found ? 0 : spacing) << "code " << i;
           }
         }
@@ -197,12 +196,14 @@ TEST(LoopsTest, BackwardMultipliesByTheDerivativeInFullPrecision) {
   for (const ActivationFunction& function : functions()) {
     for (const Loops& loops : runnable_loops()) {
       SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
-      run_backward(function, loops.set, Storage::kFloat32,
+      run_backward(function, loops.set, ElementType::kFloat32,
                    {ones.data(), y.data(), bits.data(), result.data(), kCount});
-      run_backward(function, loops.set, Storage::kFloat64,
+      run_backward(function, loops.set, ElementType::kFloat64,
                    {ones64.data(), y64.data(), bits.data(), result64.data(), kCount});
-      const std::vector<double> expected = loops.derivative(function, Storage::kFloat32, outputs);
-      const std::vector<double> expected64 = loops.derivative(function, Storage::kFloat64, outputs);
+      const std::vector<double> expected =
+          loops.derivative(function, ElementType::kFloat32, outputs);
+      const std::vector<double> expected64 =
+          loops.derivative(function, ElementType::kFloat64, outputs);
       for (size_t i = 0; i < y.size(); ++i) {
         const double allowed = 1e-6 * std::max(1.0, std::abs(expected[i]));
         ASSERT_NEAR(result[i], expected[i], allowed) << "y " << y[i];
@@ -231,9 +232,10 @@ TEST(LoopsTest, BackwardOfSpecialOutputsIsTheDerivative) {
     for (const Loops& loops : runnable_loops()) {
       SCOPED_TRACE(std::string(kernels::function_name(function)) + ", " + loops.name);
       run_backward(
-          function, loops.set, Storage::kFloat32,
+          function, loops.set, ElementType::kFloat32,
           {ones.data(), y.data(), bits.data(), result.data(), static_cast<int64_t>(count)});
-      const std::vector<double> expected = loops.derivative(function, Storage::kFloat32, outputs);
+      const std::vector<double> expected =
+          loops.derivative(function, ElementType::kFloat32, outputs);
       for (size_t i = 0; i < count; ++i) {
         if (std::isnan(expected[i])) {
           EXPECT_TRUE(std::isnan(result[i])) << "y " << y[i];
@@ -264,11 +266,11 @@ TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
         outputs.y.push_back(y[i]);
         outputs.left.push_back(left);
       }
-      loops.backward(Gelu{}, Storage::kFloat32,
+      loops.backward(Gelu{}, ElementType::kFloat32,
                      {g.data(), y.data(), bits.data(), result.data(), count});
       EXPECT_EQ(result.back(), -7.0f);
       const std::vector<double> derivative =
-          loops.derivative(kernels::math::Gelu{}, Storage::kFloat32, outputs);
+          loops.derivative(kernels::math::Gelu{}, ElementType::kFloat32, outputs);
       for (size_t i = 0; i < y.size(); ++i)
         EXPECT_NEAR(result[i], g[i] * derivative[i], 1e-6) << loops.name;
     }
@@ -277,7 +279,8 @@ TEST(LoopsTest, BackwardHandlesEveryTailAndWritesNothingElse) {
 
 /// `count` inputs: every third near the minimum, the others above zero; outputs correctly rounded.
 struct NearMinimum {
-  explicit NearMinimum(size_t count) : x(count), y(count), bits((count + 7) / 8), slope(count) {
+  explicit NearMinimum(size_t count)
+      : x(count), y(count), bits((count + 7) / 8), derivative(count) {
     std::mt19937 random(11);
     const double minimum = static_cast<double>(references()[0].minimum_x);
     for (size_t i = 0; i < count; ++i) {
@@ -291,21 +294,21 @@ struct NearMinimum {
     // Without codes: from outputs that seem far from the minimum.
     const std::vector<float> far(x.size(), 1.0f);
     const float* const output = refined ? y.data() : far.data();
-    loops.pack(Gelu{}, Storage::kFloat32, {x.data(), output, bits.data(), count});
+    loops.pack(Gelu{}, ElementType::kFloat32, {x.data(), output, bits.data(), count});
     const std::vector<float> ones(x.size(), 1.0f);
-    loops.backward(Gelu{}, Storage::kFloat32,
-                   {ones.data(), y.data(), bits.data(), slope.data(), count});
+    loops.backward(Gelu{}, ElementType::kFloat32,
+                   {ones.data(), y.data(), bits.data(), derivative.data(), count});
   }
   double largest_error() const {
     double largest = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      largest = std::max(largest, std::abs(slope[i] - Gelu{}.slope(x[i])));
+      largest = std::max(largest, std::abs(derivative[i] - Gelu{}.derivative(x[i])));
     }
     return largest;
   }
   std::vector<float> x, y;
   std::vector<uint8_t> bits;
-  std::vector<float> slope;
+  std::vector<float> derivative;
 };
 
 TEST(RefinementTest, CodesLowerTheErrorOfWholeBlocksAndTails) {
@@ -343,7 +346,7 @@ TEST(RefinementTest, ABlockWithoutPlacesKeepsItsBranchBits) {
     data.run(true, loops);
     plain.run(false, loops);
     EXPECT_EQ(data.bits, plain.bits) << loops.name;
-    EXPECT_EQ(data.slope, plain.slope) << loops.name;
+    EXPECT_EQ(data.derivative, plain.derivative) << loops.name;
   }
 }
 
@@ -354,10 +357,10 @@ TEST(RefinementTest, EveryCodeOfEveryOutputStaysInItsInterval) {
     if (y >= Gelu::kFirstUnrefined) break;
     for (int code = 1; code <= kernels::math::kRefinementSteps; ++code) {
       for (const bool left : {false, true}) {
-        const float slope = f.from_refined(y, code, left);
-        ASSERT_TRUE(std::isfinite(slope)) << step << ", " << code;
-        ASSERT_EQ(slope < 0, left) << step << ", " << code;
-        ASSERT_LT(std::abs(slope), 0.02f) << step << ", " << code;
+        const float derivative = f.from_refined(y, code, left);
+        ASSERT_TRUE(std::isfinite(derivative)) << step << ", " << code;
+        ASSERT_EQ(derivative < 0, left) << step << ", " << code;
+        ASSERT_LT(std::abs(derivative), 0.02f) << step << ", " << code;
       }
     }
   }

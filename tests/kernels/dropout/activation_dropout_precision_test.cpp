@@ -1,5 +1,5 @@
 // f' from what dropout made of an output, against a reference that shares nothing with the kernels:
-// what the one rounding more costs beside an output that nobody scaled.
+// what the one rounding more costs beside an output that was not scaled.
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -35,29 +35,30 @@ Operator operator_of(const std::string& name) {
 }
 
 class ActivationDropoutPrecisionTest
-    : public ::testing::TestWithParam<std::tuple<size_t, Storage>> {
+    : public ::testing::TestWithParam<std::tuple<size_t, ElementType>> {
  protected:
   const Reference& reference() const { return references()[std::get<0>(GetParam())]; }
-  Storage storage() const { return std::get<1>(GetParam()); }
+  ElementType element_type() const { return std::get<1>(GetParam()); }
 
   /// Each of the grid's inputs beside outputs above zero, whose places its refinement code takes.
   at::Tensor inputs(const Grid& grid) const {
     constexpr int64_t kStride = 16;
     const int64_t count = static_cast<int64_t>(grid.x.size());
-    at::Tensor x = at::ones({count, kStride}, scalar_type(storage()));
+    at::Tensor x = at::ones({count, kStride}, scalar_type(element_type()));
     x.select(1, 0).copy_(at::tensor(grid.x, at::kDouble));
     return x.requires_grad_();
   }
 
   bool has_codes() const {
-    return storage() == Storage::kFloat32 &&
+    return element_type() == ElementType::kFloat32 &&
            std::visit([]<class F>(const F&) { return F::kRefines; }, reference().function);
   }
 
   Grid grid() const {
     const double minimum = static_cast<double>(reference().minimum_x);
-    if (is_16_bit(storage())) return all_codes(format_of(storage()));
-    return storage() == Storage::kFloat32 ? float32_blocks(minimum) : float64_sample(minimum);
+    if (is_16_bit(element_type())) return all_codes(format_of(element_type()));
+    return element_type() == ElementType::kFloat32 ? float32_blocks(minimum)
+                                                   : float64_sample(minimum);
   }
 };
 
@@ -73,14 +74,15 @@ Error measure(const Reference& reference, const Grid& grid, const at::Tensor& x,
   // The factor, as the dtype has it: rounding it is no error of ours.
   at::manual_seed(7);
   const at::Tensor factors = at::dropout(at::ones_like(x), p, true).detach();
-  const auto slopes = to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
+  const auto derivatives =
+      to_vector(gradient(output, x, at::ones_like(x)).select(1, 0).to(at::kDouble));
   const auto factor = to_vector(factors.select(1, 0));
   Error error;
   double mass = 0;
-  for (size_t i = 0; i < slopes.size(); ++i) {
+  for (size_t i = 0; i < derivatives.size(); ++i) {
     if (factor[i] == 0) continue;
     const double difference =
-        slopes[i] / factor[i] - static_cast<double>(reference.slope(grid.x[i]));
+        derivatives[i] / factor[i] - static_cast<double>(reference.derivative(grid.x[i]));
     const double weight = grid.mass.empty() ? 1 : grid.mass[i];
     error.max = std::max(error.max, weight > 1e-13 ? std::abs(difference) : 0);
     error.rms += weight * difference * difference;
@@ -109,7 +111,7 @@ TEST_P(ActivationDropoutPrecisionTest, CostsOneRoundingMore) {
       // Where much is dropped, a word may have too few places left for its codes.
       const bool has_places = p < 0.3;
       const bool erf = reference().name == "Gelu";
-      const AcceptanceThreshold plain = acceptance_threshold(reference().name, storage());
+      const AcceptanceThreshold plain = acceptance_threshold(reference().name, element_type());
       const double plain_max = erf ? kErfGeluForwardMax : plain.own_forward_max;
       const double plain_rms = erf ? kErfGeluForwardRms : plain.own_forward_rms;
       EXPECT_LE(error.max, has_places ? kRefinedMax : plain_max) << p;
@@ -121,15 +123,15 @@ TEST_P(ActivationDropoutPrecisionTest, CostsOneRoundingMore) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ActivationDropoutPrecisionTest,
-                         ::testing::Combine(::testing::Range(size_t{0}, references().size()),
-                                            ::testing::Values(Storage::kFloat64, Storage::kFloat32,
-                                                              Storage::kBFloat16,
-                                                              Storage::kFloat16)),
-                         [](const auto& info) {
-                           return references()[std::get<0>(info.param)].name +
-                                  storage_name(std::get<1>(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, ActivationDropoutPrecisionTest,
+    ::testing::Combine(::testing::Range(size_t{0}, references().size()),
+                       ::testing::Values(ElementType::kFloat64, ElementType::kFloat32,
+                                         ElementType::kBFloat16, ElementType::kFloat16)),
+    [](const auto& info) {
+      return references()[std::get<0>(info.param)].name +
+             element_type_name(std::get<1>(info.param));
+    });
 
 }  // namespace
 }  // namespace invact::testing

@@ -1,5 +1,5 @@
 // Dropout of an activation in one operator against ATen's two with the same seed: output and
-// generator bit for bit, gradients as near as the stored output tells them, and what is kept.
+// generator bit for bit, gradients as near as the stored output tells them, and what is saved.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -16,8 +16,7 @@
 #include "kernels/catalog.h"
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/activation_dropout_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
 namespace invact::testing {
@@ -73,8 +72,8 @@ TEST_P(ActivationDropoutTest, DroppedElementsHaveNoGradient) {
   const at::Tensor x = normal({4099}, at::kFloat);
   at::manual_seed(5);
   const at::Tensor dropped = at::dropout(at::ones({4099}), 0.45, true) == 0;
-  const at::Tensor slope = ours(x, at::ones({4099}), 0.45).gradient;
-  EXPECT_TRUE((slope.masked_select(dropped) == 0).all().item<bool>());
+  const at::Tensor derivative = ours(x, at::ones({4099}), 0.45).gradient;
+  EXPECT_TRUE((derivative.masked_select(dropped) == 0).all().item<bool>());
 }
 
 TEST_P(ActivationDropoutTest, AgreesWithNumericDifferences) {
@@ -84,17 +83,17 @@ TEST_P(ActivationDropoutTest, AgreesWithNumericDifferences) {
   for (const double kink : {-3.0, -1.0, 0.0, 1.0, 3.0, 6.0}) {
     x = at::where((x - kink).abs() < 1e-4, x + 1e-3, x);
   }
-  const at::Tensor slope = ours(x, at::ones_like(x), 0.45).gradient;
+  const at::Tensor derivative = ours(x, at::ones_like(x), 0.45).gradient;
   const auto at_offset = [&](double offset) {
     at::manual_seed(5);
     return fused().invact(x + offset, 0.45, true);
   };
   const at::Tensor numeric = (at_offset(kStep) - at_offset(-kStep)) / (2 * kStep);
   // Rounding of two outputs over the step, times dropout's factor; f' itself is known better.
-  EXPECT_LE((slope - numeric).abs().max().item<double>(), 1e-8);
+  EXPECT_LE((derivative - numeric).abs().max().item<double>(), 1e-8);
 }
 
-TEST_P(ActivationDropoutTest, KeepsTheOutputsStorageAndItsBits) {
+TEST_P(ActivationDropoutTest, SavesTheOutputsStorageAndItsBits) {
   for (const at::ScalarType dtype : kDtypes) {
     for (const int64_t count : {1, 8, 1001}) {
       const at::Tensor input = leaf(normal({count}, dtype));
@@ -173,7 +172,7 @@ TEST_P(ActivationDropoutTest, FiniteInputsHaveFiniteGradientsWhateverOverflows) 
       EXPECT_TRUE(at::equal(found.output.isnan(), expected.output.isnan()));
       EXPECT_TRUE(same_bits(found.output.nan_to_num(), expected.output.nan_to_num()));
       if (fused().name == "SquaredRelu") {
-        // Its slope and the factor overflow together, as they do in ATen's.
+        // Its derivative and the factor overflow together, as they do in ATen's.
         EXPECT_FALSE(found.gradient.isnan().any().item<bool>());
         continue;
       }

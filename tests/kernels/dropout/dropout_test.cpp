@@ -1,5 +1,5 @@
 // dropout against ATen's with the same seed: output, gradient and the generator's state afterwards
-// bit for bit, one bit kept per element.
+// bit for bit, one bit saved per element.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -14,7 +14,7 @@
 
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
 namespace invact::testing {
@@ -116,7 +116,7 @@ TEST(DropoutTest, InPlaceOnALeafRaisesAtensErrorAndBumpsTheVersion) {
   }
 }
 
-TEST(DropoutTest, KeepsOneBitPerElementAndNothingElse) {
+TEST(DropoutTest, SavesOneBitPerElementAndNothingElse) {
   for (const at::ScalarType dtype : kDtypes) {
     for (const int64_t count : {1, 8, 1001}) {
       const at::Tensor input = leaf(normal({count}, dtype));
@@ -133,7 +133,7 @@ TEST(DropoutTest, KeepsOneBitPerElementAndNothingElse) {
   }
 }
 
-TEST(DropoutTest, KeepsNothingAndDrawsNothingWithoutNeed) {
+TEST(DropoutTest, SavesNothingAndDrawsNothingWithoutNeed) {
   const at::Tensor input = leaf(normal({9}, at::kFloat));
   const auto draws = [](const auto& work) {
     at::manual_seed(5);

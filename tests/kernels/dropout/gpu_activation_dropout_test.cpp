@@ -8,7 +8,7 @@
 
 #include "kernels/ops.h"
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/activation_dropout_cases.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 #include "tests/kernels/gpu_device.h"
 #include "tests/kernels/saved_tensor_recorder.h"
 
@@ -85,7 +85,7 @@ TEST_P(GpuActivationDropoutTest, FiniteInputsHaveFiniteGradientsWhateverOverflow
   EXPECT_TRUE(ours(x, at::ones_like(x), 0.3).gradient.isfinite().all().item<bool>());
 }
 
-TEST_P(GpuActivationDropoutTest, KeepsTheOutputsStorageAndItsBits) {
+TEST_P(GpuActivationDropoutTest, SavesTheOutputsStorageAndItsBits) {
   const at::Tensor input = normal({1001}, at::kHalf, kGpu).requires_grad_();
   const SavedTensorRecorder recorder;
   const at::Tensor output = fused().invact(input, 0.3, true);

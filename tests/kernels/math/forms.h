@@ -12,24 +12,24 @@
 namespace invact::testing {
 
 using kernels::ActivationFunction;
-using kernels::Storage;
+using kernels::ElementType;
 
-/// Values of y that the storage dtype can hold, and their branch bits.
+/// Values of y that the element type can hold, and their branch bits.
 struct StoredOutputs {
   std::vector<double> y;
   std::vector<uint8_t> left;
 };
 
 namespace baseline {
-std::vector<double> derivative(const ActivationFunction& function, Storage storage,
+std::vector<double> derivative(const ActivationFunction& function, ElementType type,
                                const StoredOutputs& outputs);
 }
 namespace avx2 {
-std::vector<double> derivative(const ActivationFunction& function, Storage storage,
+std::vector<double> derivative(const ActivationFunction& function, ElementType type,
                                const StoredOutputs& outputs);
 }
 namespace avx512 {
-std::vector<double> derivative(const ActivationFunction& function, Storage storage,
+std::vector<double> derivative(const ActivationFunction& function, ElementType type,
                                const StoredOutputs& outputs);
 }
 

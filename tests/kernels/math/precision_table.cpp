@@ -14,29 +14,29 @@ namespace {
 
 struct Dtype {
   const char* name;
-  Storage storage;
+  ElementType type;
   /// The forms of the AVX-512 loops, which are others (math/table_form.h).
   bool is_avx512 = false;
 };
 constexpr Dtype kDtypes[] = {
-    {"float32", Storage::kFloat32},   {"float32, AVX-512", Storage::kFloat32, true},
-    {"bfloat16", Storage::kBFloat16}, {"bfloat16, AVX-512", Storage::kBFloat16, true},
-    {"float16", Storage::kFloat16},   {"float16, AVX-512", Storage::kFloat16, true}};
+    {"float32", ElementType::kFloat32},   {"float32, AVX-512", ElementType::kFloat32, true},
+    {"bfloat16", ElementType::kBFloat16}, {"bfloat16, AVX-512", ElementType::kBFloat16, true},
+    {"float16", ElementType::kFloat16},   {"float16, AVX-512", ElementType::kFloat16, true}};
 
 /// Whether AVX-512 has a form of its own.
 bool has_table(const Reference& reference) {
   return !std::holds_alternative<kernels::math::Hardswish>(reference.function);
 }
 
-Grid inputs_of(Storage storage, double centre) {
-  return storage == Storage::kFloat32 ? float32_blocks(centre) : all_codes(format_of(storage));
+Grid inputs_of(ElementType type, double centre) {
+  return type == ElementType::kFloat32 ? float32_blocks(centre) : all_codes(format_of(type));
 }
 
 std::vector<double> derivative(const ActivationFunction& function, const Dtype& dtype,
                                const StoredOutputs& outputs) {
-  if (dtype.is_avx512) return avx512::derivative(function, dtype.storage, outputs);
-  return kernels::cpu::has_avx2() ? avx2::derivative(function, dtype.storage, outputs)
-                                  : baseline::derivative(function, dtype.storage, outputs);
+  if (dtype.is_avx512) return avx512::derivative(function, dtype.type, outputs);
+  return kernels::cpu::has_avx2() ? avx2::derivative(function, dtype.type, outputs)
+                                  : baseline::derivative(function, dtype.type, outputs);
 }
 
 void print_row(const std::string& name, const Dtype& dtype, const ErrorSummary& error,
@@ -58,26 +58,26 @@ void print_table() {
   for (const Reference& reference : references()) {
     for (const Dtype& dtype : kDtypes) {
       if (dtype.is_avx512 && !(kernels::cpu::has_avx512() && has_table(reference))) continue;
-      const Grid inputs = inputs_of(dtype.storage, static_cast<double>(reference.minimum_x));
-      const StoredOutputs outputs = stored_outputs(reference, inputs, format_of(dtype.storage));
+      const Grid inputs = inputs_of(dtype.type, static_cast<double>(reference.minimum_x));
+      const StoredOutputs outputs = stored_outputs(reference, inputs, format_of(dtype.type));
       print_row(reference.name, dtype,
-                summarize(reference.slope, static_cast<double>(reference.minimum_x), inputs,
+                summarize(reference.derivative, static_cast<double>(reference.minimum_x), inputs,
                           outputs, derivative(reference.function, dtype, outputs)),
-                information_limit(reference.slope, inputs, outputs));
+                information_limit(reference.derivative, inputs, outputs));
     }
   }
   for (const ClosedReference& reference : closed_references()) {
     for (const Dtype& dtype : kDtypes) {
       if (dtype.is_avx512) continue;  // the same closed forms
       constexpr double kCentre = -1.0;
-      const Grid inputs = inputs_of(dtype.storage, kCentre);
+      const Grid inputs = inputs_of(dtype.type, kCentre);
       StoredOutputs outputs;
-      outputs.y = rounded_values(reference.value, inputs, format_of(dtype.storage));
+      outputs.y = rounded_values(reference.value, inputs, format_of(dtype.type));
       outputs.left.resize(outputs.y.size());
       print_row(reference.name, dtype,
-                summarize(reference.slope, kCentre, inputs, outputs,
+                summarize(reference.derivative, kCentre, inputs, outputs,
                           derivative(reference.function, dtype, outputs)),
-                information_limit(reference.slope, inputs, outputs));
+                information_limit(reference.derivative, inputs, outputs));
     }
   }
 }

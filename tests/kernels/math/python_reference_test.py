@@ -43,13 +43,13 @@ FUNCTIONS = {
 KINKS = (-3, -1, 0, 1, 3, 6)  # of some of them: no derivative to compare there
 # Relative. Long double carries 1e-19; far out on the left f is exp(-x^2 / 2), which multiplies it by x^2.
 VALUE_TOLERANCE = mpmath.mpf("1e-16")
-SLOPE_TOLERANCE = mpmath.mpf("1e-18")  # absolute; the measured errors of f' start at 1e-9
+DERIVATIVE_TOLERANCE = mpmath.mpf("1e-18")  # absolute; the measured errors of f' start at 1e-9
 MINIMUM_TOLERANCE = mpmath.mpf("1e-17")
 
 
 def main():
     text = subprocess.run([sys.argv[1]], check=True, capture_output=True, text=True).stdout
-    worst_value = worst_slope = mpmath.mpf(0)
+    worst_value = worst_derivative = mpmath.mpf(0)
     for line in text.splitlines():
         name, first, *rest = line.split()
         f = FUNCTIONS[name]
@@ -57,13 +57,13 @@ def main():
             error = abs(mpmath.findroot(lambda v, f=f: mpmath.diff(f, v), -1) - mpmath.mpf(rest[0]))
             assert error < MINIMUM_TOLERANCE, f"{name}: x* is off by {error}"
             continue
-        x, value, slope = (mpmath.mpf(text) for text in (first, *rest))
+        x, value, derivative = (mpmath.mpf(text) for text in (first, *rest))
         if x in KINKS:
             continue
         worst_value = max(worst_value, abs(value - f(x)) / max(abs(f(x)), mpmath.mpf("1e-300")))
-        worst_slope = max(worst_slope, abs(slope - mpmath.diff(f, x)))
-    print(f"f: {mpmath.nstr(worst_value, 3)} relative, f': {mpmath.nstr(worst_slope, 3)} absolute")
-    assert worst_value < VALUE_TOLERANCE and worst_slope < SLOPE_TOLERANCE
+        worst_derivative = max(worst_derivative, abs(derivative - mpmath.diff(f, x)))
+    print(f"f: {mpmath.nstr(worst_value, 3)} relative, f': {mpmath.nstr(worst_derivative, 3)} absolute")
+    assert worst_value < VALUE_TOLERANCE and worst_derivative < DERIVATIVE_TOLERANCE
     return 0
 
 

@@ -36,37 +36,37 @@ void for_each_cell(const StoredOutputs& outputs, const Visit& visit) {
   }
 }
 
-std::vector<double> slopes(long double (*slope)(long double), const Grid& grid) {
+std::vector<double> derivatives(long double (*derivative)(long double), const Grid& grid) {
   std::vector<double> result(grid.x.size());
-  for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(slope(grid.x[i]));
+  for (size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(derivative(grid.x[i]));
   return result;
 }
 
 }  // namespace
 
-Format format_of(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
-      return {storage, 53, -1022, 1023};
-    case Storage::kFloat32:
-      return {storage, 24, -126, 127};
-    case Storage::kBFloat16:
-      return {storage, 8, -126, 127};
-    case Storage::kFloat16:
-      return {storage, 11, -14, 15};
+Format format_of(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
+      return {type, 53, -1022, 1023};
+    case ElementType::kFloat32:
+      return {type, 24, -126, 127};
+    case ElementType::kBFloat16:
+      return {type, 8, -126, 127};
+    case ElementType::kFloat16:
+      return {type, 11, -14, 15};
   }
   return {};
 }
 
-std::string storage_name(Storage storage) {
-  switch (storage) {
-    case Storage::kFloat64:
+std::string element_type_name(ElementType type) {
+  switch (type) {
+    case ElementType::kFloat64:
       return "Float64";
-    case Storage::kFloat32:
+    case ElementType::kFloat32:
       return "Float32";
-    case Storage::kBFloat16:
+    case ElementType::kBFloat16:
       return "BFloat16";
-    case Storage::kFloat16:
+    case ElementType::kFloat16:
       return "Float16";
   }
   return "";
@@ -88,8 +88,8 @@ Grid all_codes(const Format& format, double mu, double sigma) {
   Grid grid;
   const int mantissas = 1 << (format.precision - 1);
   for (int exponent = format.min_exponent; exponent <= format.max_exponent; ++exponent) {
-    const int first =
-        exponent == format.min_exponent ? 0 : mantissas;  // subnormals join the first octave
+    // Subnormals join the first octave.
+    const int first = exponent == format.min_exponent ? 0 : mantissas;
     for (int m = first; m < 2 * mantissas; ++m) {
       const double x = std::ldexp(m, exponent - format.precision + 1);
       if (x < kLimit) grid.x.push_back(x);
@@ -178,19 +178,19 @@ StoredOutputs stored_outputs(const Reference& reference, const Grid& grid, const
 }
 
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
-                       const std::vector<double>& derivative) {
-  return summarize(reference.slope, static_cast<double>(reference.minimum_x), grid, outputs,
-                   derivative);
+                       const std::vector<double>& found) {
+  return summarize(reference.derivative, static_cast<double>(reference.minimum_x), grid, outputs,
+                   found);
 }
 
-ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
-                       const StoredOutputs& outputs, const std::vector<double>& derivative) {
+ErrorSummary summarize(long double (*derivative)(long double), double centre, const Grid& grid,
+                       const StoredOutputs& outputs, const std::vector<double>& found) {
   constexpr double kAway = 0.01;
   constexpr double kNegligibleMass = 1e-13;
   ErrorSummary summary;
-  std::vector<double> error = slopes(slope, grid);
+  std::vector<double> error = derivatives(derivative, grid);
   for (size_t i = 0; i < error.size(); ++i) {
-    error[i] = derivative[i] - error[i];
+    error[i] = found[i] - error[i];
     const double squared = grid.mass[i] * error[i] * error[i];
     summary.rms += squared;
     summary.bias += grid.mass[i] * error[i];
@@ -212,27 +212,28 @@ ErrorSummary summarize(long double (*slope)(long double), double centre, const G
 
 Limit information_limit(const Reference& reference, const Grid& grid,
                         const StoredOutputs& outputs) {
-  return information_limit(reference.slope, grid, outputs);
+  return information_limit(reference.derivative, grid, outputs);
 }
 
-Limit information_limit(long double (*slope_of)(long double), const Grid& grid,
+Limit information_limit(long double (*derivative_of)(long double), const Grid& grid,
                         const StoredOutputs& outputs) {
   constexpr double kNegligibleMass = 1e-12;
-  const std::vector<double> slope = slopes(slope_of, grid);
+  const std::vector<double> derivative = derivatives(derivative_of, grid);
   Limit limit;
   for_each_cell(outputs, [&](size_t first, size_t end) {
     double mass = 0;
     double sum = 0;
     for (size_t i = first; i < end; ++i) {
       mass += grid.mass[i];
-      sum += grid.mass[i] * slope[i];
+      sum += grid.mass[i] * derivative[i];
     }
     if (mass <= 0) return;
     for (size_t i = first; i < end; ++i) {
-      limit.rms += grid.mass[i] * (slope[i] - sum / mass) * (slope[i] - sum / mass);
+      limit.rms += grid.mass[i] * (derivative[i] - sum / mass) * (derivative[i] - sum / mass);
     }
-    const auto [low, high] = std::minmax_element(slope.begin() + static_cast<std::ptrdiff_t>(first),
-                                                 slope.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto [low, high] =
+        std::minmax_element(derivative.begin() + static_cast<std::ptrdiff_t>(first),
+                            derivative.begin() + static_cast<std::ptrdiff_t>(end));
     if (mass > kNegligibleMass) limit.half_width = std::max(limit.half_width, 0.5 * (*high - *low));
   });
   limit.rms = std::sqrt(limit.rms);

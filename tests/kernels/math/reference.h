@@ -1,7 +1,6 @@
-// What the kernels are measured against, independent of them: the functions and their derivatives
-// in long double (80 bits on x86; spot-checked against 50 digits by python_reference_test.py),
-// storage formats, input grids and their N(0,1) masses, and the error of the best possible
-// estimator of f' from a stored y and a branch bit. No torch.
+// How the kernels are measured against the reference functions: number formats, input grids and
+// their N(0,1) masses, and the error of the best possible estimator of f' from a stored y and a
+// branch bit. No torch.
 #pragma once
 
 #include <cstdint>
@@ -9,46 +8,20 @@
 #include <vector>
 
 #include "tests/kernels/math/forms.h"
+#include "tests/kernels/math/reference_functions.h"
 
 namespace invact::testing {
 
-/// One function with a branch bit, as the tests know it.
-struct Reference {
-  std::string name;
-  ActivationFunction function;
-  long double (*value)(long double);
-  long double (*slope)(long double);
-  long double minimum_x;  ///< facts/numerics.md section 1, 50-digit arithmetic.
-  double lowest_slope;    ///< Smallest and largest f', same source.
-  double highest_slope;
-  double highest_curvature;  ///< Largest |f''|, rounded up.
-};
-
-/// Those with one minimum and a branch bit.
-const std::vector<Reference>& references();
-
-/// One monotone function, whose derivative is a formula of the output.
-struct ClosedReference {
-  std::string name;
-  ActivationFunction function;
-  long double (*value)(long double);
-  long double (*slope)(long double);
-  long double (*slope_from_value)(long double);  ///< slope(x) by value(x).
-  std::vector<double> kinks;                     ///< Where f' jumps.
-};
-
-const std::vector<ClosedReference>& closed_references();
-
 struct Format {
-  Storage storage;
+  ElementType type;
   int precision;     ///< Significant bits.
   int min_exponent;  ///< Of the smallest normal number.
   int max_exponent;
 };
-Format format_of(Storage storage);
-std::string storage_name(Storage storage);  ///< "BFloat16".
-inline bool is_16_bit(Storage storage) {
-  return storage == Storage::kBFloat16 || storage == Storage::kFloat16;
+Format format_of(ElementType type);
+std::string element_type_name(ElementType type);  ///< "BFloat16".
+inline bool is_16_bit(ElementType type) {
+  return type == ElementType::kBFloat16 || type == ElementType::kFloat16;
 }
 
 /// Nearest number of the format, ties to even; overflows to infinity.
@@ -84,17 +57,17 @@ struct ErrorSummary {
   double away_max = 0;  ///< As rms and max, over |x - x*| > 0.01.
   double away_rms = 0;
 };
-/// Error of `derivative` (one value per input) against f'(x); "away" is from `centre`.
-ErrorSummary summarize(long double (*slope)(long double), double centre, const Grid& grid,
-                       const StoredOutputs& outputs, const std::vector<double>& derivative);
+/// Error of `found` (one value per input) against f'(x); "away" is from `centre`.
+ErrorSummary summarize(long double (*derivative)(long double), double centre, const Grid& grid,
+                       const StoredOutputs& outputs, const std::vector<double>& found);
 ErrorSummary summarize(const Reference& reference, const Grid& grid, const StoredOutputs& outputs,
-                       const std::vector<double>& derivative);
+                       const std::vector<double>& found);
 
 struct Limit {
   double rms = 0;         ///< Of the conditional mean, the best estimator.
   double half_width = 0;  ///< Largest half-width of f' over the inputs that share (y, branch).
 };
-Limit information_limit(long double (*slope)(long double), const Grid& grid,
+Limit information_limit(long double (*derivative)(long double), const Grid& grid,
                         const StoredOutputs& outputs);
 Limit information_limit(const Reference& reference, const Grid& grid, const StoredOutputs& outputs);
 

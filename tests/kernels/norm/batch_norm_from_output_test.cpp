@@ -1,5 +1,5 @@
 // invact::batch_norm against ATen's: forward and running statistics bit for bit, gradients in every
-// layout, what is kept, and where the input is kept instead.
+// layout, what is saved, and where the input is saved instead.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -126,7 +126,7 @@ TEST(BatchNormFromOutputTest, GradientsEqualAtensInEveryLayout) {
   }
 }
 
-TEST(BatchNormFromOutputTest, KeepsItsOutputAndANumberPerChannel) {
+TEST(BatchNormFromOutputTest, SavesItsOutputAndANumberPerChannel) {
   const Arguments leaves = tracked(layouts(at::kFloat)[2]);
   const SavedTensorRecorder recorder;
   const at::Tensor output = ours(leaves);
@@ -137,7 +137,7 @@ TEST(BatchNormFromOutputTest, KeepsItsOutputAndANumberPerChannel) {
   EXPECT_TRUE(recorder.saved()[3].is_alias_of(leaves.bias));
 }
 
-bool keeps_input(const Arguments& leaves, bool training = true) {
+bool saves_input(const Arguments& leaves, bool training = true) {
   const SavedTensorRecorder recorder;
   const at::Tensor output = ours(leaves, training);
   return std::ranges::any_of(recorder.saved(), [&leaves](const at::Tensor& saved) {
@@ -145,12 +145,12 @@ bool keeps_input(const Arguments& leaves, bool training = true) {
   });
 }
 
-TEST(BatchNormFromOutputTest, AWeightOfZeroKeepsTheInput) {
+TEST(BatchNormFromOutputTest, AWeightOfZeroSavesTheInput) {
   Arguments arguments = layouts(at::kFloat)[2];
-  EXPECT_FALSE(keeps_input(tracked(arguments)));
+  EXPECT_FALSE(saves_input(tracked(arguments)));
   arguments.weight[2] = 0;  // as models that start at the identity have it
   const Arguments leaves = tracked(arguments);
-  EXPECT_TRUE(keeps_input(leaves));
+  EXPECT_TRUE(saves_input(leaves));
   const auto expected = torch::autograd::grad({atens(leaves).sum()}, leaves.leaves());
   const auto found = torch::autograd::grad({ours(leaves).sum()}, leaves.leaves());
   for (size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(same_bits(found[i], expected[i]));
@@ -158,7 +158,7 @@ TEST(BatchNormFromOutputTest, AWeightOfZeroKeepsTheInput) {
 
 TEST(BatchNormFromOutputTest, OutsideTrainingItIsAtens) {
   const Arguments leaves = tracked(layouts(at::kFloat)[2]);
-  EXPECT_TRUE(keeps_input(leaves, /*training=*/false));
+  EXPECT_TRUE(saves_input(leaves, /*training=*/false));
   EXPECT_TRUE(same_bits(ours(leaves, false), atens(leaves, false)));
   const at::NoGradGuard no_grad;
   const SavedTensorRecorder recorder;

@@ -46,7 +46,7 @@ struct NormInputs {
 
 at::Tensor call(const NormCase::Call& norm, const NormInputs& inputs);
 
-/// Weights in [0.5, 1.5], biases in [-1, 1]: the output tells x_hat in every dtype.
+/// Weights in [0.5, 1.5], biases in [-1, 1]: the output determines x_hat in every dtype.
 NormInputs norm_inputs(at::IntArrayRef sizes, int64_t normalized_dims, at::ScalarType dtype,
                        bool has_weight = true, bool has_bias = true);
 

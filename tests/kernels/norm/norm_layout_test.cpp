@@ -44,7 +44,7 @@ TEST(LayerNormTransposedTest, ValuesAndGradientsAreLayerNorms) {
   }
 }
 
-TEST(LayerNormTransposedTest, WhatItKeepsIsWhatALinearBehindTheTransposeKeeps) {
+TEST(LayerNormTransposedTest, WhatItSavesIsWhatALinearBehindTheTransposeSaves) {
   const NormInputs inputs = norm_inputs({3, 5, 8}, 1, at::kFloat).tracked();
   const at::Tensor weight = normal({4, 8}, at::kFloat).requires_grad_();
   const SavedTensorRecorder recorder;

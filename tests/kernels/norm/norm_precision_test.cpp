@@ -1,5 +1,5 @@
 // How exact the norms' gradients are: the distance from the gradient in float64 on the same
-// numbers, beside ATen's own, and how it grows with |bias| / |weight|, which is why some calls keep
+// numbers, beside ATen's own, and how it grows with |bias| / |weight|, which is why some calls save
 // their input (math/norm_recovery.h). And RMSNorm as models write it out.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -189,7 +189,7 @@ TEST_P(WrittenOutNormTest, GradientsEqualTheModels) {
   }
 }
 
-TEST_P(WrittenOutNormTest, KeepsItsOutputAndOneFloatPerRow) {
+TEST_P(WrittenOutNormTest, SavesItsOutputAndOneFloatPerRow) {
   const NormInputs tracked = norm_inputs({6, 24}, 1, at::kFloat, true, false).tracked();
   const SavedTensorRecorder recorder;
   const at::Tensor output = form().invact(tracked.input, tracked.weight);
@@ -199,7 +199,7 @@ TEST_P(WrittenOutNormTest, KeepsItsOutputAndOneFloatPerRow) {
   EXPECT_TRUE(recorder.saved()[2].is_alias_of(tracked.weight));
 }
 
-TEST_P(WrittenOutNormTest, KeepsItsInputWhereTheWeightIsZero) {
+TEST_P(WrittenOutNormTest, SavesItsInputWhereTheWeightIsZero) {
   NormInputs inputs = norm_inputs({6, 24}, 1, at::kFloat, true, false);
   inputs.weight.select(0, 4).fill_(form().name == "Gemma" ? -1 : 0);
   const NormInputs tracked = inputs.tracked();

@@ -1,5 +1,5 @@
-// The norms against ATen's: forward bit for bit, gradients in every layout, what is kept to the
-// byte, and where the input is kept instead.
+// The norms against ATen's: forward bit for bit, gradients in every layout, what is saved to the
+// byte, and where the input is saved instead.
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -82,7 +82,7 @@ TEST_P(NormTest, GradientsEqualAtensInEveryLayout) {
   }
 }
 
-TEST_P(NormTest, KeepsItsOutputOneNumberPerRowAndTheParameters) {
+TEST_P(NormTest, SavesItsOutputOneNumberPerRowAndTheParameters) {
   for (const at::ScalarType dtype : kDtypes) {
     const NormInputs tracked = inputs({6, 24}, dtype).tracked();
     const SavedTensorRecorder recorder;
@@ -101,7 +101,7 @@ TEST_P(NormTest, KeepsItsOutputOneNumberPerRowAndTheParameters) {
   }
 }
 
-TEST_P(NormTest, KeepsOutputAndStatisticsWithoutParameters) {
+TEST_P(NormTest, SavesOutputAndStatisticsWithoutParameters) {
   const NormInputs tracked = norm_inputs({6, 24}, 1, at::kFloat, false, false).tracked();
   const SavedTensorRecorder recorder;
   const at::Tensor output = call(norm().invact, tracked);
@@ -110,7 +110,7 @@ TEST_P(NormTest, KeepsOutputAndStatisticsWithoutParameters) {
   EXPECT_EQ(recorder.saved()[1].storage().nbytes(), size_t{6} * sizeof(float));
 }
 
-TEST_P(NormTest, KeepsNothingWithoutNeed) {
+TEST_P(NormTest, SavesNothingWithoutNeed) {
   const SavedTensorRecorder recorder;
   call(norm().invact, inputs({6, 24}));
   const at::NoGradGuard guard;
@@ -118,7 +118,7 @@ TEST_P(NormTest, KeepsNothingWithoutNeed) {
   EXPECT_THAT(recorder.saved(), ::testing::IsEmpty());
 }
 
-/// Whether this call keeps its input, and if so whether everything is ATen's own.
+/// Whether this call saves its input, and if so whether everything is ATen's own.
 void expect_atens_own(const NormCase& norm, const NormInputs& inputs) {
   const NormInputs tracked = inputs.tracked();
   at::Tensor output;
@@ -134,7 +134,7 @@ void expect_atens_own(const NormCase& norm, const NormInputs& inputs) {
                         norm_gradients(aten, tracked, grad_output));
 }
 
-TEST_P(NormTest, KeepsItsInputWhereTheWeightsDoNotTell) {
+TEST_P(NormTest, SavesItsInputWhereTheWeightsDoNotTell) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   for (const at::ScalarType dtype : kDtypes) {
     for (const double weight : {0.0, 1e-320, kInfinity, std::nan("")}) {
@@ -154,17 +154,17 @@ TEST_P(NormTest, KeepsItsInputWhereTheWeightsDoNotTell) {
 
 TEST_P(NormTest, WeightsAreLookedAtInEachCall) {
   NormInputs tracked = inputs({6, 24}).tracked();
-  const auto keeps_output = [&] {
+  const auto saves_output = [&] {
     const SavedTensorRecorder recorder;
     const at::Tensor output = call(norm().invact, tracked);
     return recorder.saved()[0].is_alias_of(output);
   };
-  EXPECT_TRUE(keeps_output());
+  EXPECT_TRUE(saves_output());
   const at::Tensor before = tracked.weight.detach().clone();
   tracked.weight.detach().select(0, 3).zero_();
-  EXPECT_FALSE(keeps_output());
+  EXPECT_FALSE(saves_output());
   tracked.weight.detach().copy_(before);
-  EXPECT_TRUE(keeps_output());
+  EXPECT_TRUE(saves_output());
 }
 
 TEST(LayerNormTest, BiasBesideTheWeightDecides) {

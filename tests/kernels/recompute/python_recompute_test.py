@@ -1,4 +1,4 @@
-"""Recompute regions from Python: saved-tensor hooks, checkpointing, functorch, forward mode, freezing.
+"""Recompute segments from Python: saved-tensor hooks, checkpointing, functorch, forward mode, freezing.
 
 Run: python python_recompute_test.py <libinvact_kernels.so>
 """
@@ -30,7 +30,7 @@ class Plain(torch.nn.Module):
         return self.linear(torch.nn.functional.gelu(self.norm(x)))
 
 
-class Regions(Plain):
+class Segments(Plain):
     @torch.jit.export
     def chain(self, x: torch.Tensor, w: torch.Tensor, b: torch.Tensor):
         return torch.nn.functional.gelu(torch.layer_norm(x, [8], w, b))
@@ -45,9 +45,9 @@ class Regions(Plain):
 def models():
     torch.manual_seed(3)
     plain = Plain()
-    regions = Regions()
-    regions.load_state_dict(plain.state_dict())
-    return torch.jit.script(regions), plain
+    segments = Segments()
+    segments.load_state_dict(plain.state_dict())
+    return torch.jit.script(segments), plain
 
 
 def gradients(model, x, call=None):
@@ -63,23 +63,23 @@ class RecomputeTest(unittest.TestCase):
         self.x = torch.randn(6, 8)
 
     def assert_same(self, call=None):
-        regions, plain = models()
+        segments, plain = models()
         for _ in range(3):
-            for found, expected in zip(gradients(regions, self.x, call), gradients(plain, self.x)):
+            for found, expected in zip(gradients(segments, self.x, call), gradients(plain, self.x)):
                 self.assertTrue(torch.equal(found, expected))
 
     def test_trains_bit_for_bit(self):
         self.assert_same()
 
     def test_state_dict_keys_are_the_models(self):
-        regions, plain = models()
-        self.assertEqual(list(regions.state_dict()), list(plain.state_dict()))
+        segments, plain = models()
+        self.assertEqual(list(segments.state_dict()), list(plain.state_dict()))
 
     def test_hooks_keep_their_tensors(self):
-        regions, _ = models()
+        segments, _ = models()
         saved = []
         with saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-            y = regions(self.x.requires_grad_())
+            y = segments(self.x.requires_grad_())
         released = [t for t in saved if t.untyped_storage().nbytes() == 0]
         self.assertEqual(len(released), 0 if HAS_NO_HOOKS else 1)
         del y
@@ -104,18 +104,18 @@ class RecomputeTest(unittest.TestCase):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_functorch_runs_the_chain_itself(self):
-        regions, plain = models()
-        found = torch.func.grad(lambda x: regions(x).pow(2).sum())(self.x)
+    def test_functorch_runs_the_method_itself(self):
+        segments, plain = models()
+        found = torch.func.grad(lambda x: segments(x).pow(2).sum())(self.x)
         expected = torch.func.grad(lambda x: plain(x).pow(2).sum())(self.x)
         self.assertTrue(torch.allclose(found, expected, atol=1e-6))
-        self.assertTrue(torch.allclose(torch.vmap(regions)(self.x), plain(self.x), atol=1e-6))
+        self.assertTrue(torch.allclose(torch.vmap(segments)(self.x), plain(self.x), atol=1e-6))
 
     def test_forward_mode(self):
-        regions, plain = models()
+        segments, plain = models()
         with forward_ad.dual_level():
             dual = forward_ad.make_dual(self.x.detach().requires_grad_(), torch.ones_like(self.x))
-            found = forward_ad.unpack_dual(regions(dual)).tangent
+            found = forward_ad.unpack_dual(segments(dual)).tangent
             expected = forward_ad.unpack_dual(plain(dual)).tangent
             self.assertTrue(torch.allclose(found, expected, atol=1e-6))
 
@@ -124,25 +124,25 @@ class RecomputeTest(unittest.TestCase):
             self.assert_same()
 
     def test_profiler_sees_the_second_run(self):
-        regions, _ = models()
+        segments, _ = models()
         with torch.profiler.profile() as profile:
-            gradients(regions, self.x)
+            gradients(segments, self.x)
         count = {e.key: e.count for e in profile.key_averages()}
         self.assertEqual(count["aten::gelu"], 2)
 
     def test_freezing_says_what_to_do(self):
-        regions, _ = models()
+        segments, _ = models()
         file = io.BytesIO()
-        torch.jit.save(regions, file)
+        torch.jit.save(segments, file)
         file.seek(0)
         frozen = torch.jit.freeze(torch.jit.load(file).eval())
         with self.assertRaisesRegex(RuntimeError, "freeze the original model"):
             frozen(self.x)
 
     def test_deep_copies_train_by_themselves(self):
-        regions, plain = models()
-        other = copy.deepcopy(regions)
-        del regions
+        segments, plain = models()
+        other = copy.deepcopy(segments)
+        del segments
         y = other(self.x)
         y.pow(2).sum().backward()
         self.assertTrue(torch.equal(y, plain(self.x)))

@@ -12,7 +12,6 @@
 #include <unordered_set>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 
 namespace invact::testing {
 namespace {
@@ -37,7 +36,7 @@ struct OpsResolver : torch::jit::NativeResolver {
 
 }  // namespace
 
-const char* const kChains = R"(
+const char* const kSegmentMethods = R"(
 def norm(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.layer_norm(x, [8], weight, bias)
 
@@ -60,11 +59,11 @@ OneThread::~OneThread() {
   at::set_num_threads(threads_before_);
 }
 
-at::Tensor recompute(const torch::jit::Module& module, const std::string& chain,
+at::Tensor recompute(const torch::jit::Module& module, const std::string& method,
                      const std::vector<at::Tensor>& inputs, const c10::IValue& extra) {
   const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("invact::recompute",
                                                                  extra.isNone() ? "" : "extra");
-  torch::jit::Stack stack = {module._ivalue(), chain, inputs};
+  torch::jit::Stack stack = {module._ivalue(), method, inputs};
   if (!extra.isNone()) stack.push_back(extra);
   op.callBoxed(stack);
   return stack.back().toTensor();
@@ -125,7 +124,7 @@ void expect_equal(const Step& found, const Step& expected) {
   }
 }
 
-void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain,
+void expect_same_training(torch::jit::Module& segments, torch::jit::Module& plain,
                           const at::Tensor& input, const Backward& backward,
                           const Forward& forward) {
   const Step expected = [&] {
@@ -137,7 +136,7 @@ void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain
     for (int run = 0; run < 3; ++run) {
       SCOPED_TRACE((is_optimized ? "optimized, run " : "not optimized, run ") +
                    std::to_string(run));
-      expect_equal(step(regions, input, backward, forward), expected);
+      expect_equal(step(segments, input, backward, forward), expected);
     }
   }
 }
@@ -157,8 +156,8 @@ std::vector<Shape> block_parameters() {
           {"lift", {32}}, {"down", {8, 32}}, {"drop", {8}}};
 }
 
-std::string block_source(bool has_regions) {
-  if (!has_regions) {
+std::string block_source(bool has_segments) {
+  if (!has_segments) {
     return R"(
 def forward(self, x: Tensor) -> Tensor:
     h = torch.linear(torch.layer_norm(x, [8], self.scale, self.shift), self.up, self.lift)
@@ -166,7 +165,7 @@ def forward(self, x: Tensor) -> Tensor:
     return x + torch.linear(a, self.down, self.drop)
 )";
   }
-  std::string source = kChains;
+  std::string source = kSegmentMethods;
   return source.append(R"(
 def forward(self, x: Tensor) -> Tensor:
     y = ops.invact.recompute(self, "norm", [x, self.scale, self.shift])
@@ -183,10 +182,10 @@ std::vector<Shape> attention_parameters() {
   return {{"scale", {8}}, {"shift", {8}}, {"q", {8, 8}}, {"k", {8, 8}}, {"v", {8, 8}}};
 }
 
-std::string attention_source(bool has_regions) {
-  std::string source = kChains;
+std::string attention_source(bool has_segments) {
+  std::string source = kSegmentMethods;
   source += "\ndef forward(self, x: Tensor) -> Tensor:\n";
-  source += has_regions
+  source += has_segments
                 ? "    y = ops.invact.recompute(self, 'norm', [x, self.scale, self.shift])\n"
                 : "    y = torch.layer_norm(x, [8], self.scale, self.shift)\n";
   source += R"(
@@ -194,7 +193,7 @@ std::string attention_source(bool has_regions) {
     k = torch.linear(y, self.k)
     v = torch.linear(y, self.v)
 )";
-  if (has_regions) source += "    ops.invact.release(y, [q, k, v], True)\n";
+  if (has_segments) source += "    ops.invact.release(y, [q, k, v], True)\n";
   return source + "    return torch.scaled_dot_product_attention(q, k, v)\n";
 }
 

@@ -1,4 +1,4 @@
-// Models with recompute regions beside the same models without, and steps of both to compare.
+// Models with recompute segments beside the same models without, and steps of both to compare.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace invact::testing {
 
-/// One thread: the order of a reduction is the same then, whoever calls it.
+/// One thread: the order of a reduction is the same then, from whichever thread it is called.
 class OneThread : public ::testing::Test {
  protected:
   OneThread();
@@ -23,7 +23,7 @@ class OneThread : public ::testing::Test {
 };
 
 /// The operators, called as from C++. `extra`: a tuple, or None.
-at::Tensor recompute(const torch::jit::Module& module, const std::string& chain,
+at::Tensor recompute(const torch::jit::Module& module, const std::string& method,
                      const std::vector<at::Tensor>& inputs, const c10::IValue& extra = {});
 void release(const at::Tensor& self, const std::vector<at::Tensor>& users, bool last);
 
@@ -55,7 +55,7 @@ Step step(torch::jit::Module& model, const at::Tensor& input, const Backward& ba
 void expect_equal(const Step& found, const Step& expected);
 
 /// Both executors, three steps each, against `plain` without optimizations.
-void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain,
+void expect_same_training(torch::jit::Module& segments, torch::jit::Module& plain,
                           const at::Tensor& input, const Backward& backward = nullptr,
                           const Forward& forward = nullptr);
 
@@ -63,15 +63,15 @@ void expect_same_training(torch::jit::Module& regions, torch::jit::Module& plain
 /// that were given back count none.
 std::vector<int64_t> storage_bytes(const SavedTensorRecorder& recorder);
 
-/// A residual block: norm, linear, gelu and dropout, linear. `block_source(true)` with regions.
+/// A residual block: norm, linear, gelu and dropout, linear. `block_source(true)` with segments.
 std::vector<Shape> block_parameters();
-std::string block_source(bool has_regions);
+std::string block_source(bool has_segments);
 
 /// A norm, its three linears and attention.
 std::vector<Shape> attention_parameters();
-std::string attention_source(bool has_regions);
+std::string attention_source(bool has_segments);
 
 /// The norm and gelu of `block_source` as methods, for models of other shape.
-extern const char* const kChains;
+extern const char* const kSegmentMethods;
 
 }  // namespace invact::testing

@@ -1,14 +1,16 @@
-// Which outputs of recompute regions are given back, which are not, and what a reader meets that
-// nobody named.
+// Which outputs of recompute segments are released, which are not, what a reader that release() was
+// not told of meets, and how much memory the backward holds at most.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {
@@ -35,7 +37,7 @@ class ReleaseTest : public OneThread {
  protected:
   at::Tensor gelu(const at::Tensor& x) { return recompute(module_, "gelu", {x}); }
 
-  Module module_ = make_model({}, kChains);
+  Module module_ = make_model({}, kSegmentMethods);
   at::Tensor x_ = leaf(normal({6, 8}, at::kFloat));
   at::Tensor weight_ = leaf(normal({8, 8}, at::kFloat));
 };
@@ -118,7 +120,7 @@ def forward(self, y: Tensor) -> Tensor:
     return o
 )";
   const auto with_heads = [&](const std::string& source) {
-    Module model = make_model({{"scale", {8}}, {"shift", {8}}}, kChains);
+    Module model = make_model({{"scale", {8}}, {"shift", {8}}}, kSegmentMethods);
     for (const char* name : {"first", "second"}) {
       model.register_module(name, make_model({{"weight", {8, 8}}}, head));
     }
@@ -130,7 +132,7 @@ def forward(self, x: Tensor) -> Tensor:
     y = torch.layer_norm(x, [8], self.scale, self.shift)
     return self.first.forward(y) * self.second.forward(y)
 )");
-  Module regions = with_heads(R"(
+  Module segments = with_heads(R"(
 def forward(self, x: Tensor) -> Tensor:
     y = ops.invact.recompute(self, "norm", [x, self.scale, self.shift])
     a = self.first.forward(y)
@@ -138,14 +140,14 @@ def forward(self, x: Tensor) -> Tensor:
     ops.invact.release(y, [], True)
     return a * b
 )");
-  expect_same_training(regions, plain, x_.detach());
+  expect_same_training(segments, plain, x_.detach());
   const SavedTensorRecorder recorder;
-  const at::Tensor output = regions.forward({leaf(x_)}).toTensor();
+  const at::Tensor output = segments.forward({leaf(x_)}).toTensor();
   // x, scale, shift; y, which both linears save; their weights; the two factors of the product.
   EXPECT_THAT(storage_bytes(recorder), UnorderedElementsAre(192, 32, 32, 0, 256, 256, 192, 192));
 }
 
-TEST_F(ReleaseTest, KeepsWhatMayNotBeGivenBack) {
+TEST_F(ReleaseTest, KeepsWhatMayNotBeReleased) {
   const auto is_kept = [&](const std::function<at::Tensor(const at::Tensor&)>& use) {
     const at::Tensor y = gelu(x_ * 1);
     const at::Tensor o = use(y);
@@ -163,7 +165,7 @@ TEST_F(ReleaseTest, KeepsWhatMayNotBeGivenBack) {
     release(y, {o}, true);
     return at::Tensor();
   }));
-  EXPECT_TRUE(is_kept([&](const at::Tensor& y) {  // backward does not lead to the region
+  EXPECT_TRUE(is_kept([&](const at::Tensor& y) {  // backward does not lead to the segment
     const at::Tensor o = at::linear(y.detach(), weight_);
     release(y.detach(), {o}, true);
     return o;
@@ -173,7 +175,7 @@ TEST_F(ReleaseTest, KeepsWhatMayNotBeGivenBack) {
     release(y, {o}, false);
     return o;
   }));
-  EXPECT_TRUE(is_kept([&](const at::Tensor& y) {  // a copy, which is no region's
+  EXPECT_TRUE(is_kept([&](const at::Tensor& y) {  // a copy, which is no segment's
     const at::Tensor copy = y.clone();
     const at::Tensor o = at::linear(copy, weight_);
     release(copy, {o}, true);
@@ -182,7 +184,7 @@ TEST_F(ReleaseTest, KeepsWhatMayNotBeGivenBack) {
   }));
 }
 
-TEST_F(ReleaseTest, ChainsThatGiveTheirInputOrAViewOfIt) {
+TEST_F(ReleaseTest, SegmentsThatGiveTheirInputOrAViewOfIt) {
   define(module_, R"(
 def same(self, x: Tensor) -> Tensor:
     return x
@@ -190,9 +192,9 @@ def same(self, x: Tensor) -> Tensor:
 def row(self, x: Tensor) -> Tensor:
     return x.view([2, 24])
 )");
-  for (const char* chain : {"same", "row"}) {
+  for (const char* method : {"same", "row"}) {
     const at::Tensor h = x_ * 2;
-    const at::Tensor y = recompute(module_, chain, {h});
+    const at::Tensor y = recompute(module_, method, {h});
     const at::Tensor o = y.sin();
     release(y, {o}, true);
     EXPECT_EQ(bytes_of(h), 4u * 6 * 8);
@@ -206,7 +208,7 @@ def row(self, x: Tensor) -> Tensor:
   EXPECT_THROW(y.relu_(), c10::Error);  // autograd could not tell the input
 }
 
-TEST_F(ReleaseTest, ChainsThatEndInAViewMayBeChangedInPlace) {
+TEST_F(ReleaseTest, SegmentsThatEndInAViewMayBeChangedInPlace) {
   define(module_, R"(
 def turned(self, x: Tensor) -> Tensor:
     return torch.gelu(x).t()
@@ -285,6 +287,57 @@ TEST_F(ReleaseTest, NothingOutlivesTheGraph) {
     EXPECT_EQ(x_.use_count() + weight_.use_count(), owners_before);
     for (const auto& storage : storages) EXPECT_TRUE(storage.expired());
   }
+}
+
+/// The most that was live at once, beyond what was there at first.
+class PeakReporter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t alloc_size, size_t, size_t, c10::Device) override {
+    live_ += alloc_size;
+    peak_ = std::max(peak_, live_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+
+  int64_t peak() const { return peak_; }
+
+ private:
+  int64_t live_ = 0;
+  int64_t peak_ = 0;
+};
+
+class RecomputeMemoryTest : public OneThread {};
+
+/// The peak of one backward through a linear and the segment `expression` of x, whose output was
+/// released before it; in tensors of x's size.
+double peak_of(const std::string& expression) {
+  const torch::jit::Module module =
+      make_model({}, "def method(self, x: Tensor) -> Tensor:\n    return " + expression + "\n");
+  const at::Tensor x = normal({1024, 64}, at::kFloat).requires_grad_();
+  const at::Tensor weight = normal({64, 64}, at::kFloat);
+  const at::Tensor y = recompute(module, "method", {x});
+  const at::Tensor o = at::linear(y, weight);
+  release(y, {o}, true);
+  const at::Tensor grad_output = at::ones_like(o);
+  const auto reporter = std::make_shared<PeakReporter>();
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, reporter);
+    torch::autograd::backward({o}, {grad_output});
+  }
+  return static_cast<double>(reporter->peak()) / static_cast<double>(x.nbytes());
+}
+
+TEST_F(RecomputeMemoryTest, ASegmentFreesResultsThatItsBackwardHasPassed) {
+  // The second run's three tensors, the gradient of its result, and one more gradient until a
+  // result and a gradient are freed.
+  const double peak = peak_of("torch.exp(torch.tanh(torch.sigmoid(x)))");
+  EXPECT_GE(peak, 5);
+  EXPECT_LT(peak, 5.5);
+}
+
+TEST_F(RecomputeMemoryTest, AndOfGradients) {
+  const double peak = peak_of("torch.exp(((x * 2) * 3) * 4)");
+  EXPECT_GE(peak, 3);
+  EXPECT_LT(peak, 3.5);
 }
 
 }  // namespace

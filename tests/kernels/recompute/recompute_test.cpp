@@ -1,4 +1,4 @@
-// Recompute regions against the same models without them: outputs, gradients and random numbers
+// Recompute segments against the same models without them: outputs, gradients and random numbers
 // bit for bit, however backward is called.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -16,7 +16,6 @@
 #include <thread>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {
@@ -37,7 +36,7 @@ TEST_F(RecomputeTest, TrainsBitForBit) {
   expect_same_training(block_, plain_, input_);
 }
 
-TEST_F(RecomputeTest, KeepsTheChainsInputsAndGivesItsOutputBack) {
+TEST_F(RecomputeTest, SavesTheSegmentsInputsAndFreesItsOutput) {
   const at::Tensor input = leaf(input_);
   const SavedTensorRecorder recorder;
   const at::Tensor output = block_.forward({input}).toTensor();
@@ -54,7 +53,7 @@ TEST_F(RecomputeTest, SurvivesSavingAndLoading) {
   expect_same_training(loaded, plain_, input_);
 }
 
-TEST_F(RecomputeTest, WithoutGradientsIsTheChainItself) {
+TEST_F(RecomputeTest, WithoutGradientsIsTheMethodItself) {
   const auto outputs_agree = [&] {
     at::manual_seed(5);
     const at::Tensor found = block_.forward({input_}).toTensor();
@@ -214,9 +213,9 @@ TEST_F(RecomputeTest, AutocastInForwardAlone) {
 }
 
 TEST_F(RecomputeTest, ThreeReadersOfOneOutput) {
-  Module regions = make_model(attention_parameters(), attention_source(true));
+  Module segments = make_model(attention_parameters(), attention_source(true));
   Module plain = make_model(attention_parameters(), attention_source(false));
-  expect_same_training(regions, plain, normal({2, 5, 8}, at::kFloat));
+  expect_same_training(segments, plain, normal({2, 5, 8}, at::kFloat));
 }
 
 TEST_F(RecomputeTest, RegionsThatReadReleasedOutputs) {
@@ -230,9 +229,9 @@ def forward(self, x: Tensor) -> Tensor:
     return torch.linear(a, self.up) + torch.linear(b, self.down) + torch.linear(y, self.side)
 )");
   for (const char* users : {"[s]", "[s, a, b]"}) {
-    std::string source = kChains;
-    Module regions = make_model(parameters, source
-                                                .append(R"(
+    std::string source = kSegmentMethods;
+    Module segments = make_model(parameters, source
+                                                 .append(R"(
 def forward(self, x: Tensor) -> Tensor:
     y = ops.invact.recompute(self, "norm", [x, self.scale, self.shift])
     a = ops.invact.recompute(self, "gelu", [y])
@@ -243,21 +242,22 @@ def forward(self, x: Tensor) -> Tensor:
     ops.invact.release(b, [d], True)
     s = torch.linear(y, self.side)
     ops.invact.release(y, )")
-                                                .append(users)
-                                                .append(R"(, True)
+                                                 .append(users)
+                                                 .append(R"(, True)
     return u + d + s
 )"));
-    expect_same_training(regions, plain, input_);
-    expect_same_training(regions, plain, input_, [](const at::Tensor& output, const at::Tensor& g) {
-      torch::autograd::backward({output}, {g}, /*retain_graph=*/true);
-      torch::autograd::backward({output}, {g});
-    });
+    expect_same_training(segments, plain, input_);
+    expect_same_training(segments, plain, input_,
+                         [](const at::Tensor& output, const at::Tensor& g) {
+                           torch::autograd::backward({output}, {g}, /*retain_graph=*/true);
+                           torch::autograd::backward({output}, {g});
+                         });
   }
 }
 
-TEST_F(RecomputeTest, AChainMayHaveRegionsItself) {
-  std::string source = kChains;
-  Module regions = make_model({{"scale", {8}}, {"shift", {8}}, {"up", {8, 8}}}, source.append(R"(
+TEST_F(RecomputeTest, ASegmentMayHaveSegmentsItself) {
+  std::string source = kSegmentMethods;
+  Module segments = make_model({{"scale", {8}}, {"shift", {8}}, {"up", {8, 8}}}, source.append(R"(
 def outer(self, x: Tensor, scale: Tensor, shift: Tensor, up: Tensor) -> Tensor:
     y = ops.invact.recompute(self, "norm", [x, scale, shift])
     o = torch.linear(y, up)
@@ -275,7 +275,7 @@ def forward(self, x: Tensor) -> Tensor:
     y = torch.layer_norm(x, [8], self.scale, self.shift)
     return torch.linear(torch.gelu(torch.linear(y, self.up)), self.up)
 )");
-  expect_same_training(regions, plain, input_);
+  expect_same_training(segments, plain, input_);
 }
 
 TEST_F(RecomputeTest, OneTensorAsTwoInputs) {
@@ -284,7 +284,7 @@ def forward(self, x: Tensor) -> Tensor:
     h = x * 2
     return torch.linear(torch.tanh(h) * h, self.up)
 )");
-  Module regions = make_model({{"up", {8, 8}}}, R"(
+  Module segments = make_model({{"up", {8, 8}}}, R"(
 def gate(self, a: Tensor, b: Tensor) -> Tensor:
     return torch.tanh(a) * b
 
@@ -295,14 +295,14 @@ def forward(self, x: Tensor) -> Tensor:
     ops.invact.release(y, [o], True)
     return o
 )");
-  expect_same_training(regions, plain, input_);
+  expect_same_training(segments, plain, input_);
   const auto second = [&](Module& model) {
     const at::Tensor x = leaf(input_);
     const auto first = torch::autograd::grad({model.forward({x}).toTensor().sum()}, {x}, {}, true,
                                              /*create_graph=*/true);
     return torch::autograd::grad({first[0].pow(2).sum()}, {x})[0];
   };
-  EXPECT_TRUE(at::allclose(second(regions), second(plain), 1e-5, 1e-5));
+  EXPECT_TRUE(at::allclose(second(segments), second(plain), 1e-5, 1e-5));
 }
 
 }  // namespace

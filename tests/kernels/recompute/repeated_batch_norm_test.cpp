@@ -12,7 +12,6 @@
 #include <optional>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {
@@ -34,13 +33,13 @@ struct Arguments {
   bool training = true;
 };
 
-struct Kept {
+struct FirstRun {
   at::Tensor output;
   at::Tensor first;
   at::Tensor second;
 };
 
-Kept forward(const Arguments& a) {
+FirstRun forward(const Arguments& a) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("invact::_batch_norm_forward", "");
   torch::jit::Stack stack = {a.input,   a.weight, a.bias, a.running_mean, a.running_var, a.training,
@@ -49,10 +48,10 @@ Kept forward(const Arguments& a) {
   return {stack[0].toTensor(), stack[1].toTensor(), stack[2].toTensor()};
 }
 
-at::Tensor again(const Arguments& a, const Kept& kept) {
+at::Tensor again(const Arguments& a, const FirstRun& saved) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("invact::_batch_norm_again", "");
-  torch::jit::Stack stack = {a.input,    a.weight,  a.bias, kept.first, kept.second,
+  torch::jit::Stack stack = {a.input,    a.weight,  a.bias, saved.first, saved.second,
                              a.training, kMomentum, kEps,   true};
   op.callBoxed(stack);
   return stack[0].toTensor();
@@ -88,19 +87,19 @@ bool same_numbers(const at::Tensor& a, const at::Tensor& b) {
          at::isnan(a).equal(at::isnan(b)) && same_bits(at::nan_to_num(a), at::nan_to_num(b));
 }
 
-/// Output, what is kept, running statistics and gradients, of first and second order.
+/// Output, what is saved, running statistics and gradients, of first and second order.
 void expect_aten(const Arguments& arguments) {
   const Arguments plain = copy(arguments);
   const Arguments ours = copy(arguments);
   const at::Tensor expected = aten(plain);
-  Kept kept;
+  FirstRun saved;
   {
     const at::NoGradGuard no_grad;
-    kept = forward(ours);
-    EXPECT_TRUE(same_numbers(kept.output, expected.detach()));
-    EXPECT_TRUE(same_numbers(again(ours, kept), expected.detach()));
+    saved = forward(ours);
+    EXPECT_TRUE(same_numbers(saved.output, expected.detach()));
+    EXPECT_TRUE(same_numbers(again(ours, saved), expected.detach()));
   }
-  const at::Tensor found = again(ours, kept);
+  const at::Tensor found = again(ours, saved);
   EXPECT_TRUE(same_numbers(found.detach(), expected.detach()));
   if (plain.running_mean) {
     EXPECT_TRUE(same_numbers(*ours.running_mean, *plain.running_mean));
@@ -179,8 +178,8 @@ TEST_F(BatchNormTest, NoBatchAndParametersWithGaps) {
   expect_aten(make_arguments(normal({0, 3, 4, 4}, at::kFloat), at::kFloat, 0));
   Arguments a = make_arguments(normal({2, 4, 5, 5}, at::kFloat), at::kFloat, 0);
   a.weight = normal({8}, at::kFloat).slice(0, 0, 8, 2);
-  const Kept kept = forward(a);
-  EXPECT_TRUE(same_bits(again(a, kept), kept.output));
+  const FirstRun saved = forward(a);
+  EXPECT_TRUE(same_bits(again(a, saved), saved.output));
 }
 
 TEST_F(BatchNormTest, NanAndInfinityStayInTheirChannel) {
@@ -195,31 +194,31 @@ TEST_F(BatchNormTest, NanAndInfinityStayInTheirChannel) {
   }
 }
 
-TEST_F(BatchNormTest, KeepsWhatAtenSaves) {
+TEST_F(BatchNormTest, SavesWhatAtenSaves) {
   for (const at::ScalarType dtype : kDtypes) {
     const Arguments a = make_arguments(normal({2, 5, 4, 4}, dtype), dtype, 0);
-    const Kept kept = forward(copy(a));
+    const FirstRun saved = forward(copy(a));
     const auto [output, mean, invstd] =
         at::native_batch_norm(a.input, a.weight, a.bias, {}, {}, true, kMomentum, kEps);
-    EXPECT_TRUE(same_bits(kept.first, mean));
-    EXPECT_TRUE(same_bits(kept.second, invstd));
-    EXPECT_FALSE(kept.first.requires_grad());
+    EXPECT_TRUE(same_bits(saved.first, mean));
+    EXPECT_TRUE(same_bits(saved.second, invstd));
+    EXPECT_FALSE(saved.first.requires_grad());
   }
 }
 
 TEST_F(BatchNormTest, WithoutTrainingTheRunningStatisticsAreCopied) {
   Arguments a = make_arguments(normal({2, 5, 4, 4}, at::kFloat), at::kFloat, 0);
   a.training = false;
-  const Kept kept = forward(a);
-  EXPECT_TRUE(same_bits(kept.output, aten(a)));
+  const FirstRun saved = forward(a);
+  EXPECT_TRUE(same_bits(saved.output, aten(a)));
   a.running_mean->zero_();
   a.running_var->fill_(1);
-  EXPECT_TRUE(same_bits(again(a, kept), kept.output));
+  EXPECT_TRUE(same_bits(again(a, saved), saved.output));
 }
 
 TEST_F(BatchNormTest, WithoutStatisticsTheyAreComputedAgain) {
   const Arguments a = make_arguments(normal({2, 5, 4, 4}, at::kFloat), at::kFloat, 0);
-  const Kept none{{}, at::empty({0}), at::empty({0})};
+  const FirstRun none{{}, at::empty({0}), at::empty({0})};
   EXPECT_TRUE(same_bits(again(a, none), aten(a)));
 }
 
@@ -232,13 +231,13 @@ TEST_F(BatchNormTest, SavesInputWeightAndStatistics) {
         continue;
       SCOPED_TRACE(c10::str(dtype, input.sizes(), input.strides()));
       const Arguments a = copy(make_arguments(input, dtype, /*variant=*/0));
-      Kept kept;
+      FirstRun saved;
       {
         const at::NoGradGuard no_grad;
-        kept = forward(a);
+        saved = forward(a);
       }
       const SavedTensorRecorder recorder;
-      const at::Tensor output = again(a, kept);
+      const at::Tensor output = again(a, saved);
       const int64_t bytes = input.element_size();
       EXPECT_THAT(storage_bytes(recorder),
                   ElementsAre(bytes * input.numel(), bytes * 5, bytes * 5, bytes * 5));
@@ -248,14 +247,15 @@ TEST_F(BatchNormTest, SavesInputWeightAndStatistics) {
 
 TEST_F(BatchNormTest, OfOneBranchAlone) {
   Arguments a = copy(make_arguments(normal({2, 5, 4, 4}, at::kFloat), at::kFloat, 0));
-  const Kept kept = forward(a);
+  const FirstRun saved = forward(a);
   const at::Tensor grad = normal(a.input.sizes(), at::kFloat);
   for (const at::Tensor& leaf : leaves(a)) {
-    EXPECT_TRUE(same_bits(gradient(again(a, kept), leaf, grad), gradient(kept.output, leaf, grad)));
+    EXPECT_TRUE(
+        same_bits(gradient(again(a, saved), leaf, grad), gradient(saved.output, leaf, grad)));
   }
   a.input = a.input.detach();
   EXPECT_TRUE(
-      same_bits(gradient(again(a, kept), *a.bias, grad), gradient(kept.output, *a.bias, grad)));
+      same_bits(gradient(again(a, saved), *a.bias, grad), gradient(saved.output, *a.bias, grad)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What chains may be made of: batch norm, dropout, flags and statistics as extra arguments; and
+// What segments may be made of: batch norm, dropout, flags and statistics as extra arguments; and
 // what is refused in a sentence. The operators that run a second time, by themselves.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -7,7 +7,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "tests/kernels/activation/op_cases.h"
-#include "tests/kernels/dropout/dropout_runs.h"
 #include "tests/kernels/recompute/recompute_models.h"
 
 namespace invact::testing {
@@ -16,7 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 using torch::jit::Module;
 
-using ChainTest = OneThread;
+using SegmentMethodTest = OneThread;
 
 Module with_statistics(const std::string& source) {
   Module model = make_model(
@@ -26,65 +25,70 @@ Module with_statistics(const std::string& source) {
   return model;
 }
 
-Module convolutions(bool has_regions, bool training) {
+Module convolutions(bool has_segments, bool training) {
   Module model = with_statistics("");
   const std::string flag = training ? "True" : "False";
-  define(model, has_regions ? R"(
-def norm_relu(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, training: bool) -> Tuple[Tensor, Tensor, Tensor]:
-    y, first, second = ops.invact._batch_norm_forward(h, w, b, mean, var, training, 0.1, 1e-05, True)
+  define(model, has_segments ? R"(
+def norm_relu(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor,
+              training: bool) -> Tuple[Tensor, Tensor, Tensor]:
+    y, first, second = ops.invact._batch_norm_forward(
+        h, w, b, mean, var, training, 0.1, 1e-05, True)
     return (torch.relu(y), first, second)
 
-def norm_relu_again(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor, training: bool, first: Tensor, second: Tensor) -> Tensor:
-    return torch.relu(ops.invact._batch_norm_again(h, w, b, first, second, training, 0.1, 1e-05, True))
+def norm_relu_again(self, h: Tensor, w: Tensor, b: Tensor, mean: Tensor, var: Tensor,
+                    training: bool, first: Tensor, second: Tensor) -> Tensor:
+    return torch.relu(ops.invact._batch_norm_again(
+        h, w, b, first, second, training, 0.1, 1e-05, True))
 
 def forward(self, x: Tensor) -> Tensor:
     h = torch.conv2d(x, self.first)
-    y = ops.invact.recompute(self, "norm_relu", [h, self.scale, self.shift], (self.mean, self.var, )" +
-                                  flag + R"())
+    y = ops.invact.recompute(self, "norm_relu", [h, self.scale, self.shift],
+                             (self.mean, self.var, )" +
+                                   flag + R"())
     o = torch.conv2d(y, self.second)
     ops.invact.release(y, [o], True)
     return o
 )"
-                            : R"(
+                             : R"(
 def forward(self, x: Tensor) -> Tensor:
     h = torch.conv2d(x, self.first)
     y = torch.relu(torch.batch_norm(h, self.scale, self.shift, self.mean, self.var, )" +
-                                  flag + R"(, 0.1, 1e-05, True))
+                                   flag + R"(, 0.1, 1e-05, True))
     return torch.conv2d(y, self.second)
 )");
   return model;
 }
 
-TEST_F(ChainTest, BatchNormUpdatesItsStatisticsOnce) {
+TEST_F(SegmentMethodTest, BatchNormUpdatesItsStatisticsOnce) {
   for (const bool training : {true, false}) {
     for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-      Module regions = convolutions(true, training);
+      Module segments = convolutions(true, training);
       Module plain = convolutions(false, training);
       const at::Tensor input = normal({2, 3, 9, 9}, at::kFloat).contiguous(format);
-      for (int i = 0; i < 3; ++i) expect_equal(step(regions, input), step(plain, input));
+      for (int i = 0; i < 3; ++i) expect_equal(step(segments, input), step(plain, input));
       for (const char* name : {"mean", "var"}) {
-        EXPECT_TRUE(same_bits(regions.attr(name).toTensor(), plain.attr(name).toTensor())) << name;
+        EXPECT_TRUE(same_bits(segments.attr(name).toTensor(), plain.attr(name).toTensor())) << name;
       }
     }
   }
 }
 
-TEST_F(ChainTest, StatisticsOfTheBatchAreSaved) {
-  Module regions = convolutions(true, true);
+TEST_F(SegmentMethodTest, StatisticsOfTheBatchAreSaved) {
+  Module segments = convolutions(true, true);
   const SavedTensorRecorder recorder;
-  const at::Tensor output = regions.forward({leaf(normal({2, 3, 9, 9}, at::kFloat))}).toTensor();
+  const at::Tensor output = segments.forward({leaf(normal({2, 3, 9, 9}, at::kFloat))}).toTensor();
   EXPECT_THAT(storage_bytes(recorder),
               ::testing::ElementsAre(4 * 2 * 3 * 81, 4 * 4 * 27, 4 * 2 * 4 * 49, 16, 16, 16, 16, 0,
                                      4 * 2 * 36));
 }
 
-TEST_F(ChainTest, DropoutInPlaceDrawsOnce) {
+TEST_F(SegmentMethodTest, DropoutInPlaceDrawsOnce) {
   Module plain = make_model({{"up", {8, 8}}}, R"(
 def forward(self, x: Tensor) -> Tensor:
     y = torch.dropout_(torch.gelu(torch.dropout(x * 2, 0.2, True)), 0.4, True)
     return torch.linear(y, self.up)
 )");
-  Module regions = make_model({{"up", {8, 8}}}, R"(
+  Module segments = make_model({{"up", {8, 8}}}, R"(
 def drops(self, h: Tensor, p: float, q: float) -> Tuple[Tensor, Tensor, Tensor]:
     a, first = ops.invact._dropout_forward(h, p)
     y = torch.gelu(a)
@@ -101,10 +105,10 @@ def forward(self, x: Tensor) -> Tensor:
     ops.invact.release(y, [o], True)
     return o
 )");
-  expect_same_training(regions, plain, normal({6, 8}, at::kFloat));
+  expect_same_training(segments, plain, normal({6, 8}, at::kFloat));
 }
 
-TEST_F(ChainTest, DropoutAgainIsTheDropoutThatDrew) {
+TEST_F(SegmentMethodTest, DropoutAgainIsTheDropoutThatDrew) {
   const auto forward =
       c10::Dispatcher::singleton().findSchemaOrThrow("invact::_dropout_forward", "");
   const auto forward_in_place =
@@ -133,7 +137,7 @@ TEST_F(ChainTest, DropoutAgainIsTheDropoutThatDrew) {
   }
 }
 
-TEST_F(ChainTest, HugeTensorsHaveShapesOnMeta) {
+TEST_F(SegmentMethodTest, HugeTensorsHaveShapesOnMeta) {
   const at::TensorOptions meta(at::kMeta);
   const at::Tensor x = at::empty({1 << 10, 4, 1 << 10, 1 << 10}, meta).requires_grad_();
   const at::Tensor bits = at::empty({int64_t{1} << 29}, meta.dtype(at::kByte));
@@ -142,7 +146,7 @@ TEST_F(ChainTest, HugeTensorsHaveShapesOnMeta) {
   const at::Tensor dropped = stack[0].toTensor();
   EXPECT_EQ(dropped.sizes(), x.sizes());
   EXPECT_EQ(gradient(dropped, x, at::empty_like(dropped)).sizes(), x.sizes());
-  Module module = make_model({}, kChains);
+  Module module = make_model({}, kSegmentMethods);
   const at::Tensor y = recompute(module, "gelu", {x});
   const at::Tensor o = y.sin();
   release(y, {o}, true);
@@ -150,7 +154,7 @@ TEST_F(ChainTest, HugeTensorsHaveShapesOnMeta) {
   EXPECT_EQ(gradient(o, x, at::empty_like(o)).sizes(), x.sizes());
 }
 
-TEST_F(ChainTest, WhatIsNoChainIsRefusedInASentence) {
+TEST_F(SegmentMethodTest, WhatIsNoSegmentMethodIsRefusedInASentence) {
   Module module = make_model({}, R"(
 def number(self, x: Tensor) -> int:
     return 3
@@ -159,10 +163,10 @@ def pair(self, x: Tensor) -> Tuple[Tensor, int]:
     return (x, 3)
 )");
   const at::Tensor x = leaf(normal({6, 8}, at::kFloat));
-  const auto error = [&](const std::string& chain, const std::vector<at::Tensor>& inputs,
+  const auto error = [&](const std::string& method, const std::vector<at::Tensor>& inputs,
                          const c10::IValue& extra = {}) -> std::string {
     try {
-      recompute(module, chain, inputs, extra);
+      recompute(module, method, inputs, extra);
     } catch (const c10::Error& error) {
       return error.what();
     }
@@ -178,7 +182,7 @@ def pair(self, x: Tensor) -> Tuple[Tensor, int]:
   EXPECT_THROW(op.callBoxed(stack), c10::Error);
 }
 
-TEST_F(ChainTest, AParameterThatIsNoInputIsRefused) {
+TEST_F(SegmentMethodTest, AParameterThatIsNoInputIsRefused) {
   Module module = make_model({{"weight", {8}}}, R"(
 def hidden(self, x: Tensor) -> Tensor:
     return x * self.weight
@@ -192,7 +196,7 @@ def hidden(self, x: Tensor) -> Tensor:
   }
 }
 
-TEST_F(ChainTest, AFrozenModelSaysWhatToDo) {
+TEST_F(SegmentMethodTest, AFrozenModelSaysWhatToDo) {
   Module model = make_model(block_parameters(), block_source(true));
   model.eval();
   Module frozen = torch::jit::freeze(model);

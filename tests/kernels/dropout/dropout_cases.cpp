@@ -1,4 +1,4 @@
-#include "tests/kernels/dropout/activation_dropout_cases.h"
+#include "tests/kernels/dropout/dropout_cases.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>

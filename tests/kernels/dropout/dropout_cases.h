@@ -1,9 +1,12 @@
-// The operators NAME_dropout beside ATen's pair, and what a comparison of their gradients must
-// know.
+// Dropout under test beside ATen's: runs with a fixed seed, for operators that must draw what
+// ATen's draw; the operators NAME_dropout beside ATen's pair, and what a comparison of their
+// gradients must know.
 #pragma once
 
+#include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,6 +14,23 @@
 #include "tests/kernels/activation/op_cases.h"
 
 namespace invact::testing {
+
+/// What a dropout gives with a fixed seed, and where it leaves the generator.
+struct DropoutRun {
+  at::Tensor output;
+  at::Tensor gradient;
+  int64_t next;  ///< next_random() after forward.
+};
+
+template <class Dropout>
+DropoutRun run_dropout(const Dropout& dropout, const at::Tensor& input,
+                       const at::Tensor& grad_output) {
+  at::manual_seed(5);
+  const at::Tensor tracked = leaf(input);
+  const at::Tensor output = dropout(tracked);
+  const int64_t next = next_random();
+  return {output.detach(), gradient(output, tracked, grad_output), next};
+}
 
 struct FusedCase {
   std::string name;  ///< OpCase::name.
@@ -24,7 +44,7 @@ struct FusedCase {
 
 const std::vector<FusedCase>& fused_cases();
 
-/// What dropout multiplies a kept one by.
+/// What dropout multiplies a kept element by.
 double dropout_factor(const at::TensorOptions& options, double p);
 
 /// Elements of output = dropout(f(x)) beside one at which f' jumps, that became the same by

@@ -14,7 +14,7 @@
 namespace invact::bench {
 
 /// One comparison, as it is registered.
-struct Plan {
+struct KernelComparison {
   Subject subject;
   const BenchOperator* op;
   at::ScalarType dtype;
@@ -32,7 +32,7 @@ struct Plan {
 
 /// CPU: one and all threads. A GPU where there is one. A forward without a branch bit is ATen's own
 /// and is left out.
-std::vector<Plan> make_plans();
+std::vector<KernelComparison> kernel_comparisons();
 
 struct Measurement {
   Finding finding;
@@ -40,20 +40,21 @@ struct Measurement {
   int64_t bytes_per_call;  ///< Read and written, by our side and by the copy.
 };
 
-class Runner {
+class ComparisonRunner {
  public:
   /// Sets the number of threads and leaves it so. `on_pair` as in compare().
-  Measurement run(const Plan& plan, int pairs, c10::function_ref<void(double)> on_pair);
+  Measurement run(const KernelComparison& comparison, int pairs,
+                  c10::function_ref<void(double)> on_pair);
 
  private:
-  /// Neighbouring plans share their arrays.
+  /// Neighbouring comparisons share their arrays.
   struct Key {
     at::ScalarType dtype;
     c10::DeviceType device;
     int64_t count;
     bool operator==(const Key&) const = default;
   };
-  Arrays& arrays_for(const Plan& plan);
+  Arrays& arrays_for(const KernelComparison& comparison);
 
   Key key_{};
   std::optional<Arrays> arrays_;

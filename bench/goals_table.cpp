@@ -1,4 +1,4 @@
-#include "bench/report.h"
+#include "bench/goals_table.h"
 
 #include <fmt/format.h>
 
@@ -122,8 +122,9 @@ std::string render_goals(std::span<const Finding> findings) {
   }
   std::string text =
       "Medians beside the goals of issue 5, by elements and threads; ! marks a goal missed, which "
-      "is "
-      "where the\nlower quartile lies above it. ATen: our time over ATen's. copies: over that of a "
+      "is"
+      " where the\nlower quartile lies above it. ATen: our time over ATen's. copies: over that of "
+      "a "
       "plain copy of the same bytes.\n\n";
   render_device(lines, "cpu", text);
   render_device(lines, "cuda", text);
