@@ -13,7 +13,7 @@
 
 namespace invact {
 
-/// Median and quartiles of a sample: how every time is reported (DESIGN section 9).
+/// Median and quartiles of a sample: how every time is reported.
 struct Quartiles {
   double lower = 0;
   double median = 0;
@@ -56,7 +56,7 @@ std::vector<double> time_ratios(const BenchResult& result);
 /// that trains nothing. One sentence each.
 std::vector<std::string> bench_notes(const BenchResult& result);
 
-/// Fewer give no figure that counts (DESIGN section 9).
+/// Fewer give no figure that counts.
 inline constexpr int64_t kLeastPairs = 15;
 /// A wider spread says more of the machine than of the models.
 inline constexpr double kWideSpreadFraction = 0.10;

@@ -1,5 +1,5 @@
 // Two sides and a copy, timed in turns in one process, so that what else the machine does meets all
-// three alike (DESIGN section 9). Nothing here knows what is timed.
+// three alike. Nothing here knows what is timed.
 #pragma once
 
 #include <cstdint>

@@ -41,7 +41,7 @@ std::vector<Goal> goals_for(const Subject& subject);
 
 const Quartiles& in_unit(const Finding& finding, Unit unit);
 
-/// By the lower quartile (DESIGN section 9).
+/// By the lower quartile.
 bool is_met(const Goal& goal, const Finding& finding);
 
 }  // namespace invact::bench

@@ -144,9 +144,9 @@ void add(const char* name, bool is_optimized) {
 int run_all(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::AddCustomContext("regions", std::to_string(kSegments));
-  add("regions/default_executor", true);
-  add("regions/not_optimized", false);
+  benchmark::AddCustomContext("segments", std::to_string(kSegments));
+  add("segments/default_executor", true);
+  add("segments/not_optimized", false);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

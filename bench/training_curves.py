@@ -348,7 +348,7 @@ commit {commit.strip()}; it makes `training.svg` as well, and exits 1 where a cl
 
 {STEPS} steps each, cross entropy, float32, CPU, profiling mode off ([python.md](python.md)); traced in train mode; the same weights,
 batches and dropout masks for every file. Final loss: mean of the last {FINAL_STEPS} steps. Kept: saved bytes, as `invact rewrite` predicts
-them and then counts them. By default it runs a chain again only where that frees an eighth of the chain's largest tensor more than
+them and then counts them. By default it runs a segment again only where that frees an eighth of the segment's largest tensor more than
 keeping its result (`rewriter/planning/selection.h`), so that `--exact`, which has no such choice, may keep less.
 
 - Convolution net: convolutions, batch norm, ReLU, SiLU, two residual blocks, max and average pooling; scikit-learn's digits (8 x 8), batches

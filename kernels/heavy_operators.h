@@ -7,7 +7,7 @@
 
 namespace invact::kernels {
 
-/// Whether what this operator saves belongs to a model's floor (DESIGN section 1: matmul,
+/// Whether what this operator saves belongs to a model's floor (matmul,
 /// convolution, attention, recurrent cells, embedding and indexing, pooling with indices, sorting,
 /// FFT, unknown and custom operators). Pointwise functions, norms, dropout, reductions, views,
 /// copies and casts do not. `op`: its qualified name, "aten::gelu".

@@ -107,6 +107,8 @@ forbid("the product does not know its tests" "#include \"(tests|bench)/"
 # Rooms within a folder, one way.
 rooms(analyzer error,trace,report,device_activity,device_report,bench_result cupti reporting model inputs observation)
 rooms(rewriter plan graph patterns recompute planning editing verification site_times,json,analysis)
+rooms(kernels math element_type,catalog,heavy_operators,memory_layout,refusals activation norm dropout cpu,cuda recompute)
+rooms(cli text,exit ci render pictures options output_file,terminal commands main)
 
 # Libraries.
 forbid("kernels uses LibTorch only" "#include <(fmt|nlohmann|CLI|cupti)" EXAMPLE "#include <fmt/format.h>" IN kernels)

@@ -65,7 +65,7 @@ def _direction(output: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def distance(original: Gradients, other: Gradients) -> tuple[float, str]:
-    """DESIGN section 2: the largest over the parameters, and the parameter it belongs to."""
+    """The gradient distance: the largest term over the parameters, and the parameter that it belongs to."""
     if missing := [name for name in original if (original[name] is None) != (other[name] is None)]:
         return math.inf, missing[0]
     norms = {name: float(gradient.double().norm()) for name, gradient in original.items() if gradient is not None}

@@ -1,5 +1,5 @@
 // The formats that CI services read. Whether a whole file is valid is for their own readers (XML
-// parser, JSON Schema: tests/cli/ci_files_test.py); here: what is in them, and what is escaped.
+// parser, JSON Schema: tests/cli/ci/golden_documents_test.py); here: what is in them, and what is escaped.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
