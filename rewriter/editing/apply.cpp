@@ -23,7 +23,7 @@ namespace {
 
 using torch::jit::Module;
 
-/// A copy with its own code. Loading the file again keeps everything (class names, tied weights,
+/// A copy with its own code. Loading the file again leaves everything (class names, tied weights,
 /// debug records) as it is, which Module::clone() does not.
 Module fresh_copy(const Model& model) {
   try {

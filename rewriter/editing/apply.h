@@ -19,8 +19,8 @@ torch::jit::Module apply_plan(const Model& model, const Plan& plan);
 
 struct RestoredModel {
   torch::jit::Module module;
-  /// Nodes that became ATen's again, and methods whose kept code came back; 0: nothing was to be
-  /// done.
+  /// Nodes that became ATen's again, and methods whose original code came back; 0: nothing was to
+  /// be done.
   int64_t operator_count = 0;
 };
 

@@ -88,8 +88,8 @@ constexpr const char* kRelease = "invact::release";
 /// Some method's or function's code within the graph that is being edited: its nodes, and the calls
 /// that were replaced by what they run.
 struct CodeEditor::Level {
-  Module home;            ///< Whose method's graph this is: what a path of attributes starts at.
-  Module owner;           ///< Whose code this was.
+  Module home;            ///< The module whose method's graph this is: where attribute paths begin.
+  Module owner;           ///< The module whose code this was.
   Value* self = nullptr;  ///< The owner, as a value of the graph.
   const CodeEdits* edits = &kNoEdits;
   std::vector<Node*> nodes;          ///< As nodes_in_order() gave them; null: a call that is gone.
@@ -101,7 +101,7 @@ struct CodeEditor::Level {
     return level->nodes.at(static_cast<size_t>(path.back()));
   }
 
-  /// Whose code holds `node`, and at which index; null: nobody's.
+  /// The level whose code holds `node`, and the node's index there; null where no level does.
   std::pair<Level*, int64_t> find(const Node* node) {
     const auto found = std::ranges::find(nodes, node);
     if (found != nodes.end()) return {this, found - nodes.begin()};
@@ -308,7 +308,8 @@ void CodeEditor::make_segments(Level& level) {
   for (auto& [index, inner] : level.inlined) make_segments(inner);
 }
 
-/// A function of its own for these calls: the other callers keep theirs.
+/// Makes a copy of `function` for the calls that these edits are for: other callers call the
+/// original still.
 torch::jit::Function* CodeEditor::edited_copy(torch::jit::Function& function,
                                               const CodeEdits& edits) {
   auto& copy = copies_[{&function, edits.signature()}];

@@ -84,15 +84,15 @@ class Regrouping {
   /// Makes a class for every group that has none yet, and the module whose objects have them.
   torch::jit::Module finish(
       const std::function<c10::QualifiedName(const c10::QualifiedName&)>& copy_name) {
-    std::vector<Group*> kept;
+    std::vector<Group*> with_class;
     for (Group& group : groups_) {
-      if (group.type) kept.push_back(&group);
+      if (group.type) with_class.push_back(&group);
     }
     // Every copy is made before a class that stays is changed.
     for (Group& group : groups_) {
       if (!group.type) copy_class(group, copy_name(*group.source->name()));
     }
-    for (Group* group : kept) follow_children(*group);
+    for (Group* group : with_class) follow_children(*group);
     retype_code();
     return torch::jit::Module(rebuilt(top_));
   }

@@ -15,8 +15,8 @@ namespace invact {
 using VariantOf = std::unordered_map<const c10::ivalue::Object*, std::string>;
 
 /// Gives instances of one class that need different code, in themselves or below, classes of their
-/// own: the first kind keeps the class, each other one gets a copy named by variant_name(). Changes
-/// `top`; parameters and buffers stay the same tensors.
+/// own: the first kind stays with the class, each other one gets a copy named by variant_name().
+/// Changes `top`; parameters and buffers stay the same tensors.
 /// @returns the module to use in place of `top`: instances whose class is new are new objects.
 torch::jit::Module split_classes(const torch::jit::Module& top, const VariantOf& variant_of);
 

@@ -13,7 +13,7 @@ using torch::jit::Graph;
 
 constexpr const char* kPrefix = "invact_original_";
 
-bool is_saved(const std::string& method) {
+bool is_stored_name(const std::string& method) {
   return method.starts_with(kPrefix);
 }
 
@@ -39,18 +39,18 @@ void keep_original_code(const torch::jit::Module& module, const std::string& met
   const std::string name = kPrefix + method;
   if (type->findMethod(name)) return;
   Function& original = type->getMethod(method);
-  Function* const kept = module._ivalue()->compilation_unit()->create_function(
+  Function* const stored = module._ivalue()->compilation_unit()->create_function(
       c10::QualifiedName(*type->name(), name), graph_of(original)->copy());
   const c10::FunctionSchema& schema = original.getSchema();
-  kept->setSchema(schema.cloneWithName(name, schema.overload_name()));
-  type->addMethod(kept);
+  stored->setSchema(schema.cloneWithName(name, schema.overload_name()));
+  type->addMethod(stored);
 }
 
 int64_t restore_original_code(const torch::jit::Module& module) {
   const auto type = module.type();
   std::vector<std::string> names;
   for (const Function* const method : type->methods()) {
-    if (is_saved(method->name())) names.push_back(method->name());
+    if (is_stored_name(method->name())) names.push_back(method->name());
   }
   for (const std::string& name : names) {
     const std::string original = name.substr(std::string(kPrefix).size());
@@ -63,8 +63,8 @@ int64_t restore_original_code(const torch::jit::Module& module) {
 bool has_original_code(const torch::jit::Module& top) {
   for (const torch::jit::Module& module : top.modules()) {
     const auto& methods = module.type()->methods();
-    const auto is_kept_method = [](const Function* method) { return is_saved(method->name()); };
-    if (std::any_of(methods.begin(), methods.end(), is_kept_method)) return true;
+    const auto is_stored = [](const Function* method) { return is_stored_name(method->name()); };
+    if (std::any_of(methods.begin(), methods.end(), is_stored)) return true;
   }
   return false;
 }

@@ -1,6 +1,6 @@
-// The original code of a method in which a pattern of several nodes was replaced: kept in the class
-// as a method beside it, since what takes a pattern's place does not tell how it was written (ADR
-// 4). Files carry it like any code; nothing runs it.
+// The original code of a method whose edited code does not show how it was written: it is stored in
+// the class as a method beside the edited one (ADR 4). Files carry it like any code; nothing runs
+// it.
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
@@ -10,14 +10,14 @@
 
 namespace invact {
 
-/// Keeps the code that `method` of the module's class has now, unless an earlier one is kept. The
-/// method is about to be edited.
+/// Stores the code that `method` of the module's class has now, unless an earlier one is stored.
+/// Call it before the method is edited.
 void keep_original_code(const torch::jit::Module& module, const std::string& method);
 
-/// Gives every method of the module's class the code that was kept of it. @returns how many.
+/// Gives every method of the module's class its stored code back. @returns how many had one.
 int64_t restore_original_code(const torch::jit::Module& module);
 
-/// Whether some module at or below `top` has kept code.
+/// Whether some module at or below `top` has stored code.
 bool has_original_code(const torch::jit::Module& top);
 
 }  // namespace invact

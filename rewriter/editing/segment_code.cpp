@@ -52,7 +52,7 @@ class Inputs {
       const bool is_read_outside = std::ranges::any_of(source->uses(), [&](const auto& use) {
         return !members_.contains(use.user) && use.user != view;
       });
-      // Who else reads a method's argument stands in the code that calls it.
+      // Other consumers of a method's argument stand in the code that calls it.
       if (is_read_outside || source->node()->kind() == prim::Param) return true;
       if (operator_role(source->node()) != OperatorRole::kView) return false;
       view = source->node();
@@ -170,7 +170,7 @@ class SegmentGraph {
     values_[node->output()] = made->output();
   }
 
-  /// Forward keeps the statistics that it used; with them backward need not collect them again, nor
+  /// Forward saves the statistics that it used; with them backward need not collect them again, nor
   /// read running ones that later steps have changed.
   void add_batch_norm(Node* node) {
     std::vector<Value*> inputs;
@@ -183,15 +183,15 @@ class SegmentGraph {
     made->copyMetadata(node);
     values_[node->output()] = made->output(0);
     if (again) return;
-    kept_.push_back(made->output(1));
-    kept_.push_back(made->output(2));
+    saved_.push_back(made->output(1));
+    saved_.push_back(made->output(2));
   }
 
-  /// What forward kept next.
+  /// The next of the tensors that forward saved.
   Value* add_saved() {
-    kept_.push_back(
-        graph_->addInput(fmt::format("kept_{}", kept_.size()))->setType(c10::TensorType::get()));
-    return kept_.back();
+    saved_.push_back(
+        graph_->addInput(fmt::format("saved_{}", saved_.size()))->setType(c10::TensorType::get()));
+    return saved_.back();
   }
 
   Value* insert_contiguous(Value* value) {
@@ -204,32 +204,32 @@ class SegmentGraph {
     return graph_->insertNode(graph_->create(c10::Symbol::fromQualString(name), inputs, outputs));
   }
 
-  /// Forward keeps what was drawn; backward applies it.
+  /// Forward saves the bits that it drew; backward applies them.
   void add_dropout(Node* node) {
     const bool in_place = node->kind() == aten::dropout_;
     Value* const input = of(node, 0);
     Value* const p = of(node, 1);
     Value*& output = values_[node->output()];
     if (run_ == Run::kAgain) {
-      Value* const kept = add_saved();
+      Value* const saved = add_saved();
       output =
-          insert("invact::_dropout_again", {input, kept, p, graph_->insertConstant(in_place)}, 1)
+          insert("invact::_dropout_again", {input, saved, p, graph_->insertConstant(in_place)}, 1)
               ->output();
       return;
     }
     Node* const drawn = insert(in_place ? "invact::_dropout_forward_" : "invact::_dropout_forward",
                                {input, p}, in_place ? 1 : 2);
     output = in_place ? input : drawn->output(0);
-    kept_.push_back(drawn->outputs().back());
+    saved_.push_back(drawn->outputs().back());
   }
 
   void finish(Value* result) {
-    if (run_ == Run::kAgain || kept_.empty()) {
+    if (run_ == Run::kAgain || saved_.empty()) {
       graph_->registerOutput(result);
       return;
     }
     std::vector<Value*> results = {result};
-    results.insert(results.end(), kept_.begin(), kept_.end());
+    results.insert(results.end(), saved_.begin(), saved_.end());
     graph_->registerOutput(graph_->insertNode(graph_->createTuple(results))->output());
   }
 
@@ -237,7 +237,7 @@ class SegmentGraph {
   std::shared_ptr<Graph> graph_ = std::make_shared<Graph>();
   std::unordered_map<const Value*, Value*> values_;
   std::map<std::pair<const Node*, size_t>, Value*> of_use_;
-  std::vector<Value*> kept_;
+  std::vector<Value*> saved_;
 };
 
 void add_method(const c10::ClassTypePtr& type, torch::jit::CompilationUnit& unit,

@@ -31,11 +31,11 @@ InsertedCode insert_code_before(torch::jit::Node* place, torch::jit::Graph& code
 /// Of type Tensor: never None.
 bool is_tensor(const torch::jit::Value* value);
 
-/// Asks a tensor for something that it tells without its memory.
+/// Whether the node reads only metadata of its tensors, or nothing of them.
 bool reads_no_memory(const torch::jit::Node* node);
 
-/// Who reads the tensor's memory, as its first argument and nobody else; null where there is no
-/// such node.
+/// The one node that reads the tensor's memory, as its first argument; null where there is no such
+/// node, or several.
 torch::jit::Node* only_consumer(const torch::jit::Value* value);
 
 /// The node of `block` that is `node` or has it inside; null where there is none.

@@ -288,7 +288,7 @@ InlinedModel::InlinedModel(const torch::jit::Module& model) : model_(model) {
   Inliner(*this, model).run();
   note_consumers_in_branches();
   decide_flags(*graph_, model);
-  // F.dropout(x, p, training, inplace) and the like hold both branches; a constant `inplace` leaves
+  // F.dropout(x, p, training, inplace) and its kin hold both branches; a constant `inplace` leaves
   // one. Whether an Optional tensor is None takes an alias analysis, which straight code is spared.
   torch::jit::ConstantPropagationImmutableTypes(graph_);
   nodes_ = nodes_in_order(*graph_);

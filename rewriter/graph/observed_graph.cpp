@@ -39,7 +39,7 @@ CodeNodes code_nodes(const InlinedModel& inlined) {
   return nodes;
 }
 
-/// How many tensors an operator's input stands for; none where only the run tells.
+/// How many tensors an operator's input stands for; none where only the run decides.
 std::optional<size_t> tensor_count(const Value* value) {
   if (is_tensor(value)) return 1;
   if (const auto constant = torch::jit::toIValue(value)) {

@@ -19,20 +19,20 @@ class ObservedGraph {
   ObservedGraph(const InlinedModel& inlined, const Report& report, const ObservedSavers& savers);
 
   /// The one call that this node was; null where it did not run, ran several times (a loop) or
-  /// cannot be told from another.
+  /// cannot be distinguished from another.
   const OperatorCall* call(const torch::jit::Node* node) const;
 
   /// The storage of a tensor, as the operator that makes it or one that reads it saw it; none where
-  /// neither tells.
+  /// neither shows it.
   std::optional<StorageId> storage(const torch::jit::Value* value) const;
 
-  /// Whether the operator keeps `storage` for backward.
+  /// Whether the operator saves `storage` for backward.
   bool saves(const OperatorCall& call, StorageId storage) const;
 
-  /// Whether `storage` is there until backward: somebody keeps it, or it is no activation.
+  /// Whether `storage` is in memory until backward: an operator saves it, or it is no activation.
   bool is_saved(StorageId storage) const;
 
-  /// The storage of this size that the operator made for itself and keeps, as a linear does of an
+  /// The storage of this size that the operator made for itself and saves, as a linear does of an
   /// input that is not contiguous; none under autocast, whose casts make others.
   std::optional<StorageId> own_copy(const OperatorCall& call, int64_t bytes) const;
 

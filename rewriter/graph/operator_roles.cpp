@@ -32,8 +32,8 @@ bool is_dropout(const Node* node) {
   return node->kind() == aten::dropout || node->kind() == aten::dropout_;
 }
 
-/// Cheap by the catalog, but not to be run again: random in a way that keeps no bits, or with
-/// statistics.
+/// Cheap by the catalog, but not to be run again: random in a way that no saved bits repeat, or
+/// with statistics.
 bool is_excluded(const Node* node) {
   static constexpr std::array<std::string_view, 13> kExcluded = {
       "aten::alpha_dropout",   "aten::feature_alpha_dropout",
@@ -71,7 +71,7 @@ OperatorRole operator_role(const Node* node) {
     if (draws_dropout(node)) {
       return node->kind() == aten::dropout ? OperatorRole::kCompute : OperatorRole::kWrite;
     }
-    // One that may be switched on later has no bits to keep now.
+    // A dropout that may be switched on later has no bits to save now.
     const bool is_idle = is_constant(node, 2, false) || is_constant(node, 1, 0.0);
     return is_idle ? OperatorRole::kView : OperatorRole::kNone;
   }

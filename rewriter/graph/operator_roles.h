@@ -1,4 +1,4 @@
-// Which operators may be run again in backward, and which values one source feeds. Reads only.
+// Which operators may run again in backward, and which sums are residual sums. Reads only.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
@@ -21,17 +21,18 @@ enum class OperatorRole {
 
 OperatorRole operator_role(const torch::jit::Node* node);
 
-/// A dropout that draws: its bits are kept, so that backward draws nothing.
+/// Whether a dropout draws random numbers. Its bits are saved, so that backward draws none.
 bool draws_dropout(const torch::jit::Node* node);
 
 /// An attribute of a module, or a constant.
 bool is_parameter_or_constant(const torch::jit::Value* value);
 
-/// Arguments that the node reads only to change them, as batch norm does its running statistics.
+/// Whether the node reads this argument only to change it, as batch norm does its running
+/// statistics.
 bool is_statistic(const torch::jit::Node* node, size_t position);
 
-/// Tells residual sums from the sums within a function: to run a sum of what comes from different
-/// sources again takes all of them.
+/// Distinguishes residual sums from the sums within a function. A residual sum adds what comes from
+/// different sources: to run it again takes all of them.
 class SumSources {
  public:
   /// `nodes`: in the order of running.

@@ -31,7 +31,7 @@ std::optional<std::vector<double>> constant_parameters(Node* node) {
   return parameters;
 }
 
-/// The derivative is a constant on each side of a threshold that the output tells.
+/// Whether the derivative is a constant on each side of a threshold that the output shows.
 bool is_exact(const kernels::DerivativeErrorBound& bound) {
   return bound.float64 == 0 && bound.float32 == 0 && bound.bfloat16 == 0 && bound.float16 == 0;
 }

@@ -13,7 +13,7 @@ namespace aten = torch::jit::aten;
 using torch::jit::Node;
 
 /// A number per channel. On the CPU its dtype depends on input and weight: of the two statistics
-/// that ATen keeps, one is left.
+/// that ATen saves, one is left.
 int64_t channel_bytes(const OperatorCall& call, const Report& report,
                       const ObservedSavers& savers) {
   if (report.run.device != "cpu") {

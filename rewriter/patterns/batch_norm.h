@@ -4,8 +4,8 @@
 //   after    %y = invact::batch_norm(%x, ...)    saves %y and one number per channel
 //
 // Where an activation reads %y no other operator saves it, as a rule: what is left are linear
-// bottlenecks, and the like. Only where the weights in the file let the output tell the normalized
-// input (kernels/math/norm_recovery.h). Reads only.
+// bottlenecks and similar places. Only where the weights in the file let the output determine the
+// normalized input (kernels/math/norm_recovery.h). Reads only.
 #pragma once
 
 #include <optional>

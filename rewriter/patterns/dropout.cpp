@@ -9,7 +9,7 @@
 namespace invact {
 namespace {
 
-/// With another probability ATen keeps no mask.
+/// With another probability ATen saves no mask.
 bool drops_some(double probability) {
   return probability > 0 && probability < 1;
 }

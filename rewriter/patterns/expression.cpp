@@ -214,7 +214,7 @@ bool is_elementwise(const Node* node) {
   }
   std::string op = node->kind().toQualString();
   if (may_write(node)) {
-    // Nobody else sees what it overwrites: it computes what its namesake does.
+    // No other node sees what it overwrites: it computes what its namesake does.
     const bool is_in_place = op.ends_with('_') && node->input(0)->uses().size() == 1;
     if (!is_in_place || !is_elementwise(node->input(0)->node())) return false;
     op.pop_back();

@@ -46,7 +46,7 @@ using MatchArgument = std::variant<NodeInput, DtypeOf, c10::IValue>;
 enum class GradientBits { kRounded, kSame };
 
 /// Whether a plan lists a site that it does not accept. It does not list a better form of a site
-/// that stands for itself, nor a segment that nobody asked for by name.
+/// that stands for itself, nor a segment that was not asked for by name.
 enum class Listing { kAlways, kWhenAccepted };
 
 struct Match {

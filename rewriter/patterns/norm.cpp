@@ -24,7 +24,7 @@ const kernels::Norm* find_norm(const std::string& op) {
   return row == rows.end() ? nullptr : &*row;
 }
 
-/// How many of the last dimensions make a row; none where only the run tells.
+/// How many of the last dimensions make a row; none where only the run decides.
 std::optional<size_t> row_dimensions(Value* normalized_shape) {
   if (const auto constant = torch::jit::toIValue(normalized_shape)) {
     return constant->isIntList() ? std::optional(constant->toIntVector().size()) : std::nullopt;
@@ -34,7 +34,7 @@ std::optional<size_t> row_dimensions(Value* normalized_shape) {
   return list->inputs().size();
 }
 
-/// The weights of one call, as far as the file tells them.
+/// The weights of one call, as far as the file shows them.
 struct NormWeights {
   at::Tensor weight;
   at::Tensor bias;
@@ -48,7 +48,7 @@ std::optional<NormWeights> weights_of(const kernels::Norm& norm, Node* node,
   return NormWeights{*weight, *bias};
 }
 
-/// Bytes of the number that a row keeps: on the CPU layer_norm's is of its parameters' dtype.
+/// Bytes of the number that a row saves: on the CPU layer_norm's is of its parameters' dtype.
 int64_t row_bytes(const kernels::Norm& norm, const NormWeights& weights, bool on_cpu,
                   const TensorFacts& output) {
   const int64_t element_bytes = output.element_count > 0 ? output.bytes / output.element_count : 0;

@@ -3,7 +3,7 @@
 //   before   %y = aten::layer_norm(%x, ...)      saves %x and two numbers per row
 //   after    %y = invact::layer_norm(%x, ...)    saves %y and one number per row
 //
-// Only where the weights in the file let the output tell the normalized input
+// Only where the weights in the file let the output determine the normalized input
 // (kernels/math/norm_recovery.h): with others the operator saves its input, as the original does.
 // Reads only.
 #pragma once

@@ -77,7 +77,7 @@ class Reader {
 
   bool is_ours(const Value* value) const { return inlined_.same_code(*value->node(), *root_); }
 
-  /// In the order of running; none where somebody else reads what they make.
+  /// In the order of running; none where another node reads what they make.
   std::optional<std::vector<Node*>> finish() {
     const std::unordered_set<const Node*> members(nodes_.begin(), nodes_.end());
     for (const Node* const node : nodes_) {

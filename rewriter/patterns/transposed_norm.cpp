@@ -28,7 +28,7 @@ std::optional<Dimensions> constant_dimensions(const Node* transpose) {
   return Dimensions{*first, *second};
 }
 
-/// The copy that the linear behind `norm` keeps of its result; none where it keeps none.
+/// The copy that the linear behind `norm` saves of its result; none where it saves none.
 std::optional<StorageId> saved_copy(const OperatorCall& norm, const Report& report,
                                     const ObservedSavers& savers) {
   const auto reads = [&norm](const OperatorCall& call) {

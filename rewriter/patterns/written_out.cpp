@@ -43,7 +43,7 @@ NodeInput first_use(const std::vector<Node*>& nodes, const Value* value) {
   return {};
 }
 
-/// The part of `within` from `input` to `root`; none where it reads another tensor, or somebody
+/// The part of `within` from `input` to `root`; none where it reads another tensor, or a node
 /// else reads what it makes.
 std::vector<Node*> between(const Value* input, Node* root, const std::vector<Node*>& within) {
   const std::unordered_set<const Node*> allowed(within.begin(), within.end());

@@ -85,7 +85,7 @@ bool writes_first_alone(const Node* node) {
          std::ranges::count_if(arguments, is_written) == 1;
 }
 
-/// All that a node writes; empty: that cannot be told.
+/// All that a node writes; empty: that is not known.
 std::vector<const Value*> written_by(const Node* node) {
   if (writes_first_alone(node)) return {node->input(0)};
   std::vector<const Value*> statistics;
@@ -131,7 +131,7 @@ std::optional<Rejection> WholeModelAliases::check_output_written(const Candidate
     const torch::jit::ValueSet output = with_later_turns(node, *aliases_);
     for (Node* writer : inlined_.nodes()) {
       if (!writer->blocks().empty() || !aliases_->writesToAlias(writer, output)) continue;
-      // An in-place activation writes its own output; whoever wrote before it wrote its input.
+      // An in-place activation writes its own output; what wrote before it wrote its input.
       const bool writes_later = writer == node ? overwrites_earlier_turn(node)
                                                : writer->isAfter(node) || common_loop(writer, node);
       if (!writes_later) continue;

@@ -68,7 +68,8 @@ class SegmentCandidates {
   }
 
  private:
-  /// Those that a branch never takes have no nodes left.
+  /// Counts the calls of each method, without those in branches that are never taken: they have no
+  /// nodes left.
   void count_calls() {
     std::set<int64_t> running;
     for (Node* const node : inlined_.nodes()) {
@@ -240,8 +241,8 @@ class SegmentCandidates {
     return call_counts_.at({code.instance, code.method}) == candidate.executions.size();
   }
 
-  /// What a batch norm keeps of statistics: those of its batch, as it does today on the CPU, or
-  /// where it did not train a copy of the running ones.
+  /// The bytes of the statistics that a batch norm saves: on the CPU those of its batch, as the
+  /// original does; where it did not train, a copy of the running ones.
   int64_t statistics_bytes(const Node* node, const OperatorCall& call) const {
     if (node->kind() != torch::jit::aten::batch_norm) return 0;
     const auto training = torch::jit::toIValue(node->input(5));

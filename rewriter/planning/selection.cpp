@@ -172,7 +172,7 @@ void Selection::spare_time(int64_t budget) {
   std::sort(by_cost.rbegin(), by_cost.rend());
   for (const auto& [cost, i] : by_cost) {
     choice_.drop(i);
-    // What keeps its output instead takes no time to speak of.
+    // A site that saves its output instead takes no time worth counting.
     std::vector<size_t> instead;
     for (const size_t other : choice_.rivals(i)) {
       if (!choice_.has_taken_rival(other) && try_taking(other)) instead.push_back(other);

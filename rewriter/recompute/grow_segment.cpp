@@ -112,7 +112,7 @@ class GrowingSegment {
     // The code editor finds a branch that a flag decides in the code still.
     if (inlined_.origin(*maker)->open_branch != inlined_.origin(*output_)->open_branch)
       return false;
-    // Whoever the inlined model has lost reads it in the code still.
+    // A consumer in a branch that the inlined model has dropped still reads it in the code.
     if (inlined_.origin(*maker)->read_in_open_branch) return false;
     return std::ranges::all_of(maker->output()->uses(), [&](const torch::jit::Use& use) {
       return members_.contains(use.user) ||
@@ -120,8 +120,8 @@ class GrowingSegment {
     });
   }
 
-  /// Takes back the first one whose form somebody asks for and nothing in front of the segment
-  /// tells: what it makes may tell that of those behind it.
+  /// Takes back the first member whose metadata a node outside reads and no tensor in front of the
+  /// segment has: what that member makes may have the metadata of the members behind it.
   bool refuse() {
     const Node* first = nullptr;
     for (Node* const node : members_) {

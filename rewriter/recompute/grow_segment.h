@@ -15,8 +15,8 @@ namespace invact {
 /// Whether a segment stops at residual sums or runs them again.
 enum class ResidualSums { kStop, kPass };
 
-/// The largest segment that makes the result of `output`, without nodes of other segments, `taken`:
-/// its nodes and inputs, no more. None where it is no segment that can be run again by itself.
+/// The largest segment that makes the result of `output`, without the nodes of other segments,
+/// `taken`. Only its nodes and inputs are filled in. None where it cannot run again by itself.
 std::optional<Segment> grow_segment(torch::jit::Node* output, const InlinedModel& inlined,
                                     const ObservedGraph& observed, const SumSources& sources,
                                     const SegmentEnds& taken, ResidualSums sums);

@@ -1,4 +1,4 @@
-// Applying a plan: what the graph looks like, and that the whole path keeps its promises.
+// Applying a plan: what the graph looks like, and that the whole path meets its promises.
 #include "rewriter/editing/apply.h"
 
 #include <ATen/ATen.h>
@@ -66,7 +66,7 @@ TEST(ApplyTest, ApplyingTwiceEqualsApplyingOnce) {
   EXPECT_EQ(graph_text(once.rewritten), graph_text(twice.rewritten));
 }
 
-/// Three blocks of one class, of which the second's output is kept by nobody.
+/// Three blocks of one class, of which the second's output is saved by no other operator.
 torch::jit::Module with_shared_classes() {
   const auto act = make_module("Act", {}, "def forward(self, x):\n    return torch.gelu(x)\n");
   auto block = make_module("Block", {{"v", parameter({16, 16})}, {"w", parameter({16, 16})}}, "");
@@ -138,7 +138,7 @@ def forward(self, x):
     return self.c.forward(self.b.forward(torch.linear(y, self.w)) @ self.w)
 )");
   const Rewrite result = rewrite(top);
-  EXPECT_EQ(result.plan.accepted_count(), 1);  // c's output is kept by nobody
+  EXPECT_EQ(result.plan.accepted_count(), 1);  // c's output is saved by no other operator
   const auto object = [&result](const char* name) {
     return result.rewritten.module.attr(name).toObject();
   };
@@ -230,7 +230,7 @@ TEST(ApplyTest, SourceLinesSurvive) {
 class WholePathTest
     : public ::testing::TestWithParam<std::pair<const char*, std::vector<int64_t>>> {};
 
-TEST_P(WholePathTest, VerifiesAndKeepsThePrediction) {
+TEST_P(WholePathTest, VerifiesAndMeetsThePrediction) {
   const auto& [activation, shape] = GetParam();
   Rewrite result = rewrite(make_mlp(activation, 16, 40, 8), {}, shape);
   const int64_t sites = std::string(activation).find("dropout") == std::string::npos ? 1 : 2;

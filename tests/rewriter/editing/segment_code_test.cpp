@@ -22,7 +22,7 @@ using testing::segments;
 using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
-TEST(RegionCodeTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
+TEST(SegmentCodeTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
   torch::jit::Module inner =
       make_module("Inner", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
 def forward(self, x):
@@ -45,7 +45,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, WhatABranchOfTheCodeReadsIsMadeBeforeIt) {
+TEST(SegmentCodeTest, WhatABranchOfTheCodeReadsIsMadeBeforeIt) {
   // By its other side, and as the result of a branch that an argument decides.
   torch::jit::Module module =
       make_module("Skips", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
@@ -89,7 +89,7 @@ torch::jit::Module gate(bool swaps) {
   return module;
 }
 
-TEST(RegionCodeTest, AChainMayStandInABranchThatAFlagDecides) {
+TEST(SegmentCodeTest, ASegmentMayStandInABranchThatAFlagDecides) {
   for (const bool swaps : {false, true}) {
     Rewrite result = rewrite(gate(swaps), exact());
     // What both branches read is made before them, by a segment of its own.
@@ -99,7 +99,7 @@ TEST(RegionCodeTest, AChainMayStandInABranchThatAFlagDecides) {
   }
 }
 
-TEST(RegionCodeTest, AndReachIntoWhatTheBranchCalls) {
+TEST(SegmentCodeTest, AndReachIntoWhatTheBranchCalls) {
   torch::jit::Module inner = make_module(
       "Inner", {{"g", parameter({16})}},
       "def forward(self, x):\n    return torch.sigmoid(torch.layer_norm(x, [16], self.g))\n");
@@ -119,7 +119,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, WhatABranchNotTakenReadsStaysInTheCode) {
+TEST(SegmentCodeTest, WhatABranchNotTakenReadsStaysInTheCode) {
   torch::jit::Module module =
       make_module("Reader", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
   module.register_attribute("more", c10::BoolType::get(), false);
@@ -136,7 +136,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, AnArgumentThatIsAConstantDecidesABranch) {
+TEST(SegmentCodeTest, AnArgumentThatIsAConstantDecidesABranch) {
   Rewrite result =
       rewrite(make_module("Branch", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, R"(
 def act(self, x, inplace: bool):
@@ -191,7 +191,7 @@ def forward(self, x):
   return top;
 }
 
-TEST(RegionCodeTest, ASpanOfModulesIsInlinedAndNoMore) {
+TEST(SegmentCodeTest, ASpanOfModulesIsInlinedAndNoMore) {
   Rewrite result = rewrite(two_blocks(), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, silu", "layer_norm, silu"));
   EXPECT_EQ(result.plan.sites[0].place.module_path, "first");
@@ -205,8 +205,8 @@ TEST(RegionCodeTest, ASpanOfModulesIsInlinedAndNoMore) {
   FileCheck().check("prim::CallMethod")->check_not("invact")->run(graph_text(result.rewritten));
 }
 
-TEST(RegionCodeTest, GradientsOfAnArgumentAreAddedInTheSameOrder) {
-  // Only the caller's code shows that somebody else reads it.
+TEST(SegmentCodeTest, GradientsOfAnArgumentAreAddedInTheSameOrder) {
+  // Only the caller's code shows that another operator reads it.
   torch::jit::Module top = make_module("Top", {{"w", parameter({16, 16})}}, "");
   top.register_module("mixer", make_module("Mixer", {{"g", parameter({16})}}, R"(
 def forward(self, z):
@@ -222,7 +222,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, AModuleThatHandsOnItsInputMayStandWithin) {
+TEST(SegmentCodeTest, AModuleThatHandsOnItsInputMayStandWithin) {
   torch::jit::Module top =
       make_module("Top", {{"w", parameter({16, 16})}, {"g", parameter({16})}}, "");
   top.register_module("identity", make_module("Identity", {}, R"(
@@ -239,7 +239,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, AReaderWithinAnotherChainsSpanReadsWhereThatEnds) {
+TEST(SegmentCodeTest, AConsumerWithinAnotherSegmentsSpanReadsWhereThatEnds) {
   const torch::jit::Module sum = make_module("Sum", {}, R"(
 def forward(self, a, b):
     return torch.cat([a, b], 1)
@@ -259,7 +259,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(RegionCodeTest, RestoringGivesTheOriginalCode) {
+TEST(SegmentCodeTest, RestoringGivesTheOriginalCode) {
   for (const auto& module : {two_blocks(), with_lines("    y = torch.gelu(h)\n")}) {
     Rewrite result = rewrite(module, exact());
     const Model original = restored(result.rewritten);
@@ -268,7 +268,7 @@ TEST(RegionCodeTest, RestoringGivesTheOriginalCode) {
   }
 }
 
-TEST(RegionCodeTest, ASecondRewriteFindsNothing) {
+TEST(SegmentCodeTest, ASecondRewriteFindsNothing) {
   const Rewrite first = rewrite(two_blocks(), exact());
   const Rewrite second = rewrite(first.rewritten.module, exact());
   EXPECT_EQ(second.plan.accepted_count(), 0);

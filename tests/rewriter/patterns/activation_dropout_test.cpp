@@ -1,5 +1,5 @@
 // An activation before a dropout: which pairs become one operator and which are let alone, their
-// bytes by hand, and that the rewritten model keeps its promises.
+// bytes by hand, and that the rewritten model meets its promises.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/testing/file_check.h>
@@ -38,7 +38,7 @@ struct Pair {
 
 class PairTest : public ::testing::TestWithParam<Pair> {};
 
-TEST_P(PairTest, IsOneOperatorThatKeepsItsOutputAndBits) {
+TEST_P(PairTest, IsOneOperatorThatSavesItsOutputAndBits) {
   const Pair& pair = GetParam();
   Rewrite result = rewrite(
       with_lines(std::string("    y = torch.dropout(") + pair.activation + ", 0.25, True)\n"));
@@ -46,7 +46,7 @@ TEST_P(PairTest, IsOneOperatorThatKeepsItsOutputAndBits) {
   const Site& site = result.plan.sites[0];
   EXPECT_TRUE(site.decision.accepted) << site.decision.reason;
   EXPECT_EQ(replacement_of(site.edit), pair.replacement);
-  // x, h and the mask, and what the second linear keeps; then x, that, and bits.
+  // x, h and the mask, and what the second linear saves; then x, that, and bits.
   EXPECT_EQ(result.plan.saved_bytes_before, 4 * kTensor);
   EXPECT_EQ(result.plan.saved_bytes_after, 2 * kTensor + (pair.has_branch_bit ? 2 : 1) * kBits);
   FileCheck()
@@ -99,7 +99,7 @@ TEST(ActivationDropoutTest, OthersThanThePairAreNoSuchSites) {
     std::vector<std::string> ops;
   };
   for (const NearMiss& miss : {
-           // somebody else reads the activation's result
+           // another operator reads the activation's result
            NearMiss{"    a = torch.gelu(h)\n    y = torch.dropout(a, 0.25, True) + a\n",
                     {"aten::gelu", "aten::dropout"}},
            NearMiss{"    a = torch.gelu(h)\n"
@@ -107,7 +107,7 @@ TEST(ActivationDropoutTest, OthersThanThePairAreNoSuchSites) {
                     {"aten::gelu", "aten::dropout", "aten::dropout"}},
            NearMiss{"    y = torch.dropout(torch.gelu(h) * 2, 0.25, True)\n",
                     {"aten::gelu", "aten::dropout"}},
-           // nothing is dropped, or everything, or only the run tells
+           // nothing is dropped, or everything, or only the run decides
            NearMiss{"    y = torch.dropout(torch.gelu(h), 0.0, True)\n", {"aten::gelu"}},
            NearMiss{"    y = torch.dropout(torch.gelu(h), 1.0, True)\n", {"aten::gelu"}},
            NearMiss{"    y = torch.dropout(torch.gelu(h), 0.25, False)\n", {"aten::gelu"}},
@@ -118,7 +118,7 @@ TEST(ActivationDropoutTest, OthersThanThePairAreNoSuchSites) {
                     {"aten::silu_", "aten::dropout"}},
            NearMiss{"    y = torch.dropout_(torch.silu(h), 0.25, True)\n",
                     {"aten::silu", "aten::dropout_"}},
-           // an output that does not tell the derivative; a function that keeps its own
+           // an output that does not determine the derivative; a function that saves its own
            NearMiss{"    y = torch.dropout(torch.elu(h, -1.0), 0.25, True)\n",
                     {"aten::elu", "aten::dropout"}},
            NearMiss{"    y = torch.dropout(torch.relu(h), 0.25, True)\n", {"aten::dropout"}},
@@ -151,11 +151,11 @@ TEST(ActivationDropoutTest, AnotherModulesDropoutIsASiteOfItsOwn) {
   expect_verified(result);
 }
 
-TEST(ActivationDropoutTest, WhereNobodyElseKeepsTheOutputTheDropoutAloneFreesMore) {
+TEST(ActivationDropoutTest, WhereNoOtherOperatorSavesTheOutputTheDropoutAloneFreesMore) {
   Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    return torch.dropout(torch.gelu(h), 0.25, True).sum()\n"));
-  // The pair would keep its output, which nobody else does, and a bit more.
+  // The pair would save its output, which no other operator does, and a bit more.
   ASSERT_THAT(ops(result.plan),
               ElementsAre("aten::gelu", "aten::gelu + aten::dropout", "aten::dropout"));
   EXPECT_EQ(result.plan.sites[1].decision.reason_code, "output_not_kept");

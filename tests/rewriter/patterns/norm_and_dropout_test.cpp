@@ -1,5 +1,5 @@
 // Norms, written out or not, and dropout: what is matched and what is let alone, their bytes by
-// hand, and that the rewritten model keeps its promises.
+// hand, and that the rewritten model meets its promises.
 #include <ATen/Functions.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ using testing::with_body;
 using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
-TEST(NormTest, LayerNormKeepsItsOutputAndANumberPerRow) {
+TEST(NormTest, LayerNormSavesItsOutputAndANumberPerRow) {
   Rewrite result = rewrite(with_lines("    y = torch.layer_norm(h, [16], self.g, self.b)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::layer_norm"));
   EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
@@ -61,7 +61,7 @@ TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
   ASSERT_EQ(result.plan.notes.size(), 1u);
   expect_verified(result);
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
-  // Of the plain form only the second number per row is gained: the copy is kept all the same.
+  // Of the plain form only the second number per row is gained: the copy is saved all the same.
   PlanOptions options = testing::from_outputs();
   options.skip = {"layer_norm_transposed"};
   const Rewrite plain = rewrite_tokens(body, options);
@@ -104,7 +104,7 @@ Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
 
 constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
 
-TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
+TEST(NormTest, BatchNormBetweenConvolutionsSavesItsOutput) {
   Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), testing::from_outputs());
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
   EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::batch_norm");
@@ -114,7 +114,7 @@ TEST(NormTest, BatchNormBetweenConvolutionsKeepsItsOutput) {
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
 }
 
-TEST(NormTest, AChainThatDoesNotDependOnBatchNormsWeightGoesFirst) {
+TEST(NormTest, ASegmentThatDoesNotDependOnBatchNormsWeightGoesFirst) {
   for (const double weight : {0.0, 0.5}) {
     Rewrite result = rewrite_bottleneck("n", at::full({4}, weight), {});
     EXPECT_THAT(testing::segments(result.plan), ElementsAre("batch_norm"));
@@ -125,7 +125,7 @@ TEST(NormTest, AChainThatDoesNotDependOnBatchNormsWeightGoesFirst) {
   EXPECT_EQ(output.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
-TEST(NormTest, ABudgetSparesBatchNormsChain) {
+TEST(NormTest, ABudgetSparesBatchNormsSegment) {
   PlanOptions options;
   options.budget = [](int64_t before) { return before - kImage; };
   const Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), options);
@@ -151,7 +151,7 @@ TEST(NormTest, WeightsThatHideTheInputForbidIt) {
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
-TEST(NormTest, WhereOnlyTheBiasIsTrainedTheInputIsKept) {
+TEST(NormTest, WhereOnlyTheBiasIsTrainedTheInputIsSaved) {
   const Rewrite result = rewrite(with_body(
       "    return torch.linear(torch.layer_norm(x, [16], self.frozen, self.b), self.w)\n"));
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "input_not_needed");
@@ -166,7 +166,7 @@ TEST(NormTest, WeightsThatOnlyTheRunTellsForbidIt) {
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "parameters_unknown");
 }
 
-TEST(NormTest, AnOutputThatNobodyKeepsGainsNothing) {
+TEST(NormTest, AnOutputThatNoOperatorSavesGainsNothing) {
   const Rewrite result = rewrite(with_body(
       "    return torch.layer_norm(torch.linear(x, self.w), [16], self.g, self.b).sum()\n"));
   // What would be freed, the second number per row, is less than nothing gained for a tensor.
@@ -175,7 +175,7 @@ TEST(NormTest, AnOutputThatNobodyKeepsGainsNothing) {
 
 class RmsNormSpellingTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(RmsNormSpellingTest, IsOneOperatorThatKeepsItsOutput) {
+TEST_P(RmsNormSpellingTest, IsOneOperatorThatSavesItsOutput) {
   Rewrite result = rewrite(with_lines(GetParam()));
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out rms_norm"));
   EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
@@ -227,7 +227,7 @@ TEST(NormTest, RmsNormOfOtherDtypesThanFloatNeedsItsCasts) {
   EXPECT_TRUE(rewrite(module).plan.sites.empty());  // no eps
 }
 
-TEST(DropoutTest, KeepsABitPerElement) {
+TEST(DropoutTest, SavesABitPerElement) {
   Rewrite result = rewrite(with_lines("    y = torch.dropout(h, 0.25, True)\n"));
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::dropout"));
   EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, kRows * kColumns / 8 - 4 * kRows * kColumns);

@@ -102,7 +102,7 @@ TEST(WrittenOutCastsTest, SixteenBitModelsHaveTheirOwnRoundings) {
 }
 
 /// The operator has the expression's own erf in float32.
-TEST(WrittenOutCastsTest, ErfGeluKeepsItsBitsInFloat32) {
+TEST(WrittenOutCastsTest, ErfGeluHasItsBitsInFloat32) {
   Rewrite result =
       rewrite_in(at::kFloat, "    y = h * 0.5 * (1.0 + torch.erf(h / 1.4142135623730951))\n");
   const Verification verification =

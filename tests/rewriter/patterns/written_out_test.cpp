@@ -1,5 +1,5 @@
 // Activations that models write out: which spellings are matched and which are let alone, their
-// bytes by hand, and that the rewritten model keeps its promises.
+// bytes by hand, and that the rewritten model meets its promises.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/testing/file_check.h>
@@ -34,7 +34,7 @@ struct Spelling {
 
 class SpellingTest : public ::testing::TestWithParam<Spelling> {};
 
-TEST_P(SpellingTest, IsOneOperatorThatKeepsItsOutput) {
+TEST_P(SpellingTest, IsOneOperatorThatSavesItsOutput) {
   const Spelling& spelling = GetParam();
   Rewrite result = rewrite(make_mlp(spelling.expression, kColumns, kHidden, 4));
   ASSERT_THAT(ops(result.plan), ElementsAre(spelling.op));
@@ -97,7 +97,7 @@ TEST(WrittenOutTest, AProductOfAReluWithItselfIsItsSquare) {
   ASSERT_THAT(ops(result.plan), ElementsAre("written-out squared_relu"));
   EXPECT_TRUE(result.plan.sites[0].decision.accepted) << result.plan.sites[0].decision.reason;
   expect_verified(result);
-  // Who reads the ReLU keeps it.
+  // The consumer of the ReLU saves it.
   EXPECT_TRUE(rewrite(with_body("    r = torch.relu(torch.linear(x, self.w))\n"
                                 "    return torch.linear(r * r, self.w) + r\n"))
                   .plan.sites.empty());
@@ -183,7 +183,7 @@ TEST(WrittenOutTest, AWriteToTheInputInBetweenForbidsIt) {
 }
 
 TEST(WrittenOutTest, AnOperatorWithinALargerPatternHasItsTurnWhereThatIsDropped) {
-  // Nobody keeps the product, but softplus' own output is kept by tanh's consumer.
+  // No operator saves the product, but softplus' own output is saved by tanh's consumer.
   const Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    return (h * torch.tanh(torch.softplus(h))).sum()\n"));
@@ -255,7 +255,7 @@ TEST(WrittenOutTest, RestoreGivesBackHowItWasWritten) {
   }
 }
 
-TEST(WrittenOutTest, ARewriteOfARewriteKeepsTheFirstOriginal) {
+TEST(WrittenOutTest, ARewriteOfARewriteStoresTheFirstOriginal) {
   const auto module = with_body(
       "    a = torch.linear(x, self.w)\n"
       "    h = torch.linear(a * torch.sigmoid(a), self.w)\n"

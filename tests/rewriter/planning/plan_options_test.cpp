@@ -67,7 +67,7 @@ torch::jit::Module gates() {
   return with_body(body + "    return y\n");
 }
 
-TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
+TEST(PlanOptionsTest, ABudgetRunsNoMoreSegmentsAgainThanItNeeds) {
   constexpr int64_t kGate = 2 * 4 * testing::kRows * testing::kColumns;
   PlanOptions options;
   options.strategies = {"recompute"};
@@ -84,7 +84,7 @@ TEST(PlanOptionsTest, ABudgetRunsNoMoreChainsAgainThanItNeeds) {
   EXPECT_EQ(plan_of(gates(), options).saved_bytes_after, all.saved_bytes_after);
 }
 
-TEST(PlanOptionsTest, ABudgetMayNeedAChainThatTimeAloneWouldNot) {
+TEST(PlanOptionsTest, ABudgetMayNeedASegmentThatTimeAloneWouldNot) {
   const auto module = testing::with_lines("    y = torch.gelu(h)\n");
   const Plan by_time = plan_of(module, {});
   ASSERT_THAT(testing::segments(by_time), ::testing::IsEmpty());

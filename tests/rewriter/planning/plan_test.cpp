@@ -87,7 +87,7 @@ TEST(PlanTest, OtherActivationsAreNoSites) {
   EXPECT_TRUE(plan_of(make_mlp("torch.tanh(h)", 16, 32, 4)).sites.empty());
 }
 
-TEST(PlanTest, RejectsAnOutputThatNobodyKeeps) {
+TEST(PlanTest, RejectsAnOutputThatNoOperatorSaves) {
   EXPECT_EQ(reason(plan_of(with_body("    return torch.gelu(torch.linear(x, self.w)).sum()\n"))),
             "output_not_kept");
   const Plan dropped =
@@ -98,7 +98,7 @@ TEST(PlanTest, RejectsAnOutputThatNobodyKeeps) {
   EXPECT_THAT(dropped.sites[0].decision.reason, HasSubstr("aten::dropout"));
 }
 
-TEST(PlanTest, RejectsAnInputThatSomebodyElseKeeps) {
+TEST(PlanTest, RejectsAnInputThatAnotherOperatorSaves) {
   const Plan plan = plan_of(
       with_body("    h = torch.linear(x, self.w)\n"
                 "    return torch.linear(torch.gelu(h), self.w) + torch.linear(h, self.w)\n"));
@@ -125,7 +125,7 @@ def forward(self, x):
 }
 
 TEST(PlanTest, RejectsAnOutputThatIsWrittenLater) {
-  // mul by a constant keeps nothing, so that the write would go unnoticed by autograd without ours.
+  // mul by a constant saves nothing, so that the write would go unnoticed by autograd without ours.
   const Plan plan =
       plan_of(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
                         "    z = torch.linear(y.clone(), self.w)\n"
@@ -191,7 +191,7 @@ TEST(PlanTest, EveryTurnOfALoopCounts) {
   EXPECT_EQ(plan.sites[0].saved_bytes_delta, 3 * (kRows * 16 / 8 - kRows * 16 * 4));
 }
 
-/// `body` runs twice, on h; then a linear keeps h.
+/// `body` runs twice, on h; then a linear saves h.
 std::string reason_in_loop(const std::string& body) {
   return reason(
       plan_of(with_body("    h = torch.linear(x, self.w)\n"
@@ -350,8 +350,8 @@ TEST(PlanTest, NotesADropoutThatDropsNothing) {
 }
 
 TEST(PlanTest, ChainedActivations) {
-  // The second's input is the first's output, which only the second keeps: once the second keeps
-  // its own output, the first would keep it alone. One of the two is a gain, both are not.
+  // The second's input is the first's output, which only the second saves: once the second saves
+  // its own output, the first would save it alone. One of the two is a gain, both are not.
   const Plan plan =
       plan_of(with_body("    y = torch.gelu(torch.silu(torch.linear(x, self.w)))\n"
                         "    return torch.linear(y, self.w)\n"));

@@ -27,7 +27,7 @@ constexpr int64_t kBranchBytes = 32;  // ceil(250 / 8)
 /// The gelu from its output.
 const Execution kGelu{{{0}}, StorageId{1}, kBranchBytes};
 
-TEST(PredictionTest, NothingReplacedIsWhatIsKept) {
+TEST(PredictionTest, NothingReplacedIsWhatIsSaved) {
   const Report report = gelu_between(false, true);
   EXPECT_EQ(Prediction(report).saved_bytes(), 2000);
 }
@@ -43,17 +43,17 @@ TEST(PredictionTest, InputGoesBranchBitsCome) {
   EXPECT_EQ(prediction.saved_bytes(), 2000);
 }
 
-TEST(PredictionTest, OutputThatNobodyKeptComesInstead) {
+TEST(PredictionTest, OutputThatNoOperatorSavedComesInstead) {
   const Report report = gelu_between(false, false);
   EXPECT_EQ(Prediction(report).delta({kGelu}), kBranchBytes);
 }
 
-TEST(PredictionTest, InputKeptElsewhereStays) {
+TEST(PredictionTest, InputSavedElsewhereStays) {
   const Report report = gelu_between(true, true);
   EXPECT_EQ(Prediction(report).delta({kGelu}), kBranchBytes);
 }
 
-TEST(PredictionTest, WhatKeepsBytesOfItsOwnAloneKeepsNoStorage) {
+TEST(PredictionTest, WhatSavesBytesOfItsOwnAloneSavesNoStorage) {
   const Report report = gelu_between(false, true);
   EXPECT_EQ(Prediction(report).delta({Execution{{{0}}, std::nullopt, 32}}), 32 - 1000);
 }

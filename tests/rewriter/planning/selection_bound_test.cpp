@@ -11,7 +11,7 @@
 namespace invact {
 namespace {
 
-/// Calls that keep some of the storages; the last storage is a parameter.
+/// Calls that save some of the storages; the last storage is a parameter.
 Report random_report(std::mt19937& random, int64_t storages, int64_t calls) {
   const auto below = [&random](int64_t limit) {
     return std::uniform_int_distribution<int64_t>(0, limit - 1)(random);
@@ -73,7 +73,7 @@ int64_t best_of_all(Prediction& prediction, const AlternativeGroup& group) {
   return fewest;
 }
 
-TEST(SelectionBoundTest, OfUpToTenSitesItIsWhatTheBestChoiceKeeps) {
+TEST(SelectionBoundTest, OfUpToTenSitesItIsWhatTheBestChoiceSaves) {
   for (unsigned seed = 0; seed < 50; ++seed) {
     std::mt19937 random(seed);
     const Report report = random_report(random, 8, 12);
@@ -97,7 +97,7 @@ TEST(SelectionBoundTest, OfMoreItIsNeverMore) {
     EXPECT_GE(bound, 0) << "seed " << seed;
     if (bound == best) ++reached;
   }
-  EXPECT_GT(reached, 0);  // It tells something.
+  EXPECT_GT(reached, 0);  // The bound is reached sometimes.
 }
 
 TEST(SelectionBoundTest, WithoutSitesEverythingStays) {

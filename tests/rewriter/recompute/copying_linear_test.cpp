@@ -74,7 +74,7 @@ TEST(CopyingLinearTest, WithoutABiasThereIsNoSum) {
   FileCheck().check("aten::matmul")->check_not("aten::add_")->run(graph_text(result.rewritten));
 }
 
-TEST(CopyingLinearTest, AViewOfWhatIsKeptAnywayIsEnough) {
+TEST(CopyingLinearTest, AViewOfWhatIsSavedAnywayIsEnough) {
   Rewrite result = rewrite(
       with_body("    h = torch.linear(x, self.w)\n"
                 "    return torch.linear(h.transpose(1, 2), self.w) + torch.linear(h, self.w)\n"));
@@ -83,7 +83,7 @@ TEST(CopyingLinearTest, AViewOfWhatIsKeptAnywayIsEnough) {
   expect_same_bits(result);
 }
 
-TEST(CopyingLinearTest, AViewWithAnotherReaderStays) {
+TEST(CopyingLinearTest, AViewWithAnotherConsumerStays) {
   Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    t = torch.layer_norm(h, [16], self.g, self.b).transpose(1, 2)\n"
@@ -132,7 +132,7 @@ TEST(CopyingLinearTest, OneThatReadsAContiguousTensorInAnotherRunStays) {
   expect_same_bits(result);
 }
 
-TEST(CopyingLinearTest, AFrozenWeightKeepsNoCopy) {
+TEST(CopyingLinearTest, AFrozenWeightSavesNoCopy) {
   torch::jit::Module module = with_body(kMixing);
   module.attr("w").toTensor().set_requires_grad(false);
   Rewrite result = rewrite(module);

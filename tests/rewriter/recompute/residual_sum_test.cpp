@@ -30,7 +30,7 @@ int64_t freed(const Plan& plan) {
   return plan.saved_bytes_before - plan.saved_bytes_after;
 }
 
-/// h0 and then `count` blocks of a linear, a norm behind it and a residual sum; the linears keep
+/// h0 and then `count` blocks of a linear, a norm behind it and a residual sum; the linears save
 /// every sum but the last one's, and the norms what they read.
 std::string blocks(int count) {
   std::string lines = "    h = torch.linear(x, self.w)\n";
@@ -40,7 +40,7 @@ std::string blocks(int count) {
   return lines;
 }
 
-TEST(ResidualSumTest, IsRunAgainFromWhatIsKeptAnyway) {
+TEST(ResidualSumTest, IsRunAgainFromWhatIsSavedAnyway) {
   Rewrite result = rewrite(with_body(blocks(1) + "    return torch.linear(h, self.w)\n"), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, add"));
   // The sum, and two numbers per row of the norm.
@@ -56,8 +56,8 @@ TEST(ResidualSumTest, InEverySecondBlockSoThatBackwardWalksBackOne) {
   expect_same_bits(result);
 }
 
-TEST(ResidualSumTest, AChainBetweenTwoSumsDoesNotLengthenTheWalk) {
-  // The last sum needs gelu(h), which runs again from h: that one is kept.
+TEST(ResidualSumTest, ASegmentBetweenTwoSumsDoesNotLengthenTheWalk) {
+  // The last sum needs gelu(h), which runs again from h: that one is saved.
   const std::string lines = "    h = torch.gelu(h)\n";
   const std::string block =
       "    h = h + torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)\n";
@@ -68,7 +68,7 @@ TEST(ResidualSumTest, AChainBetweenTwoSumsDoesNotLengthenTheWalk) {
   expect_same_bits(result);
 }
 
-TEST(ResidualSumTest, IsKeptWhereASideWouldHaveToBeKeptInstead) {
+TEST(ResidualSumTest, IsSavedWhereASideWouldHaveToBeSavedInstead) {
   Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
                                      "    h = h + torch.linear(torch.linear(h, self.w), self.w)\n"
                                      "    return torch.linear(h, self.w)\n"),
@@ -77,7 +77,7 @@ TEST(ResidualSumTest, IsKeptWhereASideWouldHaveToBeKeptInstead) {
   expect_same_bits(result);
 }
 
-TEST(ResidualSumTest, ThatNobodyKeepsTakesNothingFromTheOneBefore) {
+TEST(ResidualSumTest, ThatNoOperatorSavesTakesNothingFromTheOneBefore) {
   // The last block's sum is returned: the one before it is run again.
   Rewrite result = rewrite(with_body(blocks(2) + "    return h.sum()\n"), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, add"));
@@ -106,7 +106,7 @@ def forward(self, x):
   expect_same_bits(result);
 }
 
-TEST(ResidualSumTest, MayNotWriteWhatItsChainDidNotMake) {
+TEST(ResidualSumTest, MayNotWriteWhatItsSegmentDidNotMake) {
   Rewrite result = rewrite(
       with_body("    h = torch.linear(x, self.w)\n"
                 "    u = torch.linear(h, self.w)\n"
@@ -130,7 +130,7 @@ std::string stochastic_depth(const std::string& branch, const std::string& size 
 
 constexpr const char* kNorm = "torch.layer_norm(torch.linear(h, self.w), [16], self.g, self.b)";
 
-TEST(FormReaderTest, AsksWhatFeedsTheChain) {
+TEST(MetadataReaderTest, AsksWhatFeedsTheSegment) {
   Rewrite result = rewrite(with_body(stochastic_depth(kNorm)), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, mul, add"));
   expect_same_bits(result);
@@ -140,21 +140,21 @@ TEST(FormReaderTest, AsksWhatFeedsTheChain) {
                         result.model.module.forward({x}).toTensor()));
 }
 
-TEST(FormReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
+TEST(MetadataReaderTest, BehindAScaleThatCannotWidenWhatItAsksFor) {
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g")), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("mul, add"));
   expect_same_bits(result);
 }
 
-TEST(FormReaderTest, BehindAScaleInListsOfSizes) {
+TEST(MetadataReaderTest, BehindAScaleInListsOfSizes) {
   Rewrite result = rewrite(
       with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size()[0]")), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("mul, add"));
   expect_same_bits(result);
 }
 
-TEST(FormReaderTest, NotBehindAScaleThatCouldWidenIt) {
+TEST(MetadataReaderTest, NotBehindAScaleThatCouldWidenIt) {
   // The size that g decides: of one column it would make sixteen.
   Rewrite result =
       rewrite(with_body(stochastic_depth("torch.linear(h, self.w) * self.g", "size(1) // 16 * 8")),
@@ -166,7 +166,7 @@ TEST(FormReaderTest, NotBehindAScaleThatCouldWidenIt) {
   expect_same_bits(reduced);
 }
 
-TEST(FormReaderTest, TheDtypeWhereNoAutocastChangesIt) {
+TEST(MetadataReaderTest, TheDtypeWhereNoAutocastChangesIt) {
   const auto with_noise = [](const std::string& branch) {
     return with_body("    h = torch.linear(x, self.w)\n    u = " + branch +
                      "\n"
@@ -184,7 +184,7 @@ TEST(FormReaderTest, TheDtypeWhereNoAutocastChangesIt) {
   EXPECT_THAT(segments(rewrite(with_noise(kNorm), exact()).plan), IsEmpty());
 }
 
-TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstReader) {
+TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstConsumer) {
   // The noise of stochastic depth, written behind the norm and in front of the product: above. This
   // one is written once more behind the product.
   Rewrite result =

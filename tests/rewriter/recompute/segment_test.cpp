@@ -1,4 +1,4 @@
-// Recompute segments: which segments are found, what they keep by hand, and that the rewritten
+// Recompute segments: which segments are found, what they save by hand, and that the rewritten
 // model computes the same bits.
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
@@ -39,7 +39,7 @@ int64_t freed(const Plan& plan) {
   return plan.saved_bytes_before - plan.saved_bytes_after;
 }
 
-TEST(RegionTest, AnActivationBetweenLinearsKeepsItsInputAlone) {
+TEST(SegmentTest, AnActivationBetweenLinearsSavesItsInputAlone) {
   Rewrite result = rewrite(with_lines("    y = torch.gelu(h)\n"), exact());
   ASSERT_THAT(ops(result.plan), ElementsAre("gelu"));
   EXPECT_EQ(result.plan.sites[0].saved_bytes_delta, -kTensor);
@@ -52,7 +52,7 @@ TEST(RegionTest, AnActivationBetweenLinearsKeepsItsInputAlone) {
       ->run(graph_text(result.rewritten));
 }
 
-TEST(RegionTest, NormActivationAndGateAreOneChain) {
+TEST(SegmentTest, NormActivationAndGateAreOneSegment) {
   Rewrite result =
       rewrite(with_lines("    n = torch.silu(torch.layer_norm(h, [16], self.g, self.b))\n"
                          "    y = n * torch.sigmoid(n)\n"),
@@ -63,19 +63,19 @@ TEST(RegionTest, NormActivationAndGateAreOneChain) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, AnInPlaceOperatorMayWriteWhatTheChainMade) {
+TEST(SegmentTest, AnInPlaceOperatorMayWriteWhatTheSegmentMade) {
   Rewrite result = rewrite(
       with_lines("    y = torch.relu_(torch.layer_norm(h, [16], self.g, self.b))\n"), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("layer_norm, relu"));
   expect_same_bits(result);
 }
 
-TEST(RegionTest, AndNothingElse) {
+TEST(SegmentTest, AndNothingElse) {
   const Rewrite result = rewrite(with_lines("    y = torch.silu_(h)\n"), exact());
   EXPECT_THAT(segments(result.plan), IsEmpty());
 }
 
-TEST(RegionTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
+TEST(SegmentTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
   Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
                                      "    u = torch.linear(x, self.w, self.b)\n"
                                      "    return torch.linear(torch.silu(h) * u, self.w)\n"),
@@ -85,7 +85,7 @@ TEST(RegionTest, AGateOfTwoLinearsIsRunAgainFromBoth) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, AResidualSumFeedsARegionAndIsNoPartOfOne) {
+TEST(SegmentTest, AResidualSumFeedsASegmentAndIsNoPartOfOne) {
   Rewrite result = rewrite(with_body("    h = torch.linear(x, self.w)\n"
                                      "    z = h + torch.linear(torch.gelu(h), self.w)\n"
                                      "    n = torch.layer_norm(z, [16], self.g, self.b)\n"
@@ -96,7 +96,7 @@ TEST(RegionTest, AResidualSumFeedsARegionAndIsNoPartOfOne) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, ASumOfOneTensorsFunctionsIsPartOfOne) {
+TEST(SegmentTest, ASumOfOneTensorsFunctionsIsPartOfOne) {
   Rewrite result =
       rewrite(with_lines("    y = 0.5 * h * (1.0 + torch.tanh(0.7978845608 * (h + 0.044715 * "
                          "torch.pow(h, 3))))\n"),
@@ -105,7 +105,7 @@ TEST(RegionTest, ASumOfOneTensorsFunctionsIsPartOfOne) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
+TEST(SegmentTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
   // The norm reads z twice, and the residual sum once more.
   Rewrite result =
       rewrite(with_body("    z = torch.linear(x, self.w)\n"
@@ -116,7 +116,7 @@ TEST(RegionTest, GradientsOfOneTensorAreAddedInTheSameOrder) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
+TEST(SegmentTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
   // Rotary embedding: halves of q in each other's places. The order decides how q's gradient lies
   // in memory, and with it the order in which that of g is summed.
   Rewrite result =
@@ -131,7 +131,7 @@ TEST(RegionTest, GradientsThatComeThroughViewsAreAddedInTheSameOrder) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
+TEST(SegmentTest, AConsumerInBetweenWouldBeAddedInAnotherOrder) {
   // Of three gradients of h today's order adds the norm's last.
   const torch::jit::Module module = with_body(
       "    h = torch.linear(x, self.w)\n"
@@ -147,7 +147,7 @@ TEST(RegionTest, AReaderInBetweenWouldBeAddedInAnotherOrder) {
   expect_verified(result);
 }
 
-TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
+TEST(SegmentTest, SeveralConsumersAndViewsOfTheResult) {
   Rewrite result =
       rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
                         "    a = torch.linear(y.view([2, 4, 16]), self.w).view([8, 16])\n"
@@ -164,7 +164,7 @@ TEST(RegionTest, SeveralReadersAndViewsOfTheResult) {
       ->run(graph_text(result.rewritten));
 }
 
-TEST(RegionTest, WhatEscapesIsNotGivenBack) {
+TEST(SegmentTest, WhatEscapesIsNotGivenBack) {
   Rewrite result = rewrite(
       with_body("    y = torch.silu(torch.layer_norm(torch.linear(x, self.w), [16], self.g, "
                 "self.b))\n"
@@ -180,7 +180,7 @@ TEST(RegionTest, WhatEscapesIsNotGivenBack) {
       ->run(graph_text(result.rewritten));
 }
 
-TEST(RegionTest, WhatIsWrittenLaterIsNoRegion) {
+TEST(SegmentTest, WhatIsWrittenLaterIsNoSegment) {
   const Rewrite output = rewrite(with_body("    y = torch.gelu(torch.linear(x, self.w))\n"
                                            "    z = torch.linear(y, self.w)\n"
                                            "    return z, y.add_(1.0)\n"),
@@ -193,7 +193,7 @@ TEST(RegionTest, WhatIsWrittenLaterIsNoRegion) {
   EXPECT_THAT(segments(input.plan), IsEmpty());
 }
 
-TEST(RegionTest, DropoutKeepsABitPerElement) {
+TEST(SegmentTest, DropoutSavesABitPerElement) {
   Rewrite result =
       rewrite(with_lines("    y = torch.dropout(torch.gelu(h), 0.25, True)\n"), exact());
   EXPECT_THAT(segments(result.plan), ElementsAre("gelu, dropout"));
@@ -202,7 +202,7 @@ TEST(RegionTest, DropoutKeepsABitPerElement) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, ADropoutDoesNotChangePlacesWithAnother) {
+TEST(SegmentTest, ADropoutDoesNotChangePlacesWithAnother) {
   Rewrite result =
       rewrite(with_body("    h = torch.linear(x, self.w)\n"
                         "    a = torch.dropout(h, 0.5, True)\n"
@@ -236,24 +236,24 @@ Rewrite rewrite_counting(const std::string& in_front, const std::string& behind)
   return rewrite(module, exact());
 }
 
-TEST(RegionTest, ACounterInBetweenIsNoWriteToWhatTheChainReads) {
+TEST(SegmentTest, ACounterInBetweenIsNoWriteToWhatTheSegmentReads) {
   Rewrite result = rewrite_counting("count", "count");
   EXPECT_THAT(segments(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
   expect_same_bits(result);
 }
 
-TEST(RegionTest, NeitherIsOneToWhatNoneOfItHasReadYet) {
+TEST(SegmentTest, NeitherIsOneToWhatNoneOfItHasReadYet) {
   Rewrite result = rewrite_counting("scale", "count");
   EXPECT_THAT(segments(result.plan), ElementsAre("cat, layer_norm, mul, relu"));
   expect_same_bits(result);
 }
 
-TEST(RegionTest, AWriteToOneOfItsAttributesIs) {
+TEST(SegmentTest, AWriteToOneOfItsAttributesIs) {
   const Rewrite result = rewrite_counting("count", "scale");
   EXPECT_THAT(segments(result.plan), IsEmpty());
 }
 
-TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
+TEST(SegmentTest, InstanceNormWithoutStatisticsOfItsOwn) {
   Rewrite result = rewrite(
       with_lines(
           "    n = torch.instance_norm(h, self.g, self.b, None, None, True, 0.1, 1e-5, False)\n"
@@ -263,7 +263,7 @@ TEST(RegionTest, InstanceNormWithoutStatisticsOfItsOwn) {
   expect_same_bits(result);
 }
 
-TEST(RegionTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
+TEST(SegmentTest, InstanceNormThatUpdatesThemIsNoPartOfOne) {
   Rewrite result = rewrite(
       with_lines("    n = torch.instance_norm(h, self.g, self.b, self.frozen, self.frozen, False, "
                  "0.1, 1e-5, False)\n"
@@ -298,7 +298,7 @@ torch::jit::Module batch_norm(const std::string& training) {
   return with_statistics(source);
 }
 
-TEST(RegionTest, BatchNormUpdatesItsStatisticsOnce) {
+TEST(SegmentTest, BatchNormUpdatesItsStatisticsOnce) {
   Rewrite result = rewrite(batch_norm("True"), exact(), {2, 4, 12, 12});
   EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm, relu"));
   expect_same_bits(result);
@@ -323,19 +323,19 @@ def forward(self, x):
 )");
 }
 
-TEST(RegionTest, ABatchNormInBetweenWritesItsOwnStatisticsAlone) {
+TEST(SegmentTest, ABatchNormInBetweenWritesItsOwnStatisticsAlone) {
   Rewrite result = rewrite(branches("other_mean", "other_var"), exact(), {2, 4, 12, 12});
   EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm", "batch_norm, relu, cat"));
   expect_same_bits(result);
 }
 
-TEST(RegionTest, OneThatWritesTheChainsStatisticsMustNotChangePlacesWithIt) {
+TEST(SegmentTest, OneThatWritesTheSegmentsStatisticsMustNotChangePlacesWithIt) {
   Rewrite result = rewrite(branches("mean", "var"), exact(), {2, 4, 12, 12});
   EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm"));
   expect_same_bits(result);
 }
 
-TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
+TEST(SegmentTest, BatchNormThatMayNotTrainSavesTheStatisticsItRead) {
   Rewrite result = rewrite(batch_norm("self.training"), exact(), {2, 4, 12, 12});
   EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm, relu"));
   expect_same_bits(result);
@@ -354,7 +354,7 @@ TEST(RegionTest, BatchNormThatMayNotTrainKeepsTheStatisticsItRead) {
   EXPECT_TRUE(at::equal(gradient(result.model), gradient(result.rewritten)));
 }
 
-TEST(RegionTest, AnOutputThatDoesGoesBeforeRunningAgain) {
+TEST(SegmentTest, AnOutputThatDoesGoesBeforeRunningAgain) {
   Rewrite result = rewrite(with_lines("    y = torch.gelu(h)\n"), PlanOptions{});
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::gelu"));
   EXPECT_EQ(result.plan.sites[0].strategy, "output");
@@ -364,7 +364,7 @@ TEST(RegionTest, AnOutputThatDoesGoesBeforeRunningAgain) {
               ElementsAre("gelu"));
 }
 
-TEST(RegionTest, LeftAloneByName) {
+TEST(SegmentTest, LeftAloneByName) {
   const auto module = with_lines("    y = torch.gelu(h)\n");
   PlanOptions options = exact();
   options.skip = {"gelu"};
