@@ -10,7 +10,6 @@
 #include "analyzer/model/module_paths.h"
 #include "kernels/catalog.h"
 #include "rewriter/patterns/activation.h"
-#include "rewriter/patterns/activation_dropout.h"
 #include "rewriter/patterns/batch_norm.h"
 #include "rewriter/patterns/dropout.h"
 #include "rewriter/patterns/norm.h"

@@ -5,7 +5,7 @@
 
 #include "tests/support/records.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
@@ -25,12 +25,12 @@ Plan plan_of_gelu() {
 }
 
 TEST(SiteTimesTest, ASiteGetsItsOperatorsForwardAndBackward) {
-  EXPECT_THAT(site_times(plan_of_gelu(), testing::small_device_report()),
+  EXPECT_THAT(site_times(plan_of_gelu(), small_device_report()),
               ElementsAre(SiteTime{"block.act/forward#1", 40'000, 60'000}));
 }
 
 TEST(SiteTimesTest, AnotherInstanceOperatorOrPlaceIsAnotherSite) {
-  const DeviceReport report = testing::small_device_report();
+  const DeviceReport report = small_device_report();
   Plan plan = plan_of_gelu();
   plan.sites[0].module_paths = {"other.act"};
   EXPECT_THAT(site_times(plan, report), IsEmpty());
@@ -45,4 +45,4 @@ TEST(SiteTimesTest, AnotherInstanceOperatorOrPlaceIsAnotherSite) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -14,16 +14,9 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using testing::make_mlp;
-using testing::make_module;
-using testing::parameter;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::saved_and_loaded;
-using testing::temporary_path;
 using torch::jit::testing::FileCheck;
 
 std::string graph_text(const Model& model, const std::string& method = "forward") {
@@ -258,4 +251,4 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{"torch.gelu(h.t()).t()", std::vector<int64_t>{8, 16}}));
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -6,20 +6,10 @@
 
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::exact;
-using testing::expect_same_bits;
-using testing::graph_text;
-using testing::make_module;
-using testing::parameter;
-using testing::restored;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::segments;
-using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 TEST(SegmentCodeTest, AFlagThatTheCodeNeverChangesDecidesABranch) {
@@ -276,4 +266,4 @@ TEST(SegmentCodeTest, ASecondRewriteFindsNothing) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

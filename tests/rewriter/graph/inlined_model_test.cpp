@@ -9,10 +9,9 @@
 
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
-using testing::make_module;
 using torch::jit::testing::FileCheck;
 
 /// A module whose forward is `text`; `self` is the graph's first input.
@@ -80,4 +79,4 @@ TEST(InlinedModelTest, TheModelItselfStays) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -7,22 +7,10 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::expect_verified;
-using testing::graph_text;
-using testing::kColumns;
-using testing::kRows;
-using testing::make_module;
-using testing::ops;
-using testing::parameter;
-using testing::restored;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::with_body;
-using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kElements = kRows * kColumns;
@@ -216,4 +204,4 @@ TEST(ActivationDropoutTest, InLoopsAndBranches) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -8,20 +8,10 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::expect_verified;
-using testing::graph_text;
-using testing::kColumns;
-using testing::kRows;
-using testing::ops;
-using testing::restored;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::with_body;
-using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 TEST(NormTest, LayerNormSavesItsOutputAndANumberPerRow) {
@@ -41,8 +31,7 @@ TEST(NormTest, RmsNormToo) {
 }
 
 /// x: [8, 4, 16].
-Rewrite rewrite_tokens(const std::string& body,
-                       const PlanOptions& options = testing::from_outputs()) {
+Rewrite rewrite_tokens(const std::string& body, const PlanOptions& options = from_outputs()) {
   return rewrite(with_body(body), options, {kRows, 4, kColumns});
 }
 
@@ -62,7 +51,7 @@ TEST(NormTest, WhatALinearReadsTransposedIsLaidOutForIt) {
   expect_verified(result);
   EXPECT_EQ(graph_text(restored(result.rewritten)), graph_text(result.model));
   // Of the plain form only the second number per row is gained: the copy is saved all the same.
-  PlanOptions options = testing::from_outputs();
+  PlanOptions options = from_outputs();
   options.skip = {"layer_norm_transposed"};
   const Rewrite plain = rewrite_tokens(body, options);
   ASSERT_EQ(plain.plan.sites.size(), 1u);
@@ -92,9 +81,8 @@ def forward(self, x):
 
 Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
                            const PlanOptions& options) {
-  torch::jit::Module module = testing::make_module(
-      "Bottleneck",
-      {{"k", testing::parameter({4, 4, 3, 3})}, {"g", weight}, {"b", testing::parameter({4})}}, "");
+  torch::jit::Module module = make_module(
+      "Bottleneck", {{"k", parameter({4, 4, 3, 3})}, {"g", weight}, {"b", parameter({4})}}, "");
   module.register_buffer("mean", at::zeros({4}));
   module.register_buffer("var", at::ones({4}));
   std::string source = kBottleneck;
@@ -105,7 +93,7 @@ Rewrite rewrite_bottleneck(const std::string& read, const at::Tensor& weight,
 constexpr int64_t kImage = 4 * 2 * 4 * 10 * 10;
 
 TEST(NormTest, BatchNormBetweenConvolutionsSavesItsOutput) {
-  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), testing::from_outputs());
+  Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), from_outputs());
   ASSERT_THAT(ops(result.plan), ElementsAre("aten::batch_norm"));
   EXPECT_EQ(replacement_of(result.plan.sites[0].edit), "invact::batch_norm");
   // The input and one of two numbers per channel.
@@ -117,11 +105,11 @@ TEST(NormTest, BatchNormBetweenConvolutionsSavesItsOutput) {
 TEST(NormTest, ASegmentThatDoesNotDependOnBatchNormsWeightGoesFirst) {
   for (const double weight : {0.0, 0.5}) {
     Rewrite result = rewrite_bottleneck("n", at::full({4}, weight), {});
-    EXPECT_THAT(testing::segments(result.plan), ElementsAre("batch_norm"));
+    EXPECT_THAT(segments(result.plan), ElementsAre("batch_norm"));
     EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage);
-    testing::expect_same_bits(result);
+    expect_same_bits(result);
   }
-  const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), testing::from_outputs());
+  const Rewrite output = rewrite_bottleneck("n", at::zeros({4}), from_outputs());
   EXPECT_EQ(output.plan.sites[0].decision.reason_code, "weights_hide_input");
 }
 
@@ -129,13 +117,12 @@ TEST(NormTest, ABudgetSparesBatchNormsSegment) {
   PlanOptions options;
   options.budget = [](int64_t before) { return before - kImage; };
   const Rewrite result = rewrite_bottleneck("n", at::full({4}, 0.5), options);
-  EXPECT_THAT(testing::segments(result.plan), ::testing::IsEmpty());
+  EXPECT_THAT(segments(result.plan), ::testing::IsEmpty());
   EXPECT_EQ(result.plan.saved_bytes_before - result.plan.saved_bytes_after, kImage + 4 * 4);
 }
 
 TEST(NormTest, BatchNormBeforeAnActivationLeavesItsOutputToNobody) {
-  const Rewrite result =
-      rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), testing::from_outputs());
+  const Rewrite result = rewrite_bottleneck("torch.relu(n)", at::full({4}, 0.5), from_outputs());
   EXPECT_EQ(result.plan.sites[0].decision.reason_code, "output_not_kept");
 }
 
@@ -264,4 +251,4 @@ TEST(DropoutTest, RestoredWithNormsAndActivations) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

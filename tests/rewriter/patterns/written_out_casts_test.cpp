@@ -7,19 +7,11 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::expect_verified;
-using testing::graph_text;
 using ::testing::HasSubstr;
-using testing::kColumns;
-using testing::kRows;
-using testing::ops;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 /// `lines` make y of h, which has the weights' dtype, as the linear that reads y asks for.
@@ -167,4 +159,4 @@ TEST(OtherDtypeTest, ComplexActivationsAreLeftAlone) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -7,23 +7,12 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::expect_verified;
-using testing::graph_text;
 using ::testing::HasSubstr;
-using testing::kColumns;
-using testing::kHidden;
-using testing::kRows;
-using testing::make_mlp;
 using ::testing::Not;
-using testing::ops;
-using testing::restored;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 struct Spelling {
@@ -268,4 +257,4 @@ TEST(WrittenOutTest, ARewriteOfARewriteStoresTheFirstOriginal) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

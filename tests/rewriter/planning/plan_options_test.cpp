@@ -6,13 +6,8 @@
 #include "rewriter/planning/planner.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using testing::make_mlp;
-using testing::plan_of;
-using testing::reason;
-using testing::with_body;
 
 TEST(PlanOptionsTest, DecisionsByHand) {
   const auto module = with_body(
@@ -21,7 +16,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
   const Plan all = plan_of(module);
   ASSERT_EQ(all.accepted_count(), 2);
   const auto decided = [&](bool first, bool second) {
-    PlanOptions options = testing::from_outputs();
+    PlanOptions options = from_outputs();
     options.decisions = {{all.sites[0].id, first}, {all.sites[1].id, second}};
     return plan_of(module, options);
   };
@@ -37,7 +32,7 @@ TEST(PlanOptionsTest, DecisionsByHand) {
 }
 
 TEST(PlanOptionsTest, ExactTakesWhatLeavesGradientsAlone) {
-  PlanOptions exact = testing::from_outputs();
+  PlanOptions exact = from_outputs();
   exact.exact = true;
   for (const char* activation :
        {"torch.relu6(h)", "torch.hardtanh(h)", "torch.dropout(h, 0.5, True)"}) {
@@ -68,7 +63,7 @@ torch::jit::Module gates() {
 }
 
 TEST(PlanOptionsTest, ABudgetRunsNoMoreSegmentsAgainThanItNeeds) {
-  constexpr int64_t kGate = 2 * 4 * testing::kRows * testing::kColumns;
+  constexpr int64_t kGate = 2 * 4 * kRows * kColumns;
   PlanOptions options;
   options.strategies = {"recompute"};
   const Plan all = plan_of(gates(), options);
@@ -85,9 +80,9 @@ TEST(PlanOptionsTest, ABudgetRunsNoMoreSegmentsAgainThanItNeeds) {
 }
 
 TEST(PlanOptionsTest, ABudgetMayNeedASegmentThatTimeAloneWouldNot) {
-  const auto module = testing::with_lines("    y = torch.gelu(h)\n");
+  const auto module = with_lines("    y = torch.gelu(h)\n");
   const Plan by_time = plan_of(module, {});
-  ASSERT_THAT(testing::segments(by_time), ::testing::IsEmpty());
+  ASSERT_THAT(segments(by_time), ::testing::IsEmpty());
   // The segment needs none of the bits.
   ASSERT_LT(by_time.fewest_saved_bytes, by_time.saved_bytes_after);
   PlanOptions options;
@@ -95,7 +90,7 @@ TEST(PlanOptionsTest, ABudgetMayNeedASegmentThatTimeAloneWouldNot) {
   const Plan plan = plan_of(module, options);
   EXPECT_EQ(plan.saved_bytes_after, by_time.fewest_saved_bytes);
   EXPECT_EQ(plan.fewest_saved_bytes, by_time.fewest_saved_bytes);
-  EXPECT_THAT(testing::segments(plan), ::testing::ElementsAre("gelu"));
+  EXPECT_THAT(segments(plan), ::testing::ElementsAre("gelu"));
 }
 
 TEST(PlanOptionsTest, RunningAgainHasItsTime) {
@@ -106,4 +101,4 @@ TEST(PlanOptionsTest, RunningAgainHasItsTime) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

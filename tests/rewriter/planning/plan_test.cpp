@@ -11,17 +11,10 @@
 #include "analyzer/report.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using testing::kRows;
-using testing::make_mlp;
-using testing::make_module;
-using testing::parameter;
-using testing::plan_of;
-using testing::reason;
-using testing::with_body;
 
 TEST(PlanTest, AcceptsEachOperatorBetweenTwoLinears) {
   for (const std::string activation :
@@ -360,4 +353,4 @@ TEST(PlanTest, ChainedActivations) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 /// x -> gelu -> y -> linear; 1000 bytes each, 250 elements.
@@ -72,4 +72,4 @@ TEST(PredictionTest, OtherSavers) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <random>
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 /// Calls that save some of the storages; the last storage is a parameter.
@@ -107,4 +107,4 @@ TEST(SelectionBoundTest, WithoutSitesEverythingStays) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

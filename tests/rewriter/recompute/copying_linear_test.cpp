@@ -8,22 +8,13 @@
 #include "rewriter/editing/apply.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using testing::exact;
-using testing::expect_same_bits;
-using testing::graph_text;
 using ::testing::IsEmpty;
-using testing::make_module;
 using ::testing::Not;
-using testing::parameter;
-using testing::restored;
-using testing::Rewrite;
-using testing::segments;
-using testing::with_body;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kBatch = 2;
@@ -31,7 +22,7 @@ constexpr int64_t kTensor = 4 * kBatch * 16 * 16;
 constexpr int64_t kStatistics = 2 * 4 * kBatch * 16;
 
 Rewrite rewrite(const torch::jit::Module& module) {
-  return testing::rewrite(module, exact(), {kBatch, 16, 16});
+  return rewrite(module, exact(), {kBatch, 16, 16});
 }
 
 int64_t freed(const Plan& plan) {
@@ -141,4 +132,4 @@ TEST(CopyingLinearTest, AFrozenWeightSavesNoCopy) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

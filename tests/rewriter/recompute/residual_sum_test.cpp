@@ -8,21 +8,11 @@
 
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using testing::exact;
-using testing::expect_same_bits;
 using ::testing::IsEmpty;
-using testing::kColumns;
-using testing::kRows;
-using testing::make_module;
-using testing::parameter;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::segments;
-using testing::with_body;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
 
@@ -199,4 +189,4 @@ TEST(WrittenBetweenTest, WhatWasWrittenBeforeItsFirstConsumer) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

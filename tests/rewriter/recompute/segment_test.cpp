@@ -9,27 +9,13 @@
 #include "rewriter/verification/verify.h"
 #include "tests/support/rewriting.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
 
 using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
-using testing::exact;
-using testing::expect_same_bits;
-using testing::expect_verified;
-using testing::graph_text;
 using ::testing::IsEmpty;
-using testing::kColumns;
-using testing::kRows;
-using testing::make_module;
-using testing::ops;
-using testing::parameter;
-using testing::Rewrite;
-using testing::rewrite;
-using testing::segments;
-using testing::with_body;
-using testing::with_lines;
 using torch::jit::testing::FileCheck;
 
 constexpr int64_t kTensor = 4 * kRows * kColumns;
@@ -383,4 +369,4 @@ TEST(SegmentTest, LeftAloneByName) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing

@@ -13,15 +13,8 @@
 #include "rewriter/verification/float64_reference.h"
 #include "tests/support/models.h"
 
-namespace invact {
+namespace invact::testing {
 namespace {
-
-using testing::kRows;
-using testing::make_mlp;
-using testing::make_module;
-using testing::parameter;
-using testing::rows;
-using testing::saved_and_loaded;
 
 TEST(VerifyTest, AnotherModelFailsAndNamesTheWorstElement) {
   Model original = saved_and_loaded(make_mlp("torch.gelu(h)", 16, 32, 4));
@@ -136,4 +129,4 @@ TEST(VerifyTest, TakesThreeTimesTheParametersBesideBothModels) {
 }
 
 }  // namespace
-}  // namespace invact
+}  // namespace invact::testing
