@@ -1,5 +1,5 @@
-// How the process ends: its exit codes, which are part of the command line's contract (README,
-// "Exit codes"), the message of a failure, and the one function that ends the process.
+// How the process ends: its exit codes, which are part of the command line's contract
+// (docs/exit-codes.md), the message of a failure, and the one function that ends the process.
 #pragma once
 
 #include "analyzer/error.h"

@@ -16,7 +16,7 @@ Report observe_default_executor(const std::string& path, const Analysis& eager,
   Model model = load_model(path, settings.device);
   Report report = build_report(observe_warm_step(model, eager.inputs, settings, on_progress));
   report.executors = compare_executors(eager.report, report);
-  report.notes.push_back(
+  report.notes.emplace_back(
       "The default executor differentiates parts of the graph as a whole: which operator keeps a "
       "tensor there cannot be told, and the floor counts all of it. Sites and the prediction of a "
       "rewrite hold for the executor 'eager'.");

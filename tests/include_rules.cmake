@@ -125,7 +125,7 @@ set(records analyzer/trace.h analyzer/report.h analyzer/device_activity.h analyz
 forbid("a record's header has no builder" "^[A-Za-z].* (build|make|find|observe|load|plan|verify|compare)_[a-z_]+\\("
   EXAMPLE "Report build_report(const Trace& trace);" IN ${records})
 forbid("plain data has no torch" "#include <(ATen|c10|torch)/" EXAMPLE "#include <ATen/ATen.h>"
-  IN ${records} kernels/catalog.h analyzer/inputs/input_spec.h analyzer/reporting/*.h analyzer/cupti/*.h
+  IN ${records} kernels/catalog.h kernels/heavy_operators.h kernels/element_type.h analyzer/inputs/input_spec.h analyzer/reporting/*.h analyzer/cupti/*.h
     rewriter/graph/observed_savers.h rewriter/planning/prediction.h rewriter/planning/selection_bound.h
     cli/render cli/ci cli/pictures/chrome_trace.h cli/pictures/html/page.h)
 forbid("formats know reports, not models" "#include \"(rewriter|kernels|analyzer/(model|inputs|observation))/|#include <CLI/"

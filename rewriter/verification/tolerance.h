@@ -20,7 +20,8 @@ double output_tolerance(const std::string& dtype, bool replaces_written_out);
 /// float64, 1e-7: the square root of the rounding unit at the minimum, 1e-8, times a margin for
 /// depth.
 ///
-/// float32, 1e-5: what README promises, about ten times what real models show (docs/models.md).
+/// float32, 1e-5: what docs/exactness.md promises, about ten times what real models show
+/// (docs/models.md).
 ///
 /// float16, 5e-3, and bfloat16, 4e-2: the rounding of the gradients themselves (2^-11, 2^-8)
 /// through tens of layers.
