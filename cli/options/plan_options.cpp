@@ -1,4 +1,4 @@
-#include "cli/options/plan_flags.h"
+#include "cli/options/plan_options.h"
 
 #include <fmt/format.h>
 
