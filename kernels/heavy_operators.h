@@ -1,5 +1,5 @@
-// Which ATen operators count as heavy: what they save makes up a model's floor, which no rewrite
-// goes below. Plain data: no torch header.
+// Which ATen operators count as heavy: what they save by themselves is a model's floor. Plain data:
+// no torch header.
 #pragma once
 
 #include <span>
