@@ -43,7 +43,7 @@ MemoryOperation from_pool(int64_t bytes, int64_t reserved_bytes, int64_t time_ns
   return operation;
 }
 
-KernelRun kernel(const char* name, int64_t start_ns, int64_t end_ns, ExternalId id) {
+KernelRun kernel(const std::string& name, int64_t start_ns, int64_t end_ns, ExternalId id) {
   KernelRun run;
   run.name = name;
   run.span.start_ns = start_ns;
