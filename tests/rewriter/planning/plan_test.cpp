@@ -72,7 +72,8 @@ def forward(self, x):
 }
 
 TEST(PlanTest, ReplacementIsARename) {
-  EXPECT_EQ(plan_of(make_mlp("torch.silu_(h)", 16, 32, 4)).__R__, "invact::silu_");
+  const Plan plan = plan_of(make_mlp("torch.silu_(h)", 16, 32, 4));
+  EXPECT_EQ(replacement_of(plan.sites[0].edit), "invact::silu_");
 }
 
 TEST(PlanTest, OtherActivationsAreNoSites) {

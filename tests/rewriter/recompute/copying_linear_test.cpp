@@ -22,7 +22,7 @@ constexpr int64_t kTensor = 4 * kBatch * 16 * 16;
 constexpr int64_t kStatistics = 2 * 4 * kBatch * 16;
 
 Rewrite rewrite(const torch::jit::Module& module) {
-  return rewrite(module, exact(), {kBatch, 16, 16});
+  return testing::rewrite(module, exact(), {kBatch, 16, 16});
 }
 
 int64_t freed(const Plan& plan) {

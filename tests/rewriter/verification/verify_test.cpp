@@ -21,7 +21,8 @@ TEST(VerifyTest, AnotherModelFailsAndNamesTheWorstElement) {
   Model other = saved_and_loaded(make_mlp("torch.gelu(h, approximate='tanh')", 16, 32, 4));
   ModelInputs inputs;
   inputs.values = {at::randn({8, 16})};
-  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, 1);
+  const Verification verification =
+      verify_rewrite(original, other, inputs, {}, {.predicted_bytes = 1});
   EXPECT_FALSE(verification.passed);
   EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("output differs")));
   EXPECT_THAT(verification.failures, ::testing::Contains(::testing::HasSubstr("1 were predicted")));
@@ -38,7 +39,7 @@ TEST(VerifyTest, AGradientOnOneSideOnlyFails) {
       saved_and_loaded(make_module("M", {{"a", parameter({16})}, {"b", parameter({16})}}, one));
   ModelInputs inputs;
   inputs.values = {at::randn({8, 16})};
-  const Verification verification = verify_rewrite(original, other, inputs, {}, {}, {});
+  const Verification verification = verify_rewrite(original, other, inputs, {});
   EXPECT_THAT(verification.failures,
               ::testing::ElementsAre(::testing::HasSubstr("'b' has a gradient in one model only")));
 }
@@ -119,7 +120,7 @@ TEST(VerifyTest, TakesThreeTimesTheParametersBesideBothModels) {
   const ModelInputs inputs = rows(kWidth);
   Verification verification;
   const int64_t peak =
-      peak_bytes([&] { verification = verify_rewrite(original, rewritten, inputs, {}, {}, {}); });
+      peak_bytes([&] { verification = verify_rewrite(original, rewritten, inputs, {}); });
   EXPECT_TRUE(verification.passed);
   EXPECT_TRUE(verification.reference_distance);
   const auto share =
