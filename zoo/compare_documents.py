@@ -53,7 +53,7 @@ def differences(old: Any, new: Any, place: str = "") -> list[str]:
 def entries(path: pathlib.Path) -> dict[str, bytes]:
     """The archive's entries by their names without the archive's own; the record of the rewrite names its environment."""
     with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.endswith(("extra/invact.json", ".debug_pkl"))]
+        names = [name for name in archive.namelist() if not name.endswith(("extra/invact.json", ".debug_pkl", "serialization_id"))]
         return {name.split("/", 1)[1]: archive.read(name) for name in names}
 
 

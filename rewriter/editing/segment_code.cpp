@@ -190,7 +190,7 @@ class SegmentGraph {
   /// The next of the tensors that forward saved.
   Value* add_saved() {
     saved_.push_back(
-        graph_->addInput(fmt::format("saved_{}", saved_.size()))->setType(c10::TensorType::get()));
+        graph_->addInput(fmt::format("kept_{}", saved_.size()))->setType(c10::TensorType::get()));
     return saved_.back();
   }
 
