@@ -1,4 +1,4 @@
-// What a comparison found, and what it should find: the goals of issue 5, in one place. Plain data,
+// What a comparison found, and what it should find: the goals for speed, in one place. Plain data,
 // no torch.
 #pragma once
 

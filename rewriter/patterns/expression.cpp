@@ -23,7 +23,7 @@ using torch::jit::Value;
 /// (1.41421) at the worst, while any two functions of the library lie 4e-4 apart.
 constexpr double kSameFunction = 1e-6;
 
-/// In units of the last place of max(|x|, |y|): what roundings are worth (issue 7).
+/// In units of the last place of max(|x|, |y|): what roundings are worth.
 constexpr double kSameForwardUlp = 2;
 
 enum class Casts { kRun, kIgnored };

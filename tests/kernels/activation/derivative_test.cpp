@@ -1,4 +1,4 @@
-// The acceptance test of f' recovered from y and a branch bit (facts/numerics.md, section 6),
+// The acceptance test of f' recovered from y and a branch bit,
 // against a reference that shares nothing with the kernels; and the error bounds that the catalog
 // promises.
 #include <gtest/gtest.h>

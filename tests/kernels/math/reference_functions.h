@@ -18,7 +18,7 @@ struct Reference {
   ActivationFunction function;
   long double (*value)(long double);
   long double (*derivative)(long double);
-  long double minimum_x;     ///< facts/numerics.md section 1, 50-digit arithmetic.
+  long double minimum_x;     ///< By 50-digit arithmetic.
   double lowest_derivative;  ///< Smallest and largest f', same source.
   double highest_derivative;
   double highest_curvature;  ///< Largest |f''|, rounded up.
