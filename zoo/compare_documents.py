@@ -57,7 +57,7 @@ def entries(path: pathlib.Path) -> dict[str, bytes]:
         return {name.split("/", 1)[1]: archive.read(name) for name in names}
 
 
-def document(invact: str, command: list[str], work: pathlib.Path) -> dict[str, Any]:
+def document(invact: pathlib.Path, command: list[str], work: pathlib.Path) -> dict[str, Any]:
     path = work / "document.json"
     run = subprocess.run([invact, *command, "--json", str(path), "--quiet"], cwd=work, capture_output=True, text=True)
     if run.returncode:
@@ -67,8 +67,8 @@ def document(invact: str, command: list[str], work: pathlib.Path) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("old")
-    parser.add_argument("new")
+    parser.add_argument("old", type=pathlib.Path)
+    parser.add_argument("new", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("models", nargs="*", default=list(models.MODELS), metavar="MODEL")
     options = parser.parse_args()
@@ -83,7 +83,7 @@ def main() -> None:
                 found = []
                 written = []
                 documents = []
-                for side in (options.old, options.new):
+                for side in (options.old.resolve(), options.new.resolve()):
                     out = options.folder / "rewritten.pt"
                     arguments = [command[0], model.name, *command[1:], *given, "--threads", "1"]
                     if command[0] == "rewrite":

@@ -56,7 +56,7 @@ struct Match {
   /// The nodes that it replaces, in the order of running, all in one block of one method or
   /// function. The last one makes the output, and no other node reads what the others make.
   std::vector<torch::jit::Node*> nodes;
-  std::string replacement;  ///< "invact::gelu".
+  std::string replacement;  ///< "invact::gelu"; unused for a segment, whose edit is Recompute.
   std::string strategy;     ///< "output", "closed", "recompute".
   /// The replacement's arguments; none: those of its one node.
   std::vector<MatchArgument> arguments;

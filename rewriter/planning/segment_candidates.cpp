@@ -142,7 +142,6 @@ class SegmentCandidates {
     match.aliases = {"recompute"};
     match.nodes = segment.nodes;
     match.inputs = segment.inputs;
-    match.replacement = "invact::recompute";
     match.strategy = "recompute";
     match.gradients = segment.gradients;
     match.listing = Listing::kWhenAccepted;
